@@ -1,0 +1,105 @@
+"""The completion stage of NCNC: how likely a neighbour of one endpoint is one of the other's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ops.overlap import NeighbourLists
+from ops.sample import sample_neighbours
+
+
+class Completion(nn.Module):
+    """Weigh one-sided neighbours by the probability of the link that would make them common.
+
+    P = alpha t p0 / (t p0 + 1 - p0) with p0 = sigmoid(s (logit - o)). The inner logit gets no
+    gradient.
+
+    Args:
+        t: prior odds of a missing link, above 0.
+        s: scale of the logit.
+        o: offset of the logit.
+        alpha: factor of the probability; it may exceed 1.
+        chunk_size: inner pairs scored at a time, to bound memory; None for all at once.
+        keep_train: one-sided neighbours kept of each side in training, see
+            :func:`ops.sample.sample_neighbours`; None for all.
+        keep_eval: the same in evaluation.
+        seed: of the generator that draws them. Its state is part of the module's state dict.
+
+    Raises:
+        ValueError: if t ≤ 0, or a chunk or kept number is below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        t: float,
+        s: float,
+        o: float,
+        alpha: float,
+        chunk_size: int | None,
+        keep_train: int | None,
+        keep_eval: int | None,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        if t <= 0:
+            raise ValueError(f"t must be above 0, got {t}")
+        for name, value in (
+            ("chunk_size", chunk_size),
+            ("keep_train", keep_train),
+            ("keep_eval", keep_eval),
+        ):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, or None for no limit; got {value}")
+        self.t = t
+        self.s = s
+        self.o = o
+        self.alpha = alpha
+        self.chunk_size = chunk_size
+        self.keep_train = keep_train
+        self.keep_eval = keep_eval
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def forward(
+        self, score: Callable[[Tensor], Tensor], other: Tensor, lists: NeighbourLists
+    ) -> tuple[NeighbourLists, Tensor]:
+        """Weigh the one-sided neighbours of one side.
+
+        Args:
+            score: inner predictor, pairs (2, n) to logits (n,); called once a chunk, never on an
+                empty one.
+            other: (B,) int64, the endpoint that the neighbours in ``lists`` lack.
+            lists: one-sided neighbours of the B pairs.
+
+        Returns:
+            The neighbours kept, and their weights, (nnz,).
+        """
+        keep = self.keep_train if self.training else self.keep_eval
+        factor = None
+        if keep is not None:
+            lists, factor = sample_neighbours(lists, keep, self.generator)
+        pairs = torch.stack((other[lists.target], lists.node))
+        with torch.no_grad():
+            chunks = pairs.split(self.chunk_size or max(pairs.size(1), 1), dim=1)
+            logits = [score(chunk) for chunk in chunks if chunk.size(1) > 0]
+            logit = torch.cat(logits) if logits else torch.zeros(0, device=pairs.device)
+        weight = self.probability(logit)
+        return lists, weight if factor is None else weight * factor
+
+    def probability(self, logit: Tensor) -> Tensor:
+        """P of every inner logit, of any shape."""
+        # t p0 / (t p0 + 1 - p0) = sigmoid(logit of p0 + log t), which no extreme logit makes 0 / 0.
+        return self.alpha * torch.sigmoid(self.s * (logit - self.o) + math.log(self.t))
+
+    def get_extra_state(self) -> Tensor:
+        return self.generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.generator.set_state(state.cpu())
+
+    def extra_repr(self) -> str:
+        return f"t={self.t}, s={self.s}, o={self.o}, alpha={self.alpha}"

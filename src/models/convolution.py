@@ -1,0 +1,167 @@
+"""Convolutions: one step of message passing each, `Conv(in_features, out_features)`.
+
+A weight scales the message of a directed entry; edge dropout gives the kept entries 1 / (1 - p).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ops.aggregate import pool
+from ops.csr import Graph
+
+
+class Convolution(nn.Module):
+    """One step of message passing.
+
+    Shapes:
+        - input: ``x`` (N, in_features), ``graph`` of E entries, ``weight`` (E,) or None for ones
+        - output: (N, out_features)
+    """
+
+    has_weights: ClassVar[bool] = True
+    """Whether it maps features itself; the encoder gives those that do not a Linear of its own."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}"
+
+    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+        raise NotImplementedError
+
+
+class PureConvolution(Convolution):
+    """Propagation without parameters: the features keep their width.
+
+    Raises:
+        ValueError: if the widths differ.
+    """
+
+    has_weights = False
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        if in_features != out_features:
+            raise ValueError(
+                f"{type(self).__name__} has no weights to map {in_features} features to "
+                f"{out_features}"
+            )
+        super().__init__(in_features, out_features)
+
+
+class PureGCN(PureConvolution):
+    """D^-1/2 (A + I) D^-1/2 x with D = 1 + the row sums of the (weighted) A."""
+
+    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+        return normalised_sum(x, graph, weight)
+
+
+class PureSum(PureConvolution):
+    """The (weighted) sum of the neighbours, without the node itself."""
+
+    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+        return pool(x, graph.rowptr, graph.col, weight=weight)
+
+
+class PureMean(PureConvolution):
+    """The (weighted) mean of the neighbours, without the node itself; zero where there is none."""
+
+    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+        return neighbour_mean(x, graph, weight)
+
+
+class PureMax(PureConvolution):
+    """The maximum over the neighbours, zero where there is none.
+
+    Weights are not applied: they keep a sum's expectation, and a maximum has none to keep.
+    """
+
+    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+        return pool(x, graph.rowptr, graph.col, reduce="max")
+
+
+class GCN(Convolution):
+    """Graph convolution of Kipf and Welling (2017), as PyG's ``GCNConv``.
+
+    D^-1/2 (A + I) D^-1/2 x W + b; W starts from Glorot's uniform draw, b from zero.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features)
+        self.linear = nn.Linear(in_features, out_features, bias=False)
+        nn.init.xavier_uniform_(self.linear.weight)
+        self.bias = nn.Parameter(torch.zeros(out_features))
+
+    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+        # The two products commute: propagate whichever side is narrower.
+        if self.in_features < self.out_features:
+            return self.linear(normalised_sum(x, graph, weight)) + self.bias
+        return normalised_sum(self.linear(x), graph, weight) + self.bias
+
+
+class SAGE(Convolution):
+    """GraphSAGE of Hamilton et al. (2017): W1 mean(neighbours) + W2 x + b.
+
+    The parameters are those of PyG's ``SAGEConv``; only its propagation is replaced, which would
+    gather (E, in_features).
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features)
+        # Importing PyG takes seconds; only the two convolutions made of its layers need it.
+        from torch_geometric.nn import SAGEConv
+
+        self.layer = SAGEConv(in_features, out_features)
+
+    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+        return self.layer.lin_l(neighbour_mean(x, graph, weight)) + self.layer.lin_r(x)
+
+
+class GIN(Convolution):
+    """Graph isomorphism network of Xu et al. (2019): MLP((1 + ε) x + sum(neighbours)), ε learned.
+
+    The parameters are those of PyG's ``GINConv`` around Linear, ReLU, Linear; only its propagation
+    is replaced, which would gather (E, in_features).
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features)
+        from torch_geometric.nn import GINConv
+
+        mlp = nn.Sequential(
+            nn.Linear(in_features, out_features), nn.ReLU(), nn.Linear(out_features, out_features)
+        )
+        self.layer = GINConv(mlp, train_eps=True)
+
+    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+        neighbours = pool(x, graph.rowptr, graph.col, weight=weight)
+        return self.layer.nn((1 + self.layer.eps) * x + neighbours)
+
+
+def normalised_sum(x: Tensor, graph: Graph, weight: Tensor | None) -> Tensor:
+    """D^-1/2 (A + I) D^-1/2 x, (N, H), with D = 1 + the row sums of the (weighted) A."""
+    scale = (1 + row_sum(graph, weight, x)).rsqrt()
+    x = scale * x
+    return scale * (pool(x, graph.rowptr, graph.col, weight=weight) + x)
+
+
+def neighbour_mean(x: Tensor, graph: Graph, weight: Tensor | None) -> Tensor:
+    """The (weighted) mean of the neighbours, (N, H), zero where there is none."""
+    if weight is None:
+        return pool(x, graph.rowptr, graph.col, reduce="mean")
+    total = row_sum(graph, weight, x)
+    return pool(x, graph.rowptr, graph.col, weight=weight) / torch.where(total == 0, 1, total)
+
+
+def row_sum(graph: Graph, weight: Tensor | None, like: Tensor) -> Tensor:
+    """The sum of every row's weights, (N, 1), of the type of ``like``."""
+    if weight is None:
+        return graph.degree().unsqueeze(1).to(like.dtype)
+    ones = like.new_ones(graph.num_nodes, 1)
+    return pool(ones, graph.rowptr, graph.col, weight=weight)

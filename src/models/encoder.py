@@ -1,0 +1,123 @@
+"""The encoder: node features and a graph in, node embeddings out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.convolution import Convolution
+from ops.csr import Graph
+from ops.drop import drop_entries
+
+
+class Encoder(nn.Module):
+    """An input stage and a stack of convolutions.
+
+    Input stage: real features → dropout(input) → for convolutions without weights, or none at all,
+    Linear → dropout(hidden). Categories → orthogonal embedding → dropout(hidden).
+
+    Layers: convolutions with weights are followed by LayerNorm, dropout(hidden), ReLU, except the
+    last of several; of those without, the last alone is followed by dropout(output), the only place
+    where that rate acts.
+
+    Args:
+        num_features: F; ignored where ``num_categories`` is given.
+        num_categories: number of category ids, None for real features.
+        hidden: width H of the embeddings.
+        layers: number of convolutions; 0 is the input stage alone.
+        convolution: class of every convolution.
+        residual: add a layer's input to its output where the widths agree.
+        jumping_knowledge: return a learned combination of all layers' outputs, the weights drawn
+            from N(0, 1) and not normalised.
+        layer_norm: LayerNorm after convolutions with weights.
+        edge_dropout: share of directed entries dropped, anew in every layer; kept ones are scaled
+            by 1 / (1 - p), and the convolution's normalisation sees the scaled ones.
+
+    Raises:
+        ValueError: if ``layers`` is below 0 or a rate out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_features: int,
+        num_categories: int | None,
+        hidden: int,
+        layers: int,
+        convolution: type[Convolution],
+        residual: bool,
+        jumping_knowledge: bool,
+        layer_norm: bool,
+        input_dropout: float,
+        hidden_dropout: float,
+        output_dropout: float,
+        edge_dropout: float,
+    ) -> None:
+        super().__init__()
+        if layers < 0:
+            raise ValueError(f"layers must be at least 0, got {layers}")
+        if not 0 <= edge_dropout < 1:
+            raise ValueError(f"edge_dropout must be in [0, 1), got {edge_dropout}")
+        self.num_categories = num_categories
+        self.hidden = hidden
+        self.residual = residual
+        self.edge_dropout = edge_dropout
+
+        self.input: nn.Sequential
+        width = hidden
+        if num_categories is not None:
+            embedding = nn.Embedding(num_categories, hidden)
+            nn.init.orthogonal_(embedding.weight)
+            self.input = nn.Sequential(embedding, nn.Dropout(hidden_dropout))
+        elif layers == 0 or not convolution.has_weights:
+            linear = nn.Linear(num_features, hidden)
+            self.input = nn.Sequential(
+                nn.Dropout(input_dropout), linear, nn.Dropout(hidden_dropout)
+            )
+        else:
+            self.input = nn.Sequential(nn.Dropout(input_dropout))
+            width = num_features
+
+        self.convolutions = nn.ModuleList()
+        self.activations = nn.ModuleList()
+        for layer in range(layers):
+            last = layer == layers - 1
+            self.convolutions.append(convolution(width, hidden))
+            width = hidden
+            activation: nn.Module = nn.Identity()
+            if not convolution.has_weights:
+                if last:
+                    activation = nn.Dropout(output_dropout)
+            elif layers == 1 or not last:
+                norm = nn.LayerNorm(hidden) if layer_norm else nn.Identity()
+                activation = nn.Sequential(norm, nn.Dropout(hidden_dropout), nn.ReLU(inplace=True))
+            self.activations.append(activation)
+        self.layer_weights = (
+            nn.Parameter(torch.randn(layers)) if jumping_knowledge and layers > 0 else None
+        )
+
+    def forward(self, features: Tensor, graph: Graph) -> Tensor:
+        """Embed every node.
+
+        Args:
+            features: (N, F) floating point, or (N,) int64 category ids.
+
+        Returns:
+            (N, H)
+        """
+        x = self.input(features)
+        outputs = []
+        for convolution, activation in zip(self.convolutions, self.activations, strict=True):
+            out = activation(convolution(x, *self._thin(graph, x)))
+            x = out + x if self.residual and out.shape == x.shape else out
+            outputs.append(x)
+        if self.layer_weights is None:
+            return x
+        return torch.stack(outputs, dim=-1) @ self.layer_weights
+
+    def _thin(self, graph: Graph, like: Tensor) -> tuple[Graph, Tensor | None]:
+        """One draw of edge dropout, and the weights, (E',), of the kept entries."""
+        if not self.training or self.edge_dropout == 0:
+            return graph, None
+        graph = drop_entries(graph, self.edge_dropout)
+        return graph, like.new_full((graph.num_entries,), 1 / (1 - self.edge_dropout))

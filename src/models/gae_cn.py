@@ -1,0 +1,55 @@
+"""GAE+CN: the product of the embeddings and the number of common neighbours."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.mlp import head, neighbour_mlp, pair_mlp, pair_product
+from ops.csr import Graph
+from ops.drop import drop_entries
+from ops.overlap import common_neighbours
+
+
+class GAECN(nn.Module):
+    """logit(u, v) = head(β f_cn(|N(u) ∩ N(v)|) + f_pair(h_u ⊙ h_v)).
+
+    Args:
+        hidden: width H of the embeddings.
+        dropout: rate before every ReLU.
+        edge_dropout: share of directed entries hidden from the count in training.
+        last_linear: end f_cn and f_pair with a Linear (the release's form without is "tailact").
+        two_layer_head: two hidden layers in the head (the release's "twolayerlin").
+        layer_norm: LayerNorm in f_cn, f_pair and the head.
+        beta: what the learned scalar β starts from.
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden: int,
+        dropout: float,
+        edge_dropout: float,
+        last_linear: bool,
+        two_layer_head: bool,
+        layer_norm: bool,
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.edge_dropout = edge_dropout
+        self.f_cn = neighbour_mlp(
+            1, hidden, dropout=dropout, layer_norm=layer_norm, last_linear=last_linear
+        )
+        self.f_pair = pair_mlp(
+            hidden, dropout=dropout, layer_norm=layer_norm, last_linear=last_linear
+        )
+        self.head = head(hidden, dropout=dropout, layer_norm=layer_norm, two_layer=two_layer_head)
+        self.beta = nn.Parameter(torch.tensor([float(beta)]))
+
+    def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+        """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
+        if self.training:
+            graph = drop_entries(graph, self.edge_dropout)
+        count = common_neighbours(graph, pairs).counts().unsqueeze(1).to(h.dtype)
+        f_pair = self.f_pair(pair_product(h, pairs))
+        return self.head(self.beta * self.f_cn(count) + f_pair).squeeze(-1)

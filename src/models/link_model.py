@@ -1,0 +1,29 @@
+"""The model that is trained: an encoder and a predictor."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ops.csr import Graph
+
+
+class LinkModel(nn.Module):
+    """Scores pairs of nodes.
+
+    Args:
+        encoder: ``encoder(features, graph)`` gives embeddings (N, H).
+        predictor: ``predictor(h, graph, pairs)`` gives logits (B,).
+    """
+
+    def __init__(self, encoder: nn.Module, predictor: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.predictor = predictor
+
+    def encode(self, features: Tensor, graph: Graph) -> Tensor:
+        """Embeddings, (N, H)."""
+        return self.encoder(features, graph)
+
+    def forward(self, features: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+        """Logits, (B,), of ``pairs``, (2, B); the graph serves encoder and predictor alike."""
+        return self.predictor(self.encode(features, graph), graph, pairs)

@@ -1,0 +1,77 @@
+"""NCN: the product of the embeddings and the pooled embeddings of the common neighbours."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.mlp import head, neighbour_mlp, node_mlp, pair_mlp, pair_product
+from ops.aggregate import pool
+from ops.csr import Graph
+from ops.drop import drop_entries
+from ops.overlap import common_neighbours
+
+
+class NCN(nn.Module):
+    """Neural common neighbour of Wang et al. (2024).
+
+    logit(u, v) = head(β f_cn(Σ_{w ∈ N(u) ∩ N(v)} x_w) + f_pair(h_u ⊙ h_v)), where x = h + g(h), or
+    h without the node transform.
+
+    Args:
+        hidden: width H of the embeddings.
+        dropout: rate before every ReLU.
+        edge_dropout: share of directed entries hidden from the neighbourhoods in training.
+        node_transform: apply g.
+        last_linear: end f_cn and f_pair with a Linear (the release's form without is "tailact").
+        two_layer_head: two hidden layers in the head (the release's "twolayerlin").
+        layer_norm: LayerNorm in f_cn, f_pair, g and the head.
+        beta: what the learned scalar β starts from.
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden: int,
+        dropout: float,
+        edge_dropout: float,
+        node_transform: bool,
+        last_linear: bool,
+        two_layer_head: bool,
+        layer_norm: bool,
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.edge_dropout = edge_dropout
+        self.g = (
+            node_mlp(hidden, dropout=dropout, layer_norm=layer_norm) if node_transform else None
+        )
+        self.f_cn = neighbour_mlp(
+            hidden, hidden, dropout=dropout, layer_norm=layer_norm, last_linear=last_linear
+        )
+        self.f_pair = pair_mlp(
+            hidden, dropout=dropout, layer_norm=layer_norm, last_linear=last_linear
+        )
+        self.head = head(hidden, dropout=dropout, layer_norm=layer_norm, two_layer=two_layer_head)
+        self.beta = nn.Parameter(torch.tensor([float(beta)]))
+
+    def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+        """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
+        return self.score(h, self.transform(h), self.thin(graph), pairs)
+
+    def thin(self, graph: Graph) -> Graph:
+        """The graph that neighbourhoods are read from: in training, one draw of edge dropout."""
+        return drop_entries(graph, self.edge_dropout) if self.training else graph
+
+    def transform(self, h: Tensor) -> Tensor:
+        """x, (N, H): what is pooled over neighbours."""
+        return h if self.g is None else h + self.g(h)
+
+    def score(self, h: Tensor, x: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+        """Logits, (B,), when h, x and the thinned graph are at hand."""
+        common = common_neighbours(graph, pairs)
+        return self.combine(pool(x, common.rowptr, common.node), pair_product(h, pairs))
+
+    def combine(self, pooled: Tensor, product: Tensor) -> Tensor:
+        """Logits, (B,), from the pooled neighbours and the pair product, (B, H) each."""
+        return self.head(self.beta * self.f_cn(pooled) + self.f_pair(product)).squeeze(-1)

@@ -1,0 +1,75 @@
+"""NCNC: NCN whose neighbourhoods are completed by an inner NCN first."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.completion import Completion
+from models.mlp import pair_product
+from models.ncn import NCN
+from ops.aggregate import pool
+from ops.csr import Graph
+from ops.overlap import neighbourhoods
+
+
+class NCNC(nn.Module):
+    """Neural common neighbour with completion of Wang et al. (2024).
+
+    NCN with P(v, w) x_w pooled over w ∈ N(u) \\ N(v) and P(u, w) x_w over w ∈ N(v) \\ N(u) as well;
+    P is :class:`~models.completion.Completion` of the same NCN's logit, without gradient.
+
+    As in the release, the inner NCN receives x = h + g(h) as its embedding: g acts twice there, and
+    the inner pair product is x_u ⊙ x_v.
+
+    As in the release, in training the inner NCN runs with dropout, and edge dropout is drawn again
+    on the thinned graph for every side and chunk; g, though, is drawn once for all of them.
+
+    Args:
+        completion: the completion stage.
+
+    The other arguments are those of :class:`~models.ncn.NCN`.
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden: int,
+        dropout: float,
+        edge_dropout: float,
+        node_transform: bool,
+        last_linear: bool,
+        two_layer_head: bool,
+        layer_norm: bool,
+        completion: Completion,
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.ncn = NCN(
+            hidden=hidden,
+            dropout=dropout,
+            edge_dropout=edge_dropout,
+            node_transform=node_transform,
+            last_linear=last_linear,
+            two_layer_head=two_layer_head,
+            layer_norm=layer_norm,
+            beta=beta,
+        )
+        self.completion = completion
+
+    def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+        """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
+        graph = self.ncn.thin(graph)
+        x = self.ncn.transform(h)
+        common, only_u, only_v = neighbourhoods(graph, pairs)
+        pooled = pool(x, common.rowptr, common.node)
+        with torch.no_grad():
+            inner_x = self.ncn.transform(x)
+
+        def inner_logit(inner_pairs: Tensor) -> Tensor:
+            return self.ncn.score(x, inner_x, self.ncn.thin(graph), inner_pairs)
+
+        for lists, other in ((only_u, pairs[1]), (only_v, pairs[0])):
+            kept, weight = self.completion(inner_logit, other, lists)
+            pooled = pooled + pool(x, kept.rowptr, kept.node, weight=weight)
+        return self.ncn.combine(pooled, pair_product(h, pairs))

@@ -1,0 +1,118 @@
+"""The graph: one compressed sparse row (CSR) structure that every other operator reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A simple graph as CSR adjacency, without self-loops.
+
+    :meth:`from_edges` makes it symmetric. :meth:`keep` may make it directed (edge dropout does);
+    the neighbours of ``u`` are then the columns of row ``u``.
+
+    Shapes:
+        - ``rowptr``: (N + 1,) int64, row ``u`` holds entries ``rowptr[u]`` to ``rowptr[u + 1]``
+        - ``col``: (E,) int64, neighbours, ascending within each row; an undirected edge has two
+    """
+
+    rowptr: Tensor
+    col: Tensor
+
+    @property
+    def num_nodes(self) -> int:
+        return self.rowptr.numel() - 1
+
+    @property
+    def num_entries(self) -> int:
+        return self.col.numel()
+
+    def degree(self) -> Tensor:
+        """Number of neighbours of every node, (N,) int64."""
+        return self.rowptr.diff()
+
+    @cached_property
+    def row(self) -> Tensor:
+        """Row of every entry, (E,) int64."""
+        nodes = torch.arange(self.num_nodes, device=self.col.device)
+        return torch.repeat_interleave(nodes, self.degree(), output_size=self.num_entries)
+
+    @cached_property
+    def key(self) -> Tensor:
+        """``row * N + col`` of every entry, (E,) int64, strictly ascending."""
+        return self.row * self.num_nodes + self.col
+
+    @classmethod
+    def from_edges(cls, edge_index: Tensor, num_nodes: int) -> Graph:
+        """Build the simple symmetric graph of a list of edges.
+
+        Both directions are stored; duplicates (in either direction) and self-loops are dropped.
+
+        Args:
+            edge_index: (2, M) int64, one column an edge, in any order.
+            num_nodes: N; nodes without edges are allowed.
+
+        Raises:
+            ValueError: on a wrong shape or dtype, or an id outside 0 to N - 1.
+        """
+        if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.int64:
+            raise ValueError(
+                "edge_index must be an int64 tensor of shape (2, M), "
+                f"got {edge_index.dtype} of shape {tuple(edge_index.shape)}"
+            )
+        check_ids(edge_index, num_nodes, "edge_index")
+        u, v = edge_index[:, edge_index[0] != edge_index[1]]
+        key = torch.unique(torch.cat((u * num_nodes + v, v * num_nodes + u)))
+        # A graph without nodes has no entries: any divisor will do.
+        divisor = max(num_nodes, 1)
+        row = torch.div(key, divisor, rounding_mode="floor")
+        rowptr = offsets(torch.bincount(row, minlength=num_nodes))
+        return cls(rowptr, key - row * divisor)
+
+    def find(self, pairs: Tensor) -> Tensor:
+        """Position of the entry (u, v) of every pair, -1 where there is none.
+
+        Args:
+            pairs: (2, B) int64, ids from 0 to N - 1.
+
+        Returns:
+            (B,) int64
+        """
+        if self.num_entries == 0:
+            return torch.full_like(pairs[0], -1)
+        query = pairs[0] * self.num_nodes + pairs[1]
+        position = torch.searchsorted(self.key, query).clamp_(max=self.num_entries - 1)
+        return position.masked_fill_(self.key[position] != query, -1)
+
+    def keep(self, mask: Tensor) -> Graph:
+        """The graph of the entries where ``mask``, (E,) bool, holds; linear in E, no sorting."""
+        if mask.shape != self.col.shape or mask.dtype != torch.bool:
+            raise ValueError(
+                f"mask must be a bool tensor of shape ({self.num_entries},), "
+                f"got {mask.dtype} of shape {tuple(mask.shape)}"
+            )
+        return Graph(offsets(mask)[self.rowptr], self.col[mask])
+
+    def to(self, device: torch.device | str) -> Graph:
+        return Graph(self.rowptr.to(device), self.col.to(device))
+
+
+def offsets(counts: Tensor) -> Tensor:
+    """Running total of ``counts``, (B,), starting from 0: (B + 1,) int64."""
+    total = torch.zeros(counts.numel() + 1, dtype=torch.int64, device=counts.device)
+    torch.cumsum(counts, dim=0, out=total[1:])
+    return total
+
+
+def check_ids(nodes: Tensor, num_nodes: int, name: str) -> None:
+    """Raise ValueError where an id lies outside 0 to ``num_nodes`` - 1."""
+    if nodes.numel() == 0:
+        return
+    low, high = (int(bound) for bound in nodes.aminmax())
+    if low < 0 or high >= num_nodes:
+        raise ValueError(f"{name} holds ids {low} to {high}, but nodes are 0 to {num_nodes - 1}")

@@ -1,0 +1,199 @@
+"""The models once more, in NumPy over dense adjacency matrices and plain loops, to test against.
+
+Nothing here is shared with the code under test: every function reads the formula's symbols from
+arrays. ``state`` is a module's state dict as float64 arrays, see :func:`arrays`. Dropout is off.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import nn
+
+Array = np.ndarray
+State = dict[str, Array]
+
+
+def arrays(module: nn.Module, prefix: str = "") -> State:
+    """The parameters whose name starts with ``prefix``, by the rest of their name."""
+    return {
+        name.removeprefix(prefix): value.detach().cpu().double().numpy()
+        for name, value in module.named_parameters()
+        if name.startswith(prefix)
+    }
+
+
+def adjacency(edges: Array, num_nodes: int) -> Array:
+    """(N, N) 0/1 of the simple symmetric graph."""
+    a = np.zeros((num_nodes, num_nodes))
+    for u, v in edges.T:
+        if u != v:
+            a[u, v] = a[v, u] = 1
+    return a
+
+
+def neighbours(a: Array, u: int) -> list[int]:
+    return [w for w in range(len(a)) if a[u, w]]
+
+
+def overlap(a: Array, u: int, v: int) -> tuple[list[int], list[int], list[int]]:
+    """Common neighbours, those of u alone, those of v alone; ascending."""
+    of_u, of_v = neighbours(a, u), neighbours(a, v)
+    return (
+        [w for w in of_u if w in of_v],
+        [w for w in of_u if w not in of_v],
+        [w for w in of_v if w not in of_u],
+    )
+
+
+def linear(state: State, name: str, x: Array) -> Array:
+    return x @ state[f"{name}.weight"].T + state.get(f"{name}.bias", 0)
+
+
+def layer_norm(state: State, name: str, x: Array) -> Array:
+    centred = x - x.mean(-1, keepdims=True)
+    scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    return scaled * state[f"{name}.weight"] + state[f"{name}.bias"]
+
+
+def relu(x: Array) -> Array:
+    return np.maximum(x, 0)
+
+
+def f_cn(state: State, x: Array, name: str = "f_cn") -> Array:
+    x = relu(linear(state, f"{name}.0", x))
+    x = relu(layer_norm(state, f"{name}.4", linear(state, f"{name}.3", x)))
+    return linear(state, f"{name}.7", x) if f"{name}.7.weight" in state else x
+
+
+def f_pair(state: State, x: Array) -> Array:
+    x = relu(layer_norm(state, "f_pair.1", linear(state, "f_pair.0", x)))
+    return linear(state, "f_pair.4", x) if "f_pair.4.weight" in state else x
+
+
+def head(state: State, x: Array) -> float:
+    x = relu(layer_norm(state, "head.1", linear(state, "head.0", x)))
+    last = "head.4"
+    if "head.8.weight" in state:
+        x = relu(layer_norm(state, "head.5", linear(state, "head.4", x)))
+        last = "head.8"
+    return float(linear(state, last, x)[0])
+
+
+def transform(state: State, h: Array) -> Array:
+    return h + f_cn(state, h, "g") if "g.0.weight" in state else h
+
+
+def gae(state: State, h: Array, pairs: Array) -> Array:
+    return np.array([head(state, f_pair(state, h[u] * h[v])) for u, v in pairs.T])
+
+
+def gae_cn(state: State, h: Array, a: Array, pairs: Array) -> Array:
+    logits = []
+    for u, v in pairs.T:
+        count = np.array([float(len(overlap(a, u, v)[0]))])
+        logits.append(head(state, state["beta"] * f_cn(state, count) + f_pair(state, h[u] * h[v])))
+    return np.array(logits)
+
+
+def ncn(state: State, h: Array, a: Array, pairs: Array) -> Array:
+    x = transform(state, h)
+    logits = []
+    for u, v in pairs.T:
+        pooled = sum((x[w] for w in overlap(a, u, v)[0]), np.zeros(h.shape[1]))
+        logits.append(head(state, state["beta"] * f_cn(state, pooled) + f_pair(state, h[u] * h[v])))
+    return np.array(logits)
+
+
+def probability(logit: float, *, t: float, s: float, o: float, alpha: float) -> float:
+    p0 = 1 / (1 + np.exp(-s * (logit - o)))
+    return alpha * t * p0 / (t * p0 + 1 - p0)
+
+
+def ncnc_weights(
+    state: State, x: Array, a: Array, u: int, v: int, constants: dict[str, float]
+) -> tuple[dict[int, float], dict[int, float]]:
+    """P(v, w) of every w of u alone, and P(u, w) of every w of v alone, from the embedding x."""
+    _, only_u, only_v = overlap(a, u, v)
+    sides = []
+    for other, nodes in ((v, only_u), (u, only_v)):
+        inner = np.array([[other] * len(nodes), nodes], dtype=np.int64)
+        logits = ncn(state, x, a, inner)
+        sides.append({w: probability(z, **constants) for w, z in zip(nodes, logits, strict=True)})
+    return sides[0], sides[1]
+
+
+def ncnc(state: State, h: Array, a: Array, pairs: Array, constants: dict[str, float]) -> Array:
+    x = transform(state, h)
+    logits = []
+    for u, v in pairs.T:
+        weights_u, weights_v = ncnc_weights(state, x, a, u, v, constants)
+        pooled = sum((x[w] for w in overlap(a, u, v)[0]), np.zeros(h.shape[1]))
+        for weights in (weights_u, weights_v):
+            pooled = pooled + sum((p * x[w] for w, p in weights.items()), np.zeros(h.shape[1]))
+        logits.append(head(state, state["beta"] * f_cn(state, pooled) + f_pair(state, h[u] * h[v])))
+    return np.array(logits)
+
+
+def normalised_sum(x: Array, a: Array) -> Array:
+    """D^-1/2 (A + I) D^-1/2 x with D = 1 + the row sums of A."""
+    scale = np.diag(1 / np.sqrt(1 + a.sum(1)))
+    return scale @ (a + np.eye(len(a))) @ scale @ x
+
+
+def neighbour_mean(x: Array, a: Array) -> Array:
+    total = a.sum(1, keepdims=True)
+    return np.divide(a @ x, total, out=np.zeros_like(x), where=total > 0)
+
+
+def neighbour_max(x: Array, a: Array) -> Array:
+    rows = [
+        x[neighbours(a, u)].max(0) if a[u].any() else np.zeros(x.shape[1]) for u in range(len(a))
+    ]
+    return np.array(rows)
+
+
+def convolve(kind: str, state: State, name: str, x: Array, a: Array) -> Array:
+    """One convolution, named as the class of ``models.convolution``; ``a`` may be weighted."""
+    if kind == "PureGCN":
+        return normalised_sum(x, a)
+    if kind == "PureSum":
+        return a @ x
+    if kind == "PureMean":
+        return neighbour_mean(x, a)
+    if kind == "PureMax":
+        return neighbour_max(x, a)
+    if kind == "GCN":
+        return normalised_sum(linear(state, f"{name}.linear", x), a) + state[f"{name}.bias"]
+    if kind == "SAGE":
+        mean = linear(state, f"{name}.layer.lin_l", neighbour_mean(x, a))
+        return mean + linear(state, f"{name}.layer.lin_r", x)
+    if kind == "GIN":
+        summed = (1 + state[f"{name}.layer.eps"]) * x + a @ x
+        return linear(
+            state, f"{name}.layer.nn.2", relu(linear(state, f"{name}.layer.nn.0", summed))
+        )
+    raise ValueError(kind)
+
+
+def encoder(
+    kind: str, state: State, features: Array, a: Array, *, layers: int, residual: bool
+) -> Array:
+    """The whole encoder; categories where ``features`` are integers."""
+    pure = kind.startswith("Pure")
+    if features.dtype.kind == "i":
+        x = state["input.0.weight"][features]
+    elif pure or layers == 0:
+        x = linear(state, "input.1", features)
+    else:
+        x = features
+    outputs = []
+    for layer in range(layers):
+        out = convolve(kind, state, f"convolutions.{layer}", x, a)
+        if not pure and (layers == 1 or layer < layers - 1):
+            norm = f"activations.{layer}.0"
+            out = relu(layer_norm(state, norm, out) if f"{norm}.weight" in state else out)
+        x = out + x if residual and out.shape == x.shape else out
+        outputs.append(x)
+    if "layer_weights" not in state:
+        return x
+    return sum(weight * out for weight, out in zip(state["layer_weights"], outputs, strict=True))
