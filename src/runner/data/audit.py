@@ -1,0 +1,125 @@
+"""Leaks: links that stand in two parts of a split, and negatives that are positives."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from runner.data.link_data import LinkData
+from runner.errors import RunnerError
+from runner.run_folder import atomic
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How many rows of one part stand, in either direction, in another; by name of the overlap.
+
+    Names are `<part>_in_<part>`, the parts train, valid, test, valid_negative and test_negative,
+    and `self_loops`.
+    """
+
+    counts: dict[str, int]
+
+    @property
+    def overlaps(self) -> dict[str, int]:
+        """The counts that are not zero."""
+        return {name: count for name, count in self.counts.items() if count}
+
+
+def audit(data: LinkData, *, cache: Path) -> Audit:
+    """Count every overlap; computed once for each data fingerprint and kept below `cache`.
+
+    Links are compared as unordered pairs, but for the negatives of directed data: there (a, b) may
+    be a negative where (b, a) is a link.
+    """
+    path = cache / "audits" / f"{data.fingerprint}.json"
+    try:
+        return Audit(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        pass
+    found = Audit(_count(data))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps(found.counts))
+    except OSError as error:
+        log.debug("the audit is not kept: %s", error)
+    return found
+
+
+def _count(data: LinkData) -> dict[str, int]:
+    links = {
+        "train": data.train,
+        "valid": data.valid.positive,
+        "test": data.test.positive,
+    }
+    negatives = {
+        "valid_negative": data.valid.negative.reshape(2, -1),
+        "test_negative": data.test.negative.reshape(2, -1),
+    }
+    undirected = {name: _keys(pairs, data.num_nodes, False) for name, pairs in links.items()}
+    counts = {
+        f"{part}_in_{other}": _inside(undirected[part], undirected[other])
+        for part, other in (("valid", "train"), ("test", "train"), ("test", "valid"))
+    }
+    as_drawn = {
+        name: _keys(pairs, data.num_nodes, data.directed)
+        for name, pairs in {**links, **negatives}.items()
+    }
+    for negative in negatives:
+        for part in links:
+            counts[f"{negative}_in_{part}"] = _inside(as_drawn[negative], as_drawn[part])
+    counts["self_loops"] = sum(
+        int((pairs[0] == pairs[1]).sum()) for pairs in [*links.values(), *negatives.values()]
+    )
+    return counts
+
+
+def _keys(pairs: Tensor, num_nodes: int, directed: bool) -> Tensor:
+    first, second = pairs if directed else pairs.sort(dim=0).values
+    return first * num_nodes + second
+
+
+def _inside(keys: Tensor, others: Tensor) -> int:
+    return int(torch.isin(keys, others).sum())
+
+
+def enforce(audit: Audit, *, official: bool, permitted: Sequence[str]) -> list[str]:
+    """Judge the overlaps: an error on our own splits, a line each on official ones.
+
+    Args:
+        official: the split is given by a benchmark, not drawn by us.
+        permitted: overlaps that the benchmark's protocol is known to have.
+
+    Returns:
+        Warnings about overlaps of an official split that its protocol does not permit.
+
+    Raises:
+        RunnerError: if one of our own splits leaks, or `permitted` names no overlap.
+    """
+    unknown = sorted(set(permitted) - set(audit.counts))
+    if unknown:
+        raise RunnerError(
+            f"dataset.protocol.permitted_overlaps: {', '.join(unknown)} is no overlap; "
+            f"known: {', '.join(audit.counts)}"
+        )
+    leaks = {name: count for name, count in audit.overlaps.items() if name not in permitted}
+    lines = [f"leak audit: {count:,} rows are {_words(name)}" for name, count in leaks.items()]
+    if leaks and not official:
+        raise RunnerError(
+            f"{'; '.join(lines)}; the split leaks and its results would mean nothing. "
+            "Allow it by name in dataset.protocol.permitted_overlaps if the protocol wants it so"
+        )
+    return lines
+
+
+def _words(name: str) -> str:
+    return name.replace("_in_", " links in ").replace("_", " ")

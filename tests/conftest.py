@@ -1,0 +1,53 @@
+"""Every test works in its own folder, offline, and leaves nothing outside it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+
+from runner import cli
+from runner.sweep import JobRecorder
+
+# Two tests at a time are no faster than one with two threads, and one thread is quickest for both.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("WANDB_", "RUNNER_RUN"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "home" / "netrc"))
+    for name in ("CONFIG", "CACHE", "DATA", "ARTIFACT"):
+        monkeypatch.setenv(f"WANDB_{name}_DIR", str(tmp_path / "wandb" / name.lower()))
+    monkeypatch.setenv("RUNNER_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run the command in this process: runner("model=ncn", …) -> (exit code, stdout, stderr)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["runner", *arguments])
+        JobRecorder.jobs.clear()
+        GlobalHydra.instance().clear()
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        captured = capsys.readouterr()
+        return exit_.value.code or 0, captured.out, captured.err
+
+    yield run
+    torch.use_deterministic_algorithms(False)
+
+
+def run_folders(root: Path) -> list[Path]:
+    """The run folders below `root`, oldest first."""
+    return sorted(path.parent for path in root.rglob("status.json"))
