@@ -37,6 +37,7 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["runner", *arguments])
         JobRecorder.jobs.clear()
+        JobRecorder.multirun = False
         GlobalHydra.instance().clear()
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:

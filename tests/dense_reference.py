@@ -13,13 +13,9 @@ Array = np.ndarray
 State = dict[str, Array]
 
 
-def arrays(module: nn.Module, prefix: str = "") -> State:
-    """The parameters whose name starts with ``prefix``, by the rest of their name."""
-    return {
-        name.removeprefix(prefix): value.detach().cpu().double().numpy()
-        for name, value in module.named_parameters()
-        if name.startswith(prefix)
-    }
+def arrays(module: nn.Module) -> State:
+    """The parameters by name, in float64."""
+    return {name: value.detach().double().numpy() for name, value in module.named_parameters()}
 
 
 def adjacency(edges: Array, num_nodes: int) -> Array:
@@ -197,3 +193,26 @@ def encoder(
     if "layer_weights" not in state:
         return x
     return sum(weight * out for weight, out in zip(state["layer_weights"], outputs, strict=True))
+
+
+NUM_NODES = 30
+HUB, ISOLATED = 0, NUM_NODES - 1
+
+
+def random_edges(seed: int) -> Array:
+    """(2, M) edges over NUM_NODES nodes: a hub, an isolated node, duplicates and self-loops."""
+    rng = np.random.default_rng(seed)
+    sparse = rng.integers(1, NUM_NODES - 1, (2, 45))
+    hub = np.stack([np.full(15, HUB), rng.choice(np.arange(1, NUM_NODES - 1), 15, replace=False)])
+    edges = np.concatenate([sparse, hub, sparse[::-1, :5], sparse[:, :5], [[3, 4], [3, 4]]], axis=1)
+    return edges[:, rng.permutation(edges.shape[1])]
+
+
+def some_pairs(edges: Array) -> Array:
+    """(2, B) pairs: every edge, strangers, and the corners (hub, isolated node, u = v, repeats)."""
+    strangers = np.random.default_rng(0).integers(0, NUM_NODES, (2, 40))
+    corners = [
+        [HUB, HUB, ISOLATED, ISOLATED, 5, 5, 5],
+        [ISOLATED, HUB, HUB, ISOLATED, 5, 7, 7],
+    ]
+    return np.concatenate([edges, strangers, corners], axis=1)

@@ -5,6 +5,8 @@ A weight scales the message of a directed entry; edge dropout gives the kept ent
 
 from __future__ import annotations
 
+import warnings
+from types import ModuleType
 from typing import ClassVar
 
 import torch
@@ -114,10 +116,7 @@ class SAGE(Convolution):
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__(in_features, out_features)
-        # Importing PyG takes seconds; only the two convolutions made of its layers need it.
-        from torch_geometric.nn import SAGEConv
-
-        self.layer = SAGEConv(in_features, out_features)
+        self.layer = _pyg_layers().SAGEConv(in_features, out_features)
 
     def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
         return self.layer.lin_l(neighbour_mean(x, graph, weight)) + self.layer.lin_r(x)
@@ -132,16 +131,23 @@ class GIN(Convolution):
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__(in_features, out_features)
-        from torch_geometric.nn import GINConv
-
         mlp = nn.Sequential(
             nn.Linear(in_features, out_features), nn.ReLU(), nn.Linear(out_features, out_features)
         )
-        self.layer = GINConv(mlp, train_eps=True)
+        self.layer = _pyg_layers().GINConv(mlp, train_eps=True)
 
     def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
         neighbours = pool(x, graph.rowptr, graph.col, weight=weight)
         return self.layer.nn((1 + self.layer.eps) * x + neighbours)
+
+
+def _pyg_layers() -> ModuleType:
+    # Importing PyG takes seconds; only the two convolutions made of its layers need it.
+    with warnings.catch_warnings():
+        # PyG 2.8 calls torch.jit.script while it is imported, which torch 2.13 deprecates.
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        import torch_geometric.nn
+    return torch_geometric.nn
 
 
 def normalised_sum(x: Tensor, graph: Graph, weight: Tensor | None) -> Tensor:

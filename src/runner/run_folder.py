@@ -182,7 +182,9 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def discard_empty(path: Path) -> None:
     """Remove a folder that was made for a run which never began, and its empty parents."""
-    for folder in (path, path.parent, path.parent.parent):
+    for folder in (path, *path.parents):
+        if folder == Path.cwd():
+            return
         try:
             folder.rmdir()
         except OSError:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.release_weights import load_release
 
 from models.completion import Completion
 from models.convolution import GCN, PureGCN
@@ -17,7 +18,6 @@ from models.gae_cn import GAECN
 from models.ncn import NCN
 from models.ncnc import NCNC
 from ops.csr import Graph
-from release_weights import load_release
 
 TOLERANCE = 1e-5
 

@@ -1,0 +1,90 @@
+"""From the resolved config to the parts of a run, by `_target_` alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from models.link_model import LinkModel
+from runner.data.link_data import LinkData
+from runner.errors import RunnerError
+
+
+def build(name: str, node: Mapping[str, Any]) -> Any:
+    """Build one node, nested nodes first.
+
+    Raises:
+        RunnerError: naming the node and what it refused.
+    """
+    return _unwrap(name, partial(instantiate, dict(node), _convert_="all"))
+
+
+def build_with(name: str, node: Mapping[str, Any], **given: Any) -> Any:
+    """Build one node from its config and from what only this run knows."""
+    # Partial first: Hydra would take our dataclasses among `given` for configs.
+    factory = _unwrap(name, partial(instantiate, dict(node), _convert_="all", _partial_=True))
+    return _unwrap(name, partial(factory, **given))
+
+
+def _unwrap(name: str, make: Any) -> Any:
+    try:
+        return make()
+    except InstantiationException as error:
+        cause = error.__cause__
+        while isinstance(cause, InstantiationException):
+            cause = cause.__cause__
+        if isinstance(cause, RunnerError):
+            raise cause from None
+        message = str(cause or error).splitlines()[0]
+        raise RunnerError(f"{name} cannot be built: {message}") from error
+    except ValueError as error:
+        raise RunnerError(f"{name} cannot be built: {error}") from error
+
+
+def build_model(
+    config: Mapping[str, Any], *, num_features: int, num_categories: int | None
+) -> LinkModel:
+    """Encoder and predictor, initialised by `seeds.initialisation` alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config["seeds"]["initialisation"])
+        encoder = build_with(
+            "encoder", config["encoder"], num_features=num_features, num_categories=num_categories
+        )
+        return LinkModel(encoder=encoder, predictor=build("model", config["model"]))
+
+
+def load_data(config: Mapping[str, Any]) -> LinkData:
+    """The dataset of the config, with its split."""
+    return build("dataset.source", config["dataset"]["source"])
+
+
+def build_optimizer(
+    model: LinkModel, *, lr_encoder: float, lr_predictor: float
+) -> torch.optim.Optimizer:
+    """Adam, as in the release: one learning rate for the encoder, one for the predictor."""
+    groups = [
+        {"name": "encoder", "params": list(model.encoder.parameters()), "lr": lr_encoder},
+        {"name": "predictor", "params": list(model.predictor.parameters()), "lr": lr_predictor},
+    ]
+    return torch.optim.Adam([group for group in groups if group["params"]])
+
+
+def experiment_id(config: Mapping[str, Any]) -> str:
+    """What runs share that differ in nothing but seed, machine and place: the W&B group."""
+    identity = {k: v for k, v in config.items() if k not in ("seed", "hardware", "tracker", "run")}
+    text = json.dumps(_without(identity, {"seed", "seeds", "root", "cache", "published"}))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{config['run']['dataset']}-{config['run']['model']}-{digest}"
+
+
+def _without(node: Any, names: set[str]) -> Any:
+    if not isinstance(node, Mapping):
+        return node
+    return {key: _without(value, names) for key, value in node.items() if key not in names}

@@ -1,0 +1,195 @@
+"""The command line: `runner [group=option] [key=value] …` and `runner resume=<run folder>`.
+
+torch, W&B and OGB are imported by what needs them, so that help and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner import tuned
+from runner.errors import RunnerError
+from runner.sweep import JobRecorder
+
+if TYPE_CHECKING:
+    from runner.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Entry point of the `runner` command; exits with 0, 1 (an error) or 130 (interrupted)."""
+    # Hydra then raises its errors instead of printing them, and we say them in one line.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    tuned.register()
+    OmegaConf.register_new_resolver("random_id", lambda: secrets.token_hex(4), replace=True)
+    arguments = sys.argv[1:]
+    try:
+        if any(argument.startswith("resume=") for argument in arguments):
+            code = _resume(arguments)
+        else:
+            code = _compose_and_run(arguments)
+    except (RunnerError, HydraException, OmegaConfBaseException) as error:
+        code = _fail(error, arguments)
+    except OSError as error:
+        code = _fail(
+            RunnerError(f"{error}; is the run folder writable? choose another: hydra.run.dir=…"), []
+        )
+    except KeyboardInterrupt:
+        code = _interrupted()
+    sys.exit(code)
+
+
+def _compose_and_run(arguments: Sequence[str]) -> int:
+    application = hydra.main(
+        version_base="1.3", config_path="pkg://runner.conf", config_name="config"
+    )(_job)
+    try:
+        application()
+    except Exception:
+        # Hydra raises a sweep's first failure at its end; the closing table tells them all.
+        if not (JobRecorder.multirun and JobRecorder.jobs):
+            raise
+    if not (JobRecorder.multirun and JobRecorder.jobs):
+        return 0
+    from rich.console import Console
+
+    from runner.report import sweep_table
+
+    sweep_table(JobRecorder.jobs, Console())
+    return 1 if any(job["status"] == "failed" for job in JobRecorder.jobs) else 0
+
+
+def _is_multirun() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _job(config: DictConfig) -> dict[str, Any] | None:
+    """One run, or one job of a sweep: a failure ends this job alone, and says so at once."""
+    try:
+        return _run(config)
+    except (RunnerError, OmegaConfBaseException) as error:
+        code = _fail(error, [])
+        if _is_multirun():
+            raise
+    except KeyboardInterrupt:
+        code = _interrupted()
+        if _is_multirun():
+            raise
+    # Hydra would print every other exception with a heading and a traceback of its own.
+    raise SystemExit(code)
+
+
+def _run(config: DictConfig) -> dict[str, Any] | None:
+    from runner.run_folder import RunFolder, discard_empty
+    from runner.validate import resolve
+
+    output = Path(HydraConfig.get().runtime.output_dir)
+    overrides = list(HydraConfig.get().overrides.task)
+    try:
+        plain = resolve(config)
+        origins = tuned.origins(config, overrides)
+        note = tuned.untuned_note(config, origins)
+        if note:
+            log.info("%s", note)
+        if plain["run"]["dry"]:
+            _describe(plain, origins)
+            return None
+        folder = RunFolder.claim(output)
+    finally:
+        discard_empty(output)  # Hydra has made it by now, and a refused run leaves nothing
+    sources = {origin.key: origin.source for origin in origins}
+    return _finish(folder, partial(_experiment, plain, folder, overrides, sources))
+
+
+def _resume(arguments: Sequence[str]) -> int:
+    from runner.run_folder import RunFolder
+
+    folders = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
+    overrides = [a for a in arguments if not a.startswith("resume=")]
+    if len(folders) > 1 or any(a.startswith("-") for a in overrides):
+        raise RunnerError("resume takes one run folder and key=value overrides, no flags")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+    path = Path(folders[0]).expanduser()
+    RunFolder.reopen(path)  # before torch is imported
+    try:
+        _finish(RunFolder(path.absolute()), partial(_resume_experiment, path, overrides))
+    except KeyboardInterrupt:
+        return _interrupted()
+    return 0
+
+
+def _experiment(
+    config: Mapping[str, Any],
+    folder: RunFolder,
+    overrides: Sequence[str],
+    sources: Mapping[str, str],
+) -> dict[str, Any]:
+    from runner.experiment import run_experiment
+
+    return run_experiment(config, folder, overrides=overrides, origins=sources)
+
+
+def _resume_experiment(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    from runner.resume import resume
+
+    return resume(path, overrides)
+
+
+def _finish(folder: RunFolder, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Run, and close with the table; every failure becomes one line."""
+    from rich.console import Console
+
+    from runner.report import closing_table
+    from runner.train import Interrupted
+
+    try:
+        summary = run()
+    except (RunnerError, KeyboardInterrupt):
+        raise
+    except Interrupted:
+        print(f"stopped; go on with: runner resume={folder.path}")
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        raise RunnerError(
+            f"unexpected {type(error).__name__}: {error} (traceback in {folder.log})"
+        ) from error
+    closing_table(summary, Console())
+    return summary
+
+
+def _describe(config: Mapping[str, Any], origins: Sequence[tuned.Origin]) -> None:
+    from rich.console import Console
+
+    from runner.describe import describe
+
+    describe(config, origins, Console())
+
+
+def _fail(error: Exception, arguments: Sequence[str]) -> int:
+    message = str(error)
+    if not isinstance(error, RunnerError):
+        from runner.explain import explain
+
+        message = explain(error, arguments)
+    print(f"runner: {message}", file=sys.stderr)
+    return 1
+
+
+def _interrupted() -> int:
+    print("runner: interrupted", file=sys.stderr)
+    return 130

@@ -1,0 +1,69 @@
+"""`run.dry=true`: what a run would build, without building more than the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.tree import Tree
+
+from runner.build import build_model
+from runner.statistics import recall
+from runner.tuned import Origin
+
+
+def describe(config: Mapping[str, Any], origins: Sequence[Origin], console: Console) -> None:
+    """Print the composed tree, the run graph, the sizes, and where every tuned value came from."""
+    console.rule("config", align="left")
+    console.print(yaml.safe_dump(dict(config), sort_keys=False), markup=False, highlight=False)
+    console.rule("run graph", align="left")
+    console.print(_run_graph(config))
+    console.rule("tuned values", align="left")
+    console.print(_origins_table(origins))
+
+
+def _run_graph(config: Mapping[str, Any]) -> Tree:
+    dataset, model = config["dataset"], config["model"]
+    tree = Tree(f"run: {config['run']['model']} on {config['run']['dataset']}")
+    data = tree.add(f"dataset: {dataset['source']['_target_']}")
+    sizes = recall(config)
+    if sizes is None:
+        data.add("sizes are known after the first run on it")
+    else:
+        data.add(", ".join(f"{name} {value}" for name, value in sizes.items()))
+    data.add(f"training negatives: {dataset['negatives']['_target_']}")
+    tree.add(f"sampler: {config['sampler']['_target_']}")
+    encoder = tree.add(f"encoder: {config['encoder']['_target_']}")
+    if "path" in config["encoder"].get("convolution", {}):
+        encoder.add(f"convolution: {config['encoder']['convolution']['path']}")
+    predictor = tree.add(f"predictor: {model['_target_']}")
+    if "completion" in model:
+        predictor.add(f"completion stage: {model['completion']['_target_']}")
+    tree.add(f"evaluator: {config['evaluator']['_target_']}")
+    tree.add(f"tracker: {config['tracker']['_target_']}")
+    tree.add(_parameters(config, sizes))
+    return tree
+
+
+def _parameters(config: Mapping[str, Any], sizes: Mapping[str, Any] | None) -> str:
+    known = sizes or {"num_features": 1, "num_categories": None}
+    model = build_model(
+        config,
+        num_features=known["num_features"],
+        num_categories=known["num_categories"],
+    )
+    predictor = sum(parameter.numel() for parameter in model.predictor.parameters())
+    if sizes is None:
+        return f"parameters: predictor {predictor:,}, encoder known with the dataset's sizes"
+    encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
+    return f"parameters: {encoder + predictor:,} (encoder {encoder:,}, predictor {predictor:,})"
+
+
+def _origins_table(origins: Sequence[Origin]) -> Table:
+    table = Table("key", "value", "from", box=None, pad_edge=False)
+    for origin in origins:
+        table.add_row(origin.key, str(origin.value), origin.source)
+    return table

@@ -1,0 +1,93 @@
+"""Validation and test scores of a model, by the dataset's protocol."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from models.link_model import LinkModel
+from ops.csr import Graph
+from runner.data.link_data import EvaluationSplit
+from runner.errors import RunnerError
+from runner.metrics import parse_metric
+
+_AUTOMATIC_K = (1, 3, 10, 20, 50, 100)
+
+
+class RankingEvaluator:
+    """Scores positives against negatives with Hits@K and MRR.
+
+    Args:
+        metrics: "hits@K" and "mrr"; None chooses K's by the number of negatives.
+        select: the metric whose validation value decides the best epoch; None: the last Hits@K.
+        batch_size: pairs scored at a time; bounds memory and changes no result.
+    """
+
+    def __init__(self, *, metrics: list[str] | None, select: str | None, batch_size: int) -> None:
+        self.metrics = None if metrics is None else [parse_metric(name) for name in metrics]
+        self.select = select
+        self.batch_size = batch_size
+        if metrics is not None and select is not None and select not in metrics:
+            raise RunnerError(
+                f"dataset.protocol.select={select}: it is not among dataset.protocol.metrics "
+                f"({', '.join(metrics)}); select one of them or add it there"
+            )
+
+    def prepare(self, splits: dict[str, EvaluationSplit]) -> None:
+        """Fix the metrics for these splits.
+
+        Raises:
+            RunnerError: if a K is larger than the number of negatives (OGB would answer 1.0).
+        """
+        counts = {name: split.negative.shape[-1] for name, split in splits.items()}
+        smallest = min(counts.values())
+        if self.metrics is None:
+            # At least 30 negatives a rank, so that one lucky negative does not decide.
+            usable = [k for k in _AUTOMATIC_K if k == 1 or k * 30 <= smallest][-3:]
+            self.metrics = [parse_metric(f"hits@{k}") for k in usable] + [parse_metric("mrr")]
+        for metric in self.metrics:
+            for name, count in counts.items():
+                if metric.k is not None and metric.k > count:
+                    raise RunnerError(
+                        f"dataset.protocol.metrics: {metric.name} needs at least {metric.k} "
+                        f"negatives, the {name} split has {count}; choose a smaller K or draw "
+                        "more negatives (dataset.source.split.*_negatives)"
+                    )
+        names = [metric.name for metric in self.metrics]
+        if self.select is None:
+            hits = [metric.name for metric in self.metrics if metric.k is not None]
+            self.select = (hits or names)[-1]
+        if self.select not in names:
+            raise RunnerError(
+                f"dataset.protocol.select={self.select}: the metrics of this run are "
+                f"{', '.join(names)}; select one of them"
+            )
+
+    @property
+    def selection(self) -> str:
+        """The metric that decides the best epoch, on validation; fixed by `prepare`."""
+        assert self.select is not None, "prepare() fixes the metrics"
+        return self.select
+
+    def evaluate(
+        self, model: LinkModel, features: Tensor, graph: Graph, split: EvaluationSplit
+    ) -> dict[str, float]:
+        """Every metric on one split; the encoder runs once on `graph`.
+
+        Shapes:
+            features: (N, F) float or (N,) int64. split: positives (2, P), negatives (2, K) or
+            (2, P, K).
+        """
+        model.eval()
+        with torch.no_grad():
+            embeddings = model.encode(features, graph)
+            positive = self._score(model, embeddings, graph, split.positive)
+            shape = split.negative.shape[1:]
+            flat = split.negative.reshape(2, -1)
+            negative = self._score(model, embeddings, graph, flat).reshape(shape)
+        assert self.metrics is not None, "prepare() fixes the metrics"
+        return {metric.name: metric(positive, negative) for metric in self.metrics}
+
+    def _score(self, model: LinkModel, embeddings: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+        chunks = pairs.split(self.batch_size, dim=1)
+        return torch.cat([model.predictor(embeddings, graph, chunk) for chunk in chunks]).cpu()

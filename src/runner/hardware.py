@@ -1,0 +1,61 @@
+"""Where a run computes, and how much memory it took."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+from runner.errors import RunnerError
+
+
+def set_up(*, device: str, threads: int | None, deterministic: bool) -> torch.device:
+    """Choose the device, the number of threads and deterministic kernels for this process.
+
+    Raises:
+        RunnerError: if a GPU is asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RunnerError(
+            "hardware.device=cuda: torch sees no GPU on this machine; "
+            "use hardware=cpu, or hardware=auto to take a GPU only where there is one"
+        )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(threads or _available_cores())
+    # On a GPU some kernels have no deterministic form: torch then warns instead of refusing.
+    torch.use_deterministic_algorithms(deterministic, warn_only=device == "cuda")
+    if deterministic:
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return torch.device(device)
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start measuring anew, so that a sweep's jobs in one process do not inherit a peak."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_gib(device: torch.device) -> float:
+    """The most memory that this run has held: on the GPU, or resident on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**20
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,127 @@
+"""What a run, and a sweep, says at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def closing_table(summary: Mapping[str, Any], console: Console) -> None:
+    """Print a run's results: every metric at the best epoch, the published figure, what it took.
+
+    Args:
+        summary: that of summary.json, with `folder`, `upload` (a command or None) and, if the run
+            is online, `url`. Its metrics are in [0, 1], its published figure is in %.
+        console: without a terminal behind it the output is plain.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    published = summary.get("published")
+    table = Table()
+    table.add_column("metric")
+    table.add_column("valid %", justify="right")
+    table.add_column("test %", justify="right")
+    if published:
+        table.add_column("published %", justify="right")
+        table.add_column("difference", justify="right")
+    for metric in summary["test"]:
+        test = summary["test"][metric]
+        row = [metric, _percent(summary["valid"].get(metric)), _percent(test)]
+        if published:
+            same = metric == published["metric"]
+            row += (
+                [_published(published, console), f"{100 * test - published['mean']:+.2f}"]
+                if same
+                else ["", ""]
+            )
+        chosen = metric == summary["select"]
+        table.add_row(*[Text(cell) for cell in row], style="bold" if chosen else None)
+    _heading(console, _title(summary))
+    console.print(table)
+    if published and published["metric"] not in summary["test"]:
+        _line(console, "published", f"{published['metric']} {_published(published, console)} %")
+    peak = summary.get("peak_memory_gib")
+    memory = "" if peak is None else f", peak memory {peak:.2f} GiB"
+    _line(console, "time", _duration(summary["seconds"]) + memory)
+    _line(console, "run folder", summary["folder"])
+    if summary.get("upload"):
+        _line(console, "upload", summary["upload"])
+    elif summary.get("url"):
+        _line(console, "W&B", summary["url"])
+
+
+def sweep_table(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Print what became of each job of a sweep, then its folder or its error.
+
+    Args:
+        rows: a job each: `job` (number), `overrides` (list), `status`, `folder`, and either
+            `summary` (as for `closing_table`; missing for a job that trained nothing) or `error`.
+        console: without a terminal behind it the output is plain.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    failed = sum(row["status"] == "failed" for row in rows)
+    title = f"{len(rows)} jobs, {failed} failed" if failed else f"{len(rows)} jobs"
+    table = Table()
+    table.add_column("job", justify="right")
+    table.add_column("overrides", overflow="fold")
+    table.add_column("status")
+    table.add_column("metric")
+    table.add_column("valid %", justify="right")
+    table.add_column("test %", justify="right")
+    for row in rows:
+        summary = row.get("summary") or {}
+        metric = summary.get("select", "")
+        cells = [
+            str(row["job"]),
+            " ".join(row["overrides"]),
+            row["status"],
+            metric,
+            _percent(summary.get("valid", {}).get(metric)),
+            _percent(summary.get("test", {}).get(metric)),
+        ]
+        style = "red" if row["status"] == "failed" else None
+        table.add_row(*[Text(cell) for cell in cells], style=style)
+    _heading(console, title)
+    console.print(table)
+    for row in rows:
+        text = f"failed: {row['error']}" if row.get("error") else row.get("folder", "")
+        _line(console, f"job {row['job']}", text)
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    of = f" of {summary['epochs']}" if "epochs" in summary else ""
+    return (
+        f"{summary['model']} on {summary['dataset']}, seed {summary['seed']}: "
+        f"best epoch {summary['best_epoch']}{of}, by validation {summary['select']}"
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def _published(published: Mapping[str, Any], console: Console) -> str:
+    if published.get("std") is None:
+        return f"{published['mean']:.2f}"
+    sign = "+/-" if console.options.ascii_only else "±"
+    return f"{published['mean']:.2f} {sign} {published['std']:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print(text, style="bold", markup=False, highlight=False, soft_wrap=True)
+
+
+def _line(console: Console, label: str, text: str) -> None:
+    # Unwrapped, so that paths and commands can be copied.
+    console.print(f"{label:<10}  {text}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,246 @@
+"""The typed schema of every group of `conf/`, without importing torch.
+
+A node with a `_target_` listed in `NODES` is checked against its model here, any other `_target_`
+against its real signature (`runner.validate`); a test holds both to be the same.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0, lt=1)]
+PositiveInt = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Node = dict[str, Any]  # checked on its own, by its `_target_`
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Seeds(Strict):
+    split: Seed
+    initialisation: Seed
+    batches: Seed
+    negatives: Seed
+    dropout: Seed
+    completion: Seed
+
+
+class Run(Strict):
+    dry: bool
+    model: str
+    dataset: str
+    cache: str
+
+
+class Hardware(Strict):
+    device: Literal["auto", "cpu", "cuda"]
+    threads: PositiveInt | None
+    deterministic: bool
+
+
+class Train(Strict):
+    epochs: PositiveInt
+    batch_size: PositiveInt | None
+    eval_batch_size: PositiveInt
+    lr_encoder: Annotated[float, Field(ge=0)]
+    lr_predictor: Annotated[float, Field(ge=0)]
+    clip_norm: Annotated[float, Field(gt=0)] | None
+    checkpoint_minutes: Annotated[float, Field(gt=0)]
+
+
+class Protocol(Strict):
+    metrics: list[str] | None
+    select: str | None
+    validation_edges_in_test_graph: bool
+    official_split: bool
+    permitted_overlaps: list[str]
+
+
+class PublishedFigure(Strict):
+    metric: str
+    mean: float
+    std: float
+
+
+class Column(Strict):
+    """A published column: any part of the tunable values."""
+
+    encoder: dict[str, Any] = {}
+    model: dict[str, Any] = {}
+    completion: dict[str, Any] = {}
+    sampler: str | None = None
+    train: dict[str, Any] = {}
+
+
+class Dataset(Strict):
+    name: str
+    root: str | None = None
+    path: str | None = None
+    features: str | None = None
+    source: Node
+    protocol: Protocol
+    negatives: Node
+    tuned: Column
+    tuned_for_completion: Column
+    published: dict[str, PublishedFigure | None]
+
+
+class Root(Strict):
+    seed: Seed
+    seeds: Seeds
+    hyperparameters: Literal["published", "default"]
+    run: Run
+    hardware: Hardware
+    train: Train
+    evaluator: Node
+    sampler: Node
+    tracker: Node
+    encoder: Node
+    model: Node
+    dataset: Dataset
+
+
+class Encoder(Strict):
+    convolution: Node
+    hidden: PositiveInt
+    layers: Annotated[int, Field(ge=0)]
+    residual: bool
+    jumping_knowledge: bool
+    layer_norm: bool
+    input_dropout: Probability
+    hidden_dropout: Probability
+    output_dropout: Probability
+    edge_dropout: Probability
+
+
+class GetClass(Strict):
+    path: str
+
+
+class GAE(Strict):
+    hidden: PositiveInt
+    dropout: Probability
+    last_linear: bool
+    two_layer_head: bool
+    layer_norm: bool
+
+
+class GAECN(GAE):
+    edge_dropout: Probability
+    beta: float
+
+
+class NCN(GAECN):
+    node_transform: bool
+
+
+class NCNC(NCN):
+    completion: Node
+
+
+class Completion(Strict):
+    t: Annotated[float, Field(gt=0, le=1)]
+    s: float
+    o: float
+    alpha: Annotated[float, Field(ge=0)]
+    chunk_size: PositiveInt | None
+    keep_train: PositiveInt | None
+    keep_eval: PositiveInt | None
+    seed: Seed
+
+
+class Sampler(Strict):
+    batch_size: PositiveInt | None
+
+
+class RankingEvaluator(Strict):
+    metrics: list[str] | None
+    select: str | None
+    batch_size: PositiveInt
+
+
+class WandbTracker(Strict):
+    project: str
+    entity: str | None
+    mode: Literal["auto", "online", "offline"]
+    init_timeout: Annotated[float, Field(gt=0)]
+    finish_timeout: Annotated[float, Field(gt=0)]
+
+
+class Empty(Strict):
+    pass
+
+
+class RandomSplit(Strict):
+    valid: Annotated[float, Field(gt=0, lt=1)]
+    test: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
+    valid_negatives: Annotated[float, Field(gt=0)]
+    test_negatives: Annotated[float, Field(gt=0)]
+
+
+class Coauthorship(Strict):
+    num_nodes: PositiveInt
+    num_edges: PositiveInt
+    num_topics: PositiveInt
+    num_features: PositiveInt
+    noise: Annotated[float, Field(ge=0)]
+    seed: Seed
+    split: Node
+
+
+class LesMiserables(Strict):
+    split: Node
+
+
+class Planetoid(Strict):
+    name: Literal["Cora", "CiteSeer", "PubMed"]
+    root: str
+    split: Node
+
+
+class OGBLink(Strict):
+    name: str
+    root: str
+    cache: str
+    features: Literal["stored", "argmax", "node_id"]
+
+
+class EdgeFile(Strict):
+    path: str
+    features: str | None
+    split: Node
+
+
+NODES: dict[str, type[Strict]] = {
+    "models.encoder.Encoder": Encoder,
+    "hydra.utils.get_class": GetClass,
+    "models.gae.GAE": GAE,
+    "models.gae_cn.GAECN": GAECN,
+    "models.ncn.NCN": NCN,
+    "models.ncnc.NCNC": NCNC,
+    "models.completion.Completion": Completion,
+    "runner.batches.TargetLinkRemoval": Sampler,
+    "runner.batches.FullGraph": Sampler,
+    "runner.evaluate.RankingEvaluator": RankingEvaluator,
+    "runner.tracking.WandbTracker": WandbTracker,
+    "runner.tracking.NullTracker": Empty,
+    "runner.negatives.UniformNonEdges": Empty,
+    "runner.negatives.RandomTargets": Empty,
+    "runner.data.splits.RandomSplit": RandomSplit,
+    "runner.data.synthetic.coauthorship": Coauthorship,
+    "runner.data.bundled.les_miserables": LesMiserables,
+    "runner.data.planetoid.planetoid": Planetoid,
+    "runner.data.ogb.ogb_link": OGBLink,
+    "runner.data.edges.edge_file": EdgeFile,
+}
+
+# Arguments that only a run knows, given when the node is built.
+GIVEN_AT_BUILD: dict[str, frozenset[str]] = {
+    "encoder": frozenset({"num_features", "num_categories"}),
+    "sampler": frozenset({"graph", "targets", "negatives", "generators"}),
+}

@@ -1,0 +1,53 @@
+"""A dataset's sizes, remembered from the last time it was loaded, for `run.dry=true`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.run_folder import atomic
+
+if TYPE_CHECKING:
+    from runner.data.link_data import LinkData
+
+log = logging.getLogger(__name__)
+
+
+def remember(config: Mapping[str, Any], data: LinkData) -> None:
+    """Keep the sizes of the config's dataset in the cache; a cache that fails is no error."""
+    path = _path(config)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as temporary:
+            temporary.write_text(
+                json.dumps(
+                    {
+                        "nodes": data.num_nodes,
+                        "num_features": data.features.shape[-1],
+                        "num_categories": data.num_categories,
+                        "training links": data.train.shape[1],
+                        "validation links": data.valid.positive.shape[1],
+                        "test links": data.test.positive.shape[1],
+                    }
+                )
+            )
+    except OSError as error:
+        log.debug("no statistics kept: %s", error)
+
+
+def recall(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The remembered sizes, or None."""
+    try:
+        return json.loads(_path(config).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _path(config: Mapping[str, Any]) -> Path:
+    source = json.dumps(config["dataset"]["source"], sort_keys=True)
+    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+    return Path(config["run"]["cache"]) / "statistics" / f"{digest}.json"

@@ -1,0 +1,316 @@
+"""Trackers: mirrors of a run's records on a service. The records themselves are local files.
+
+A tracker is the node `tracker` of the config. W&B is imported when a run starts, not before.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import netrc
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+log = logging.getLogger(__name__)
+
+
+class Tracker(Protocol):
+    """What a run tells a tracker: `start` once, `log` once an epoch, `finish` once."""
+
+    @property
+    def upload_command(self) -> str | None:
+        """The shell command that uploads what lies here only; None if there is nothing to do."""
+
+    @property
+    def url(self) -> str | None:
+        """Where the run can be seen, if it is online."""
+
+    def start(
+        self,
+        *,
+        folder: Path,
+        run_id: str,
+        name: str,
+        group: str,
+        job_type: str,
+        tags: Sequence[str],
+        config: Mapping[str, Any],
+        resumed: bool,
+    ) -> None:
+        """Begin, or go on with, the run `run_id`, whose records are in `folder`."""
+
+    def log(self, row: Mapping[str, float | int], step: int) -> None:
+        """Take one epoch's line of metrics.jsonl; `step` is the epoch."""
+
+    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+        """End the run; `summary` is that of summary.json, empty if the run did not get there."""
+
+
+class NullTracker:
+    """Tracks nothing."""
+
+    upload_command: str | None = None
+    url: str | None = None
+
+    def start(
+        self,
+        *,
+        folder: Path,
+        run_id: str,
+        name: str,
+        group: str,
+        job_type: str,
+        tags: Sequence[str],
+        config: Mapping[str, Any],
+        resumed: bool,
+    ) -> None:
+        pass
+
+    def log(self, row: Mapping[str, float | int], step: int) -> None:
+        pass
+
+    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+        pass
+
+
+class WandbTracker:
+    """Weights & Biases, below `<folder>/wandb/`, online or offline.
+
+    Args:
+        project: W&B project.
+        entity: W&B team or user; None is the account's default.
+        mode: `auto` follows WANDB_MODE (or what `wandb offline` set), else is online if
+            credentials are set up and offline if not. `online` and `offline` beat WANDB_MODE.
+            A run that cannot go online goes on offline.
+        init_timeout: seconds until an unreachable server means offline.
+        finish_timeout: seconds that the end of a run waits for its upload.
+    """
+
+    def __init__(
+        self,
+        *,
+        project: str,
+        entity: str | None,
+        mode: Literal["auto", "online", "offline"],
+        init_timeout: float,
+        finish_timeout: float,
+    ) -> None:
+        self.project = project
+        self.entity = entity
+        self.mode = mode
+        self.init_timeout = init_timeout
+        self.finish_timeout = finish_timeout
+        self.upload_command: str | None = None
+        self.url: str | None = None
+        self._run: Any = None
+        self._folder = Path()
+
+    def start(
+        self,
+        *,
+        folder: Path,
+        run_id: str,
+        name: str,
+        group: str,
+        job_type: str,
+        tags: Sequence[str],
+        config: Mapping[str, Any],
+        resumed: bool,  # resume="allow" serves both
+    ) -> None:
+        import wandb
+
+        self._folder = folder
+
+        def init(mode: Literal["online", "offline"]) -> Any:
+            # Messages outside a run (loaded credentials, …) go by the settings of the process.
+            wandb.setup(wandb.Settings(silent=True))
+            return wandb.init(
+                project=self.project,
+                entity=self.entity,
+                dir=folder,
+                id=run_id,
+                resume="allow",
+                name=name,
+                group=group,
+                job_type=job_type,
+                tags=list(tags),
+                config=dict(config),
+                mode=mode,
+                # Without it a second init in one process returns the first run.
+                reinit="finish_previous",
+                settings=wandb.Settings(
+                    silent=True,
+                    console="off",
+                    init_timeout=self.init_timeout,
+                    finish_timeout=self.finish_timeout,
+                    finish_timeout_raises=True,
+                ),
+            )
+
+        mode = self._mode(wandb.setup(wandb.Settings(silent=True)).settings)
+        if mode == "disabled":
+            return
+        if mode == "online":
+            try:
+                self._run = init("online")
+                self.url = self._run.url
+            except wandb.errors.Error as error:
+                log.warning("W&B cannot go online (%s); it goes on offline", _first_line(error))
+                # The process's W&B service still holds the id of the run that failed.
+                wandb.teardown()
+        if self._run is None:
+            self._run = init("offline")
+            # The folder, not the run in it: every start of a resumed run leaves one.
+            self.upload_command = f"wandb sync {shlex.quote(str(folder / 'wandb'))}"
+        self._run.define_metric("epoch")
+        self._run.define_metric("*", step_metric="epoch")
+
+    def log(self, row: Mapping[str, float | int], step: int) -> None:
+        if self._run is not None:
+            # Uncommitted, the last row would be written at the end, over the summary.
+            self._run.log(dict(row), step=step, commit=True)
+
+    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+        """End the run with every metric of the best epoch, and what else `summary` holds."""
+        if self._run is None:
+            return
+        run, self._run = self._run, None
+        try:
+            if summary:
+                best = _metrics_of_epoch(self._folder, summary.get("best_epoch"))
+                run.summary.update({**best, **_flat(summary)})
+        finally:
+            try:
+                run.finish(exit_code=exit_code)
+            except TimeoutError:
+                directory = shlex.quote(run.settings.sync_dir)
+                self.upload_command = f"wandb sync --include-online {directory}"
+                log.warning(
+                    "W&B has not taken everything within tracker.finish_timeout=%g seconds; "
+                    "the rest can be uploaded later",
+                    self.finish_timeout,
+                )
+
+    def _mode(self, settings: Any) -> Literal["online", "offline", "disabled"]:
+        chosen: str | None = self.mode
+        if self.mode == "auto":
+            chosen = os.environ.get("WANDB_MODE")
+            if not chosen and settings.mode != "online":
+                chosen = settings.mode  # `wandb offline` and `wandb disabled` leave it in a file
+        if chosen == "disabled":
+            return "disabled"
+        if chosen in ("offline", "dryrun"):
+            return "offline"
+        if chosen not in (None, "", "online", "run"):
+            raise ValueError(f"WANDB_MODE={chosen} is not online, offline or disabled")
+        if _has_credentials(settings):
+            return "online"
+        if chosen:  # asked for; without credentials W&B would prompt for them and wait
+            log.warning("W&B has no API key (`wandb login` sets it up); it goes on offline")
+        return "offline"
+
+
+class SafeTracker:
+    """Keeps a tracker's failures from the run: the first one is logged, then it is silent."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._failed = False
+
+    @property
+    def upload_command(self) -> str | None:
+        return self._tracker.upload_command
+
+    @property
+    def url(self) -> str | None:
+        return self._tracker.url
+
+    def start(
+        self,
+        *,
+        folder: Path,
+        run_id: str,
+        name: str,
+        group: str,
+        job_type: str,
+        tags: Sequence[str],
+        config: Mapping[str, Any],
+        resumed: bool,
+    ) -> None:
+        self._guard(
+            lambda: self._tracker.start(
+                folder=folder,
+                run_id=run_id,
+                name=name,
+                group=group,
+                job_type=job_type,
+                tags=tags,
+                config=config,
+                resumed=resumed,
+            )
+        )
+
+    def log(self, row: Mapping[str, float | int], step: int) -> None:
+        self._guard(lambda: self._tracker.log(row, step))
+
+    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+        self._guard(lambda: self._tracker.finish(summary, exit_code))
+
+    def _guard(self, call: Callable[[], None]) -> None:
+        if self._failed:
+            return
+        try:
+            call()
+        except Exception as error:
+            self._failed = True
+            log.warning(
+                "the tracker failed (%s: %s); the run goes on without it",
+                type(error).__name__,
+                _first_line(error),
+            )
+
+
+def _has_credentials(settings: Any) -> bool:
+    """Whether W&B would find an API key or an identity token: environment, settings, netrc."""
+    if any(os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")):
+        return True
+    if settings.api_key or settings.identity_token_file:
+        return True
+    files = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
+    for file in files:
+        try:
+            found = netrc.netrc(os.path.expanduser(file))
+        except (OSError, netrc.NetrcParseError):
+            continue
+        entry = found.authenticators(urlsplit(settings.base_url).netloc)
+        return bool(entry and entry[2])
+    return False
+
+
+def _metrics_of_epoch(folder: Path, epoch: object) -> dict[str, Any]:
+    """The line of metrics.jsonl for `epoch`, which may be older than this process."""
+    try:
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
+        rows = (json.loads(line) for line in lines)
+        return next((row for row in rows if row.get("epoch") == epoch), {})
+    except (OSError, ValueError):
+        return {}
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"valid": {"mrr": 0.5}}` as `{"valid/mrr": 0.5}`, without what is None."""
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{name}/"))
+        elif value is not None:
+            flat[prefix + name] = value
+    return flat
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

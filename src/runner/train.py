@@ -1,0 +1,154 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.link_model import LinkModel
+from ops.csr import Graph
+from runner.batches import Batch, FullGraph
+from runner.data.link_data import EvaluationSplit
+from runner.errors import RunnerError
+from runner.evaluate import RankingEvaluator
+from runner.seeding import Generators
+from runner.state import TrainingState
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its state is in last.pt."""
+
+
+class Recorder(Protocol):
+    """What the loop tells the world; see `runner.records`."""
+
+    def step(self, state: TrainingState, steps: int, loss: float) -> None: ...
+
+    def epoch(self, row: dict[str, float], state: TrainingState, improved: bool) -> None: ...
+
+    def checkpoint(self, state: TrainingState) -> None: ...
+
+    def checkpoint_due(self) -> bool: ...
+
+    def stop_requested(self) -> bool: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is learnt: features, the graphs that the model may see, and the scored links."""
+
+    features: Tensor
+    train_graph: Graph
+    test_graph: Graph  # with the validation edges where the protocol says so
+    valid: EvaluationSplit
+    test: EvaluationSplit
+
+
+def fit(
+    *,
+    model: LinkModel,
+    task: Task,
+    sampler: FullGraph,
+    generators: Generators,
+    evaluator: RankingEvaluator,
+    optimizer: torch.optim.Optimizer,
+    epochs: int,
+    clip_norm: float | None,
+    state: TrainingState,
+    recorder: Recorder,
+) -> None:
+    """Train from where `state` stands to the end of epoch `epochs`, evaluating after each.
+
+    Adam on mean softplus(-positive logits) + mean softplus(negative logits), as the NCN release.
+    `state` moves along; with the same seeds it moves the same way, wherever it is stopped.
+
+    Raises:
+        Interrupted: after a checkpoint, if the recorder asks to stop.
+        RunnerError: if the loss or the gradient is not finite.
+    """
+    if not state.draws:
+        state.draws = generators.draws()
+    while state.epoch <= epochs:
+        model.train()
+        for batch in sampler.epoch(skip=state.step):
+            began = time.perf_counter()
+            loss, norm = train_step(model, task.features, batch, optimizer, clip_norm)
+            if not math.isfinite(loss + norm):
+                what = "loss" if not math.isfinite(loss) else "gradient norm"
+                value = loss if what == "loss" else norm
+                raise RunnerError(
+                    f"the {what} is {value} in epoch {state.epoch}, step {state.step + 1}; "
+                    "the last good checkpoint is kept. Try a smaller train.lr_encoder and "
+                    "train.lr_predictor, or train.clip_norm=1.0"
+                )
+            state.step += 1
+            state.loss_sum += loss
+            state.gradient_norm_sum += norm
+            state.epoch_seconds += time.perf_counter() - began
+            recorder.step(state, len(sampler), loss)
+            if recorder.stop_requested():
+                recorder.checkpoint(state)
+                raise Interrupted
+            if recorder.checkpoint_due():
+                recorder.checkpoint(state)
+
+        began = time.perf_counter()
+        valid = evaluator.evaluate(model, task.features, task.train_graph, task.valid)
+        test = evaluator.evaluate(model, task.features, task.test_graph, task.test)
+        evaluation_seconds = time.perf_counter() - began
+        best = state.best
+        improved = best is None or valid[evaluator.selection] > best["valid"][evaluator.selection]
+        if improved:
+            state.best = {"epoch": state.epoch, "valid": valid, "test": test}
+        row = {
+            "epoch": state.epoch,
+            "loss": state.loss_sum / len(sampler),
+            "gradient_norm": state.gradient_norm_sum / len(sampler),
+            **{f"lr/{group['name']}": group["lr"] for group in optimizer.param_groups},
+            **{f"valid/{name}": value for name, value in valid.items()},
+            **{f"test/{name}": value for name, value in test.items()},
+            "seconds": state.epoch_seconds + evaluation_seconds,
+            "evaluation_seconds": evaluation_seconds,
+        }
+        state.seconds += row["seconds"]
+        state.next_epoch(generators.draws())
+        recorder.epoch(row, state, improved)
+
+
+def train_step(
+    model: LinkModel,
+    features: Tensor,
+    batch: Batch,
+    optimizer: torch.optim.Optimizer,
+    clip_norm: float | None,
+) -> tuple[float, float]:
+    """One update; the loss and the gradient norm before clipping.
+
+    Nothing is updated if either is not finite, so that the weights stay those of a good step.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    embeddings = model.encode(features, batch.graph)
+    positive = model.predictor(embeddings, batch.graph, batch.positives)
+    negative = model.predictor(embeddings, batch.graph, batch.negatives)
+    loss = F.softplus(-positive).mean() + F.softplus(negative).mean()
+    loss.backward()
+    groups = [group["params"] for group in optimizer.param_groups]
+    norms = [_gradient_norm(parameters) for parameters in groups]
+    norm = math.hypot(*norms)
+    if math.isfinite(loss.item() + norm):
+        if clip_norm is not None:
+            for parameters in groups:
+                torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
+        optimizer.step()
+    return loss.item(), norm
+
+
+def _gradient_norm(parameters: list[Tensor]) -> float:
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients).item() if gradients else 0.0

@@ -1,0 +1,173 @@
+"""Everything that is wrong with a composed config, in one report, before any data loads."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from runner import schema
+from runner.errors import RunnerError
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """The config as plain, checked data.
+
+    Raises:
+        RunnerError: naming the full key, the value and the remedy of every error at once:
+            unresolved and missing values, unknown keys, wrong types, values out of range, and
+            arguments that a `_target_` outside the shipped ones does not take.
+    """
+    problems: list[str] = []
+    plain = _resolve(config, "", problems)
+    unresolved = {problem.split(":", 1)[0] for problem in problems}
+    for problem in check(plain):
+        if problem.split(":", 1)[0] not in unresolved:
+            problems.append(problem)
+    if problems:
+        heading = "the config has an error" if len(problems) == 1 else "the config has errors"
+        raise RunnerError("\n  ".join([f"{heading}:", *problems]))
+    return plain
+
+
+def _resolve(node: Any, prefix: str, problems: list[str]) -> Any:
+    if isinstance(node, DictConfig):
+        return {
+            str(key): _resolve_item(
+                node, key, f"{prefix}.{key!s}" if prefix else str(key), problems
+            )
+            for key in node
+        }
+    return [
+        _resolve_item(node, index, f"{prefix}[{index}]", problems) for index in range(len(node))
+    ]
+
+
+def _resolve_item(node: Any, key: Any, name: str, problems: list[str]) -> Any:
+    if OmegaConf.is_missing(node, key):
+        problems.append(f"{name}: a value is needed; give {name}=…")
+        return None
+    try:
+        value = node[key]
+    except OmegaConfBaseException as error:
+        problems.append(f"{name}: {str(error).splitlines()[0]}")
+        return None
+    return _resolve(value, name, problems) if isinstance(value, DictConfig | ListConfig) else value
+
+
+def check(plain: Mapping[str, Any]) -> list[str]:
+    """One line for each error of a resolved config; empty when there is none."""
+    problems = _problems(schema.Root, plain, "")
+    for name, node in _nodes(plain, ""):
+        target = node["_target_"]
+        given = {key: value for key, value in node.items() if not key.startswith("_")}
+        if not isinstance(target, str):
+            problems.append(f"{name}._target_: {target!r} is not the dotted path of a class")
+            continue
+        known = schema.NODES.get(target)
+        try:
+            model = known or _signature_model(target, schema.GIVEN_AT_BUILD.get(name, frozenset()))
+            if known is schema.GetClass:
+                _locate_class(given.get("path"))
+        except (ImportError, ValueError) as error:
+            key = f"{name}.path" if known is schema.GetClass else f"{name}._target_"
+            problems.append(f"{key}: {error}")
+            continue
+        problems += _problems(model, given, name)
+    return problems
+
+
+def _nodes(node: Any, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield name, node
+        for key, value in node.items():
+            yield from _nodes(value, f"{name}.{key}" if name else str(key))
+
+
+def _problems(model: type[BaseModel], given: Mapping[str, Any], name: str) -> list[str]:
+    try:
+        model.model_validate(dict(given))
+    except ValidationError as error:
+        return [_sentence(model, detail, name) for detail in error.errors()]
+    return []
+
+
+def _sentence(model: type[BaseModel], detail: Any, name: str) -> str:
+    path = [str(part) for part in detail["loc"] if not str(part).startswith(("int", "float"))]
+    key = ".".join([name, *path] if name else path)
+    if detail["type"] == "extra_forbidden":
+        known = list(_fields_at(model, detail["loc"][:-1]))
+        close = difflib.get_close_matches(path[-1], known, n=1)
+        hint = f"did you mean {'.'.join([*key.split('.')[:-1], close[0]])}?" if close else ""
+        return f"{key}: there is no such key; {hint or 'known here: ' + ', '.join(sorted(known))}"
+    if detail["type"] == "missing":
+        return f"{key}: a value is needed; give {key}=…"
+    return f"{key}: {detail['input']!r} does not fit: {detail['msg'].lower()}"
+
+
+def _fields_at(model: Any, loc: tuple[Any, ...]) -> Iterator[str]:
+    for part in loc:
+        fields = getattr(model, "model_fields", {})
+        if part not in fields:
+            return
+        model = fields[part].annotation
+    yield from getattr(model, "model_fields", {})
+
+
+def _locate_class(path: Any) -> None:
+    if isinstance(path, str) and path.startswith("models.convolution."):
+        names = ("GCN", "PureGCN", "PureSum", "PureMean", "PureMax", "SAGE", "GIN")
+        if path.rsplit(".", 1)[1] in names:
+            return
+    _locate(path)
+
+
+def _locate(path: Any) -> Callable[..., Any]:
+    import hydra.utils
+
+    try:
+        found = hydra.utils.get_object(path)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path!r} cannot be imported ({reason})") from None
+    if not callable(found):
+        raise ValueError(f"{path!r} is not a class or function")
+    return found
+
+
+def _signature_model(target: str, given_at_build: frozenset[str]) -> type[BaseModel]:
+    found = _locate(target)
+    parameters = inspect.signature(found).parameters
+    function = found.__init__ if inspect.isclass(found) else found  # type: ignore[misc]
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError):
+        hints = {}
+    fields: dict[str, Any] = {}
+    extra: typing.Literal["allow", "forbid"] = "forbid"
+    for name, parameter in parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            extra = "allow"
+        elif name not in given_at_build and parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
+            required = parameter.default is inspect.Parameter.empty
+            hint = hints.get(name, Any)
+            fields[name] = (hint if _is_plain(hint) else Any, ... if required else None)
+    config = ConfigDict(extra=extra, strict=True, arbitrary_types_allowed=True)
+    return create_model(target.rsplit(".", 1)[-1], __config__=config, **fields)
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether a config can hold such a value itself (not a module that a nested node builds)."""
+    arguments = typing.get_args(hint)
+    if typing.get_origin(hint) is typing.Literal:
+        return True
+    if arguments:
+        return all(_is_plain(argument) for argument in arguments)
+    return hint in (int, float, bool, str, type(None), list, dict)

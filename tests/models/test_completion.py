@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+from tests.dense_reference import probability
+
+from models.completion import Completion
+from ops.overlap import NeighbourLists
+
+LISTS = NeighbourLists(torch.tensor([0, 2, 2, 5]), torch.tensor([3, 4, 0, 1, 2]))
+OTHER = torch.tensor([7, 8, 9])
+PAIRS = [[7, 7, 9, 9, 9], [3, 4, 0, 1, 2]]
+
+
+def build(
+    *,
+    t=0.3,
+    s=1.7,
+    o=0.1,
+    alpha=1.05,
+    chunk_size=None,
+    keep_train=None,
+    keep_eval=None,
+    seed=0,
+):
+    return Completion(
+        t=t,
+        s=s,
+        o=o,
+        alpha=alpha,
+        chunk_size=chunk_size,
+        keep_train=keep_train,
+        keep_eval=keep_eval,
+        seed=seed,
+    )
+
+
+class Scorer:
+    """Logit u + w / 10; remembers the pairs of every call."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, pairs):
+        self.calls.append(pairs.tolist())
+        assert not torch.is_grad_enabled()
+        return (pairs[0] + pairs[1] / 10).double()
+
+
+def test_probability_by_hand():
+    # p0 = 1/2 at the offset: P = alpha t / (t + 1).
+    stage = build(t=0.25, s=2.0, o=3.0, alpha=0.5)
+    assert stage.probability(torch.tensor(3.0)).item() == pytest.approx(0.1)
+    # p0 = 4/5 where s (logit - o) = log 4: P = alpha 0.25 * 4 / (0.25 * 4 + 1).
+    logit = 3 + torch.log(torch.tensor(4.0)) / 2
+    assert stage.probability(logit).item() == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("constants", [(0.3, 1.7, 0.1, 1.05), (0.1, 10.0, 3.0, 0.5), (2, 1, -1, 1)])
+def test_probability_is_the_formula(constants):
+    named = dict(zip(("t", "s", "o", "alpha"), constants, strict=True))
+    logits = torch.linspace(-6, 6, 41, dtype=torch.float64)
+    expected = [probability(logit, **named) for logit in logits.tolist()]
+    found = build(**named).probability(logits)
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_probability_of_extreme_logits():
+    found = build(alpha=1.05).probability(torch.tensor([-1e30, 1e30]))
+    torch.testing.assert_close(found, torch.tensor([0.0, 1.05]))
+
+
+def test_probability_lets_a_gradient_through():
+    """Only the inner logit is cut off, in forward: a learned t could follow."""
+    logit = torch.zeros(3, requires_grad=True)
+    build().probability(logit).sum().backward()
+    assert bool((logit.grad > 0).all())
+
+
+@pytest.mark.parametrize(("chunk_size", "calls"), [(None, 1), (5, 1), (2, 3), (1, 5)])
+def test_weights_of_every_neighbour(chunk_size, calls):
+    scorer, stage = Scorer(), build(chunk_size=chunk_size)
+    kept, weight = stage(scorer, OTHER, LISTS)
+    assert torch.equal(kept.node, LISTS.node)
+    assert torch.equal(kept.rowptr, LISTS.rowptr)
+    scored = torch.cat([torch.tensor(call) for call in scorer.calls], dim=1)
+    assert scored.tolist() == PAIRS
+    assert len(scorer.calls) == calls
+    expected = stage.probability(scored[0].double() + scored[1].double() / 10)
+    torch.testing.assert_close(weight, expected)
+    assert not weight.requires_grad
+
+
+@pytest.mark.parametrize("chunk_size", [None, 2])
+def test_nothing_to_complete(chunk_size):
+    scorer = Scorer()
+    empty = NeighbourLists(torch.zeros(4, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
+    kept, weight = build(chunk_size=chunk_size, keep_eval=1).eval()(scorer, OTHER, empty)
+    assert scorer.calls == []
+    assert weight.shape == kept.node.shape == (0,)
+
+
+def test_sampled_neighbours_weigh_n_over_k():
+    """A flat P of alpha t / (t + 1) = 1 leaves the sampling factor alone."""
+    stage = build(t=1.0, s=0.0, alpha=2.0, keep_train=2)
+    kept, weight = stage(Scorer(), OTHER, LISTS)
+    assert kept.rowptr.tolist()[1:3] == [2, 2]
+    assert weight[:2].tolist() == [1.0, 1.0]
+    assert weight[2:].sum().item() == pytest.approx(3.0)
+    assert set((weight[2:] * 2 / 3).round().tolist()) <= {1.0, 2.0}
+
+
+@pytest.mark.parametrize(("training", "scored"), [(True, 1), (False, 2)])
+def test_kept_in_training_and_evaluation(training, scored):
+    stage = build(keep_train=1, keep_eval=3).train(training)
+    lists = NeighbourLists(torch.tensor([0, 2]), torch.tensor([3, 4]))
+    kept, _ = stage(Scorer(), OTHER[:1], lists)
+    assert kept.node.numel() == scored
+
+
+def test_generator_is_its_own_and_travels_in_the_state():
+    stage = build(keep_train=1, seed=5)
+    default = torch.get_rng_state()
+
+    def draw(stage):
+        lists = NeighbourLists(torch.tensor([0, 50]), torch.arange(50))
+        return [stage(Scorer(), OTHER[:1], lists)[0].node.item() for _ in range(8)]
+
+    draw(stage)
+    assert torch.equal(default, torch.get_rng_state())
+    buffer = io.BytesIO()
+    torch.save(stage.state_dict(), buffer)
+    expected = draw(stage)
+    buffer.seek(0)
+    other = build(keep_train=1, seed=6)
+    other.load_state_dict(torch.load(buffer, weights_only=True))
+    assert draw(other) == expected
+    assert draw(build(keep_train=1, seed=6)) != draw(build(keep_train=1, seed=7))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"t": 0.0}, "t must be above 0"),
+        ({"chunk_size": 0}, "chunk_size must be at least 1"),
+        ({"keep_train": 0}, "keep_train must be at least 1"),
+        ({"keep_eval": -1}, "keep_eval must be at least 1"),
+    ],
+)
+def test_bad_arguments(change, message):
+    with pytest.raises(ValueError, match=message):
+        build(**change)

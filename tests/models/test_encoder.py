@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.dense_reference import NUM_NODES, adjacency, arrays, encoder, random_edges
+from torch import nn
+
+from models.convolution import GCN, GIN, SAGE, Convolution, PureGCN, PureMax, PureMean, PureSum
+from models.encoder import Encoder
+from ops.csr import Graph
+
+WIDTH, HIDDEN, CATEGORIES = 7, 5, 11
+EDGES = random_edges(0)
+GRAPH = Graph.from_edges(torch.from_numpy(EDGES), NUM_NODES)
+FEATURES = torch.from_numpy(np.random.default_rng(1).normal(size=(NUM_NODES, WIDTH)))
+IDS = torch.from_numpy(np.random.default_rng(1).integers(0, CATEGORIES, NUM_NODES))
+
+
+def build(
+    convolution=GCN,
+    layers=1,
+    *,
+    num_features=WIDTH,
+    num_categories=None,
+    hidden=HIDDEN,
+    residual=False,
+    jumping_knowledge=False,
+    layer_norm=True,
+    input_dropout=0.0,
+    hidden_dropout=0.0,
+    output_dropout=0.0,
+    edge_dropout=0.0,
+):
+    torch.manual_seed(0)
+    module = Encoder(
+        num_features=num_features,
+        num_categories=num_categories,
+        hidden=hidden,
+        layers=layers,
+        convolution=convolution,
+        residual=residual,
+        jumping_knowledge=jumping_knowledge,
+        layer_norm=layer_norm,
+        input_dropout=input_dropout,
+        hidden_dropout=hidden_dropout,
+        output_dropout=output_dropout,
+        edge_dropout=edge_dropout,
+    ).double()
+    return module
+
+
+def perturbed(module):
+    """Zero biases and unit scales would hide mistakes."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return module
+
+
+@pytest.mark.parametrize("jumping_knowledge", [False, True])
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("layers", [0, 1, 2, 3])
+@pytest.mark.parametrize("convolution", [GCN, SAGE, GIN, PureGCN, PureSum, PureMean, PureMax])
+def test_against_a_dense_matrix(convolution, layers, residual, jumping_knowledge):
+    form = {"residual": residual, "jumping_knowledge": jumping_knowledge}
+    for features, categories in ((FEATURES, None), (IDS, CATEGORIES)):
+        module = perturbed(build(convolution, layers, num_categories=categories, **form))
+        out = module(features, GRAPH)
+        expected = encoder(
+            convolution.__name__,
+            arrays(module),
+            features.numpy(),
+            adjacency(EDGES, NUM_NODES),
+            layers=layers,
+            residual=residual,
+        )
+        assert out.shape == (NUM_NODES, HIDDEN)
+        np.testing.assert_allclose(out.detach().numpy(), expected, rtol=0, atol=1e-8)
+
+
+def test_layer_norm_can_be_left_out():
+    module = perturbed(build(GCN, 2, layer_norm=False))
+    assert not any(isinstance(part, nn.LayerNorm) for part in module.modules())
+    expected = encoder(
+        "GCN",
+        arrays(module),
+        FEATURES.numpy(),
+        adjacency(EDGES, NUM_NODES),
+        layers=2,
+        residual=False,
+    )
+    np.testing.assert_allclose(module(FEATURES, GRAPH).detach().numpy(), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("convolution", [PureGCN, PureSum])
+def test_no_layer_norm_in_pure_encoders(convolution):
+    assert not any(isinstance(part, nn.LayerNorm) for part in build(convolution, 3).modules())
+
+
+def test_residual_only_where_widths_agree():
+    """A GCN's first layer maps F to H: the residual acts on it only if F = H."""
+    plain, residual = build(GCN, 1), build(GCN, 1, residual=True)
+    assert torch.equal(plain(FEATURES, GRAPH), residual(FEATURES, GRAPH))
+    plain, residual = build(GCN, 1, hidden=WIDTH), build(GCN, 1, hidden=WIDTH, residual=True)
+    torch.testing.assert_close(residual(FEATURES, GRAPH), plain(FEATURES, GRAPH) + FEATURES)
+
+
+def test_embedding_is_orthogonal_and_ignores_num_features():
+    module = build(PureGCN, 1, num_features=999, num_categories=HIDDEN)
+    embedding = module.input[0].weight
+    identity = torch.eye(HIDDEN, dtype=torch.float64)
+    torch.testing.assert_close(embedding @ embedding.T, identity, atol=1e-5, rtol=0)
+    assert not any(isinstance(part, nn.Linear) for part in module.modules())
+
+
+def test_jumping_knowledge_weights_are_standard_normal():
+    drawn = build(PureSum, 200, jumping_knowledge=True).layer_weights
+    assert abs(drawn.mean().item()) < 0.25
+    assert abs(drawn.std().item() - 1) < 0.2
+
+
+def test_no_jumping_knowledge_without_layers():
+    module = build(GCN, 0, jumping_knowledge=True)
+    assert module.layer_weights is None
+    assert module(FEATURES, GRAPH).shape == (NUM_NODES, HIDDEN)
+
+
+def acts_in_training(module, features):
+    """Whether the output in training differs from that in evaluation."""
+    with torch.no_grad():
+        expected = module.eval()(features, GRAPH)
+        return bool((module.train()(features, GRAPH) != expected).any())
+
+
+@pytest.mark.parametrize(
+    ("rate", "convolution", "layers", "categories", "acts"),
+    [
+        ("input_dropout", GCN, 1, None, True),
+        ("input_dropout", PureGCN, 1, None, True),
+        ("input_dropout", PureGCN, 0, None, True),
+        ("input_dropout", GCN, 1, CATEGORIES, False),
+        ("input_dropout", PureGCN, 1, CATEGORIES, False),
+        ("hidden_dropout", GCN, 1, None, True),
+        ("hidden_dropout", GCN, 2, None, True),
+        ("hidden_dropout", PureGCN, 1, None, True),
+        ("hidden_dropout", GCN, 0, None, True),
+        ("hidden_dropout", GCN, 0, CATEGORIES, True),
+        ("output_dropout", PureGCN, 1, None, True),
+        ("output_dropout", PureGCN, 3, None, True),
+        ("output_dropout", PureGCN, 0, None, False),
+        ("output_dropout", GCN, 1, None, False),
+        ("output_dropout", SAGE, 2, None, False),
+        ("edge_dropout", GCN, 1, None, True),
+        ("edge_dropout", PureSum, 1, None, True),
+        ("edge_dropout", GCN, 0, None, False),
+    ],
+)
+def test_where_a_rate_acts(rate, convolution, layers, categories, acts):
+    module = build(convolution, layers, num_categories=categories, **{rate: 0.5})
+    assert acts_in_training(module, FEATURES if categories is None else IDS) is acts
+
+
+def test_output_dropout_follows_the_last_layer_only():
+    module = build(PureSum, 3, output_dropout=1.0)
+    with torch.no_grad():
+        assert not module(FEATURES, GRAPH).any()
+    kinds = [type(activation) for activation in module.activations]
+    assert kinds == [nn.Identity, nn.Identity, nn.Dropout]
+
+
+def test_hidden_dropout_stands_between_norm_and_relu():
+    module = build(GCN, 3, hidden_dropout=0.25)
+    kinds = [[type(part) for part in a] for a in module.activations[:2]]
+    assert kinds == [[nn.LayerNorm, nn.Dropout, nn.ReLU]] * 2
+    assert type(module.activations[2]) is nn.Identity
+    assert [len(module.input), module.input[0].p] == [1, 0.0]
+
+
+class Recorder(Convolution):
+    """Returns its input; remembers the graph and the weights it was given."""
+
+    has_weights = False
+    calls: list = []  # noqa: RUF012
+
+    def forward(self, x, graph, weight=None):
+        self.calls.append((graph, weight))
+        return x
+
+
+def test_edge_dropout_is_drawn_anew_in_every_layer_and_scaled():
+    Recorder.calls.clear()
+    module = build(Recorder, 3, edge_dropout=0.4)
+    module(FEATURES, GRAPH)
+    keys = [graph.key for graph, _ in Recorder.calls]
+    assert not torch.equal(keys[0], keys[1])
+    assert not torch.equal(keys[1], keys[2])
+    for graph, weight in Recorder.calls:
+        assert 0 < graph.num_entries < GRAPH.num_entries
+        torch.testing.assert_close(weight, torch.full_like(weight, 1 / 0.6))
+        assert weight.shape == (graph.num_entries,)
+    Recorder.calls.clear()
+    module.eval()(FEATURES, GRAPH)
+    assert [(graph is GRAPH, weight) for graph, weight in Recorder.calls] == [(True, None)] * 3
+
+
+def test_normalisation_sees_the_scaled_entries():
+    """Dropout of p on the complete graph: GCN's degree is 1 + kept / (1 - p)."""
+    module = build(PureGCN, 1, edge_dropout=0.5)
+    module.input = nn.Identity()
+    torch.manual_seed(3)
+    out = module(FEATURES, GRAPH)
+    torch.manual_seed(3)
+    kept = torch.rand(GRAPH.num_entries) >= 0.5
+    a = np.zeros((NUM_NODES, NUM_NODES))
+    a[GRAPH.row[kept], GRAPH.col[kept]] = 2
+    scale = 1 / np.sqrt(1 + a.sum(1))
+    expected = scale[:, None] * ((a + np.eye(NUM_NODES)) * scale) @ FEATURES.numpy()
+    np.testing.assert_allclose(out.detach().numpy(), expected, atol=1e-10)
+
+
+def test_relabelling_the_nodes_relabels_the_output():
+    order = torch.randperm(NUM_NODES, generator=torch.manual_seed(0))
+    relabelled = Graph.from_edges(order[torch.from_numpy(EDGES)], NUM_NODES)
+    features = torch.empty_like(FEATURES)
+    features[order] = FEATURES
+    for convolution in (GCN, PureGCN, SAGE):
+        module = build(convolution, 2, residual=True)
+        torch.testing.assert_close(module(features, relabelled)[order], module(FEATURES, GRAPH))
+
+
+def test_gradient():
+    module = build(GCN, 2, hidden=WIDTH, residual=True, jumping_knowledge=True)
+    parameters = dict(module.named_parameters())
+
+    def output(*values):
+        named = dict(zip(parameters, values, strict=True))
+        return torch.func.functional_call(module, named, (FEATURES, GRAPH))
+
+    assert torch.autograd.gradcheck(output, tuple(parameters.values()), fast_mode=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layers": -1}, "layers must be at least 0, got -1"),
+        ({"edge_dropout": 1.0}, r"edge_dropout must be in \[0, 1\), got 1.0"),
+        ({"hidden_dropout": 1.5}, "1.5"),
+    ],
+)
+def test_bad_arguments(change, message):
+    with pytest.raises(ValueError, match=message):
+        build(**change)

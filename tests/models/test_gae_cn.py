@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.dense_reference import arrays, gae_cn
+
+from models.gae_cn import GAECN
+
+
+def build(*, last_linear=False, two_layer_head=False, edge_dropout=0.0, beta=1.0):
+    return GAECN(
+        hidden=6,
+        dropout=0.0,
+        edge_dropout=edge_dropout,
+        last_linear=last_linear,
+        two_layer_head=two_layer_head,
+        layer_norm=True,
+        beta=beta,
+    )
+
+
+@pytest.mark.parametrize("two_layer_head", [False, True])
+@pytest.mark.parametrize("last_linear", [False, True])
+def test_against_plain_loops(case, settle, last_linear, two_layer_head):
+    module = settle(build(last_linear=last_linear, two_layer_head=two_layer_head))
+    logit = module(case.h, case.graph, case.pairs).detach().numpy()
+    expected = gae_cn(arrays(module), case.h.numpy(), case.dense, case.pairs.numpy())
+    assert np.ptp(expected) > 0.1
+    np.testing.assert_allclose(logit, expected, rtol=0, atol=1e-10)
+
+
+def test_beta_starts_where_it_is_told_and_is_learned():
+    module = build(beta=0.25)
+    assert module.beta.tolist() == [0.25]
+    assert module.beta.requires_grad
+
+
+def test_edge_dropout_hides_neighbours_in_training_only(case, settle):
+    module = settle(build(edge_dropout=0.5))
+    plain = settle(build())
+    expected = plain(case.h, case.graph, case.pairs)
+    assert torch.equal(module(case.h, case.graph, case.pairs), expected)
+    assert not torch.equal(module.train()(case.h, case.graph, case.pairs), expected)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from models.mlp import head, neighbour_mlp, node_mlp, pair_mlp, pair_product
+
+LINEAR, NORM, DROPOUT, RELU = nn.Linear, nn.LayerNorm, nn.Dropout, nn.ReLU
+BLOCK = [LINEAR, NORM, DROPOUT, RELU]
+
+
+@pytest.mark.parametrize(
+    ("mlp", "expected"),
+    [
+        (
+            neighbour_mlp(3, 4, dropout=0.2, layer_norm=True, last_linear=False),
+            [LINEAR, DROPOUT, RELU, *BLOCK],
+        ),
+        (
+            neighbour_mlp(3, 4, dropout=0.2, layer_norm=True, last_linear=True),
+            [LINEAR, DROPOUT, RELU, *BLOCK, LINEAR],
+        ),
+        (pair_mlp(4, dropout=0.2, layer_norm=True, last_linear=False), BLOCK),
+        (pair_mlp(4, dropout=0.2, layer_norm=True, last_linear=True), [*BLOCK, LINEAR]),
+        (node_mlp(4, dropout=0.2, layer_norm=True), [LINEAR, DROPOUT, RELU, *BLOCK]),
+        (head(4, dropout=0.2, layer_norm=True, two_layer=False), [*BLOCK, LINEAR]),
+        (head(4, dropout=0.2, layer_norm=True, two_layer=True), [*BLOCK, *BLOCK, LINEAR]),
+    ],
+)
+def test_layers_are_those_of_the_release(mlp, expected):
+    assert [type(layer) for layer in mlp] == expected
+    assert {layer.p for layer in mlp if isinstance(layer, DROPOUT)} == {0.2}
+
+
+def test_widths():
+    def widths(mlp):
+        return [(m.in_features, m.out_features) for m in mlp if isinstance(m, LINEAR)]
+
+    form = {"dropout": 0.0, "layer_norm": True}
+    assert widths(neighbour_mlp(1, 4, **form, last_linear=True)) == [(1, 4), (4, 4), (4, 4)]
+    assert widths(head(4, **form, two_layer=True)) == [(4, 4), (4, 4), (4, 1)]
+
+
+@pytest.mark.parametrize(
+    "mlp",
+    [
+        neighbour_mlp(3, 4, dropout=0.0, layer_norm=False, last_linear=True),
+        pair_mlp(4, dropout=0.0, layer_norm=False, last_linear=True),
+        head(4, dropout=0.0, layer_norm=False, two_layer=True),
+    ],
+)
+def test_layer_norm_can_be_left_out(mlp):
+    assert not any(isinstance(layer, NORM) for layer in mlp)
+
+
+def test_pair_product_by_hand():
+    h = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.5, 4.0]])
+    pairs = torch.tensor([[0, 2, 1], [1, 0, 1]])
+    expected = torch.tensor([[3.0, -2.0], [0.5, 8.0], [9.0, 1.0]])
+    assert torch.equal(pair_product(h, pairs), expected)
+    assert pair_product(h, pairs[:, :0]).shape == (0, 2)

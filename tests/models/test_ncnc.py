@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.dense_reference import arrays, ncn, ncnc, ncnc_weights, transform
+
+from models.completion import Completion
+from models.ncnc import NCNC
+from ops.overlap import neighbourhoods
+
+CONSTANTS = {"t": 0.3, "s": 1.7, "o": 0.1, "alpha": 1.05}
+
+
+def build(
+    *,
+    node_transform=True,
+    last_linear=False,
+    two_layer_head=False,
+    edge_dropout=0.0,
+    dropout=0.0,
+    chunk_size=None,
+    keep_train=None,
+    keep_eval=None,
+):
+    return NCNC(
+        hidden=6,
+        dropout=dropout,
+        edge_dropout=edge_dropout,
+        node_transform=node_transform,
+        last_linear=last_linear,
+        two_layer_head=two_layer_head,
+        layer_norm=True,
+        completion=Completion(
+            **CONSTANTS, chunk_size=chunk_size, keep_train=keep_train, keep_eval=keep_eval, seed=0
+        ),
+    )
+
+
+@pytest.mark.parametrize("node_transform", [False, True])
+@pytest.mark.parametrize("two_layer_head", [False, True])
+@pytest.mark.parametrize("last_linear", [False, True])
+def test_against_plain_loops(case, settle, last_linear, two_layer_head, node_transform):
+    module = settle(
+        build(node_transform=node_transform, last_linear=last_linear, two_layer_head=two_layer_head)
+    )
+    logit = module(case.h, case.graph, case.pairs).detach().numpy()
+    state = arrays(module.ncn)
+    expected = ncnc(state, case.h.numpy(), case.dense, case.pairs.numpy(), CONSTANTS)
+    np.testing.assert_allclose(logit, expected, rtol=0, atol=1e-10)
+    # The completion matters here: without it, this is an NCN.
+    plain = ncn(state, case.h.numpy(), case.dense, case.pairs.numpy())
+    assert np.abs(expected - plain).max() > 1e-2
+
+
+@pytest.mark.parametrize("chunk_size", [1, 7, 10_000])
+def test_chunk_size_changes_nothing_in_evaluation(case, settle, chunk_size):
+    whole = settle(build())(case.h, case.graph, case.pairs)
+    chunked = settle(build(chunk_size=chunk_size))(case.h, case.graph, case.pairs)
+    torch.testing.assert_close(chunked, whole, rtol=0, atol=1e-12)
+
+
+def test_keeping_many_is_keeping_all(case, settle):
+    whole = settle(build())(case.h, case.graph, case.pairs)
+    kept = settle(build(keep_eval=50))(case.h, case.graph, case.pairs)
+    torch.testing.assert_close(kept, whole, rtol=0, atol=1e-12)
+    assert not torch.allclose(settle(build(keep_eval=1))(case.h, case.graph, case.pairs), whole)
+
+
+def test_without_one_sided_neighbours_it_is_an_ncn(case, settle):
+    module = settle(build())
+    module.completion.alpha = 0.0
+    torch.testing.assert_close(
+        module(case.h, case.graph, case.pairs), module.ncn(case.h, case.graph, case.pairs)
+    )
+
+
+def weights_held_fixed(module, case):
+    """The module's logits as a function of h, with the weights P at the given h kept."""
+    x = transform(arrays(module.ncn), case.h.numpy())
+    _, only_u, only_v = neighbourhoods(case.graph, case.pairs)
+    fixed = []
+    for side in range(2):
+        weight = []
+        for u, v in case.pairs.T.tolist():
+            weight += ncnc_weights(arrays(module.ncn), x, case.dense, u, v, CONSTANTS)[
+                side
+            ].values()
+        fixed.append(torch.tensor(weight, dtype=torch.float64))
+    assert [len(weight) for weight in fixed] == [only_u.node.numel(), only_v.node.numel()]
+
+    class Fixed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.side = 0
+
+        def forward(self, score, other, lists):
+            self.side += 1
+            return lists, fixed[(self.side - 1) % 2]
+
+    held = build()
+    held.double().eval().load_state_dict(module.state_dict())
+    held.completion = Fixed()
+    return held
+
+
+def test_gradient_is_that_of_fixed_weights(case, settle):
+    """P has no gradient: finite differences agree once P is held where it was."""
+    case.pairs = case.pairs[:, ::7]
+    module = settle(build())
+    held = weights_held_fixed(module, case)
+    h = case.h.clone().requires_grad_()
+    logit = module(h, case.graph, case.pairs)
+    torch.testing.assert_close(held(h, case.graph, case.pairs), logit)
+    upstream = torch.randn(logit.shape, generator=torch.manual_seed(1), dtype=torch.float64)
+    inputs = {"h": h, **dict(module.ncn.named_parameters(prefix="ncn"))}
+    gradients = torch.autograd.grad(logit, list(inputs.values()), upstream)
+
+    def value(name, shifted):
+        named = {key: tensor for key, tensor in inputs.items() if key != "h"} | {name: shifted}
+        given = named.pop("h", h)
+        with torch.no_grad():
+            out = torch.func.functional_call(held, named, (given, case.graph, case.pairs))
+        return (out * upstream).sum()
+
+    step = 1e-6
+    for (name, tensor), gradient in zip(inputs.items(), gradients, strict=True):
+        direction = torch.randn(tensor.shape, generator=torch.manual_seed(2), dtype=torch.float64)
+        slope = (
+            value(name, tensor + step * direction) - value(name, tensor - step * direction)
+        ) / (2 * step)
+        torch.testing.assert_close((gradient * direction).sum(), slope, rtol=1e-5, atol=1e-6)
+
+
+def test_inner_edge_dropout_is_drawn_for_every_side_and_chunk(case, settle, monkeypatch):
+    """On top of the outer draw, as in the release."""
+    module = settle(build(edge_dropout=0.3, chunk_size=20)).train()
+    drawn = []
+
+    def thin(graph):
+        drawn.append((graph, original(graph)))
+        return drawn[-1][1]
+
+    original = module.ncn.thin
+    monkeypatch.setattr(module.ncn, "thin", thin)
+    module(case.h, case.graph, case.pairs)
+    outer, inner = drawn[0], drawn[1:]
+    assert outer[0] is case.graph
+    assert all(given is outer[1] for given, _ in inner)
+    _, only_u, only_v = neighbourhoods(outer[1], case.pairs)
+    chunks = [-(-lists.node.numel() // 20) for lists in (only_u, only_v)]
+    assert len(inner) == sum(chunks)
+    assert len({tuple(thinned.key.tolist()) for _, thinned in inner}) == len(inner)
+
+
+def test_inner_dropout_is_on_in_training(case, settle):
+    module = settle(build(dropout=0.5))
+    seen = []
+    module.ncn.f_cn.register_forward_hook(lambda layer, given, out: seen.append(layer.training))
+    module.train()(case.h, case.graph, case.pairs)
+    assert seen == [True] * 3  # two sides, then the outer pairs
+
+
+def test_node_transform_runs_twice_whatever_the_chunks(case, settle):
+    module = settle(build(chunk_size=1))
+    calls = []
+    module.ncn.g.register_forward_hook(lambda layer, given, out: calls.append(given[0]))
+    module(case.h, case.graph, case.pairs)
+    assert len(calls) == 2
+    assert torch.equal(calls[0], case.h)
+
+
+def test_contains_an_ncn_and_its_completion():
+    names = {name.split(".")[0] for name in build().state_dict()}
+    assert names == {"ncn", "completion"}

@@ -1,0 +1,149 @@
+"""What holds of every predictor."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.dense_reference import NUM_NODES
+
+from models.completion import Completion
+from models.gae import GAE
+from models.gae_cn import GAECN
+from models.ncn import NCN
+from models.ncnc import NCNC
+from ops.csr import Graph
+
+MODELS = ("gae", "gae_cn", "ncn", "ncnc")
+FORM = {"hidden": 6, "last_linear": True, "two_layer_head": True, "layer_norm": True}
+
+
+def build(model, *, dropout=0.0, edge_dropout=0.0):
+    if model == "gae":
+        return GAE(**FORM, dropout=dropout)
+    if model == "gae_cn":
+        return GAECN(**FORM, dropout=dropout, edge_dropout=edge_dropout)
+    if model == "ncn":
+        return NCN(**FORM, dropout=dropout, edge_dropout=edge_dropout, node_transform=True)
+    completion = Completion(
+        t=0.3, s=1.7, o=0.1, alpha=1.05, chunk_size=9, keep_train=None, keep_eval=None, seed=0
+    )
+    return NCNC(
+        **FORM,
+        dropout=dropout,
+        edge_dropout=edge_dropout,
+        node_transform=True,
+        completion=completion,
+    )
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    return request.param
+
+
+def test_symmetric_in_the_pair(model, case, settle):
+    module = settle(build(model))
+    torch.testing.assert_close(
+        module(case.h, case.graph, case.pairs), module(case.h, case.graph, case.pairs.flip(0))
+    )
+
+
+def test_relabelling_the_nodes_changes_nothing(model, case, settle):
+    module = settle(build(model))
+    order = torch.randperm(NUM_NODES, generator=torch.manual_seed(0))
+    edges = torch.stack((order[case.graph.row], order[case.graph.col]))
+    h = torch.empty_like(case.h)
+    h[order] = case.h
+    torch.testing.assert_close(
+        module(h, Graph.from_edges(edges, NUM_NODES), order[case.pairs]),
+        module(case.h, case.graph, case.pairs),
+    )
+
+
+def test_each_pair_is_scored_alone(model, case, settle):
+    module = settle(build(model))
+    whole = module(case.h, case.graph, case.pairs)
+    apart = torch.cat([module(case.h, case.graph, p) for p in case.pairs.split(1, dim=1)])
+    torch.testing.assert_close(apart, whole)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_no_pairs(model, case, settle, training):
+    module = settle(build(model, dropout=0.3, edge_dropout=0.3)).train(training)
+    logit = module(case.h, case.graph, case.pairs[:, :0])
+    assert logit.shape == (0,)
+    assert logit.dtype == torch.float64
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_finite_without_any_neighbour(model, case, settle, training):
+    module = settle(build(model, dropout=0.3, edge_dropout=0.3)).train(training)
+    graph = Graph.from_edges(torch.zeros(2, 0, dtype=torch.int64), NUM_NODES)
+    h = case.h.requires_grad_()
+    logit = module(h, graph, case.pairs)
+    assert logit.shape == (case.pairs.size(1),)
+    logit.sum().backward()
+    assert bool(logit.isfinite().all())
+    assert bool(h.grad.isfinite().all())
+    for parameter in module.parameters():
+        assert parameter.grad is None or bool(parameter.grad.isfinite().all())
+
+
+def test_every_parameter_is_trained(model, case, settle):
+    module = settle(build(model, dropout=0.2, edge_dropout=0.2)).train()
+    module(case.h, case.graph, case.pairs).square().sum().backward()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert bool(parameter.grad.any()), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_output_is_a_row_of_the_type_of_h(model, case, settle, dtype):
+    module = settle(build(model)).to(dtype)
+    logit = module(case.h.to(dtype), case.graph, case.pairs)
+    assert logit.dtype == dtype
+    assert logit.shape == (case.pairs.size(1),)
+
+
+def test_single_precision_is_close_to_double(model, case, settle):
+    module = settle(build(model))
+    double = module(case.h, case.graph, case.pairs)
+    single = module.float()(case.h.float(), case.graph, case.pairs)
+    torch.testing.assert_close(single.double(), double, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gae", "gae_cn", "ncn"])
+def test_gradient(name, case, settle):
+    module = settle(build(name))
+    h = case.h.requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda h: module(h, case.graph, case.pairs[:, ::5]), h, fast_mode=True
+    )
+
+
+def test_training_repeats_to_the_bit_with_threads(model, case):
+    """Many pairs that share few nodes, where an unordered sum would show."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        module = build(model, dropout=0.2, edge_dropout=0.2)
+        pairs = case.pairs.repeat(1, 200)
+        runs = []
+        for _ in range(3):
+            torch.manual_seed(0)
+            h = case.h.float().requires_grad_()
+            logit = module(h, case.graph, pairs)
+            inputs = [h, *module.parameters()]
+            runs.append((logit, *torch.autograd.grad(logit.square().sum(), inputs)))
+    finally:
+        torch.set_num_threads(threads)
+    for run in runs[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(runs[0], run, strict=True))
+
+
+def test_state_goes_into_another_instance(model, case, settle):
+    module, other = settle(build(model)), build(model).double().eval()
+    other.load_state_dict(module.state_dict())
+    assert torch.equal(
+        other(case.h, case.graph, case.pairs), module(case.h, case.graph, case.pairs)
+    )

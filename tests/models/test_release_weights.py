@@ -1,0 +1,152 @@
+"""load_release refuses what does not fit, before it changes anything."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.release_weights import load_release
+
+from models.completion import Completion
+from models.convolution import PureGCN
+from models.encoder import Encoder
+from models.link_model import LinkModel
+from models.ncn import NCN
+from models.ncnc import NCNC
+
+FORM = {
+    "hidden": 4,
+    "dropout": 0.0,
+    "edge_dropout": 0.0,
+    "node_transform": True,
+    "last_linear": True,
+    "two_layer_head": True,
+    "layer_norm": True,
+}
+
+
+def embedding_encoder():
+    return Encoder(
+        num_features=0,
+        num_categories=9,
+        hidden=4,
+        layers=2,
+        convolution=PureGCN,
+        residual=False,
+        jumping_knowledge=True,
+        layer_norm=True,
+        input_dropout=0.0,
+        hidden_dropout=0.0,
+        output_dropout=0.0,
+        edge_dropout=0.0,
+    )
+
+
+def linear(name, out_features, in_features=4):
+    return {f"{name}.weight": (out_features, in_features), f"{name}.bias": (out_features,)}
+
+
+def norm(name):
+    return {f"{name}.weight": (4,), f"{name}.bias": (4,)}
+
+
+def ncn_tensors():
+    """Release names and shapes of an NCN in the twolayer form, numbered values."""
+    shapes = {
+        "beta": (1,),
+        **linear("xlin.0", 4),
+        **linear("xlin.3", 4),
+        **norm("xlin.4"),
+        **linear("xcnlin.0", 4),
+        **linear("xcnlin.3", 4),
+        **norm("xcnlin.4"),
+        **linear("xcnlin.7", 4),
+        **linear("xijlin.0", 4),
+        **norm("xijlin.1"),
+        **linear("xijlin.4", 4),
+        **linear("lin.0", 4),
+        **norm("lin.1"),
+        **linear("lin.4", 4),
+        **norm("lin.5"),
+        **linear("lin.8", 1),
+    }
+    return {
+        name: np.full(shape, index, dtype=np.float32)
+        for index, (name, shape) in enumerate(shapes.items())
+    }
+
+
+def test_every_parameter_is_filled():
+    module = NCN(**FORM)
+    tensors = ncn_tensors()
+    load_release(module, {**tensors, "dropadj.ratio": np.float32(1)})
+    filled = {float(p.flatten()[0]) for p in module.parameters()}
+    assert filled == {float(index) for index in range(len(tensors))}
+    assert module.head[8].bias.item() == list(tensors).index("lin.8.bias")
+    assert module.g[0].bias[0].item() == list(tensors).index("xlin.0.bias")
+    assert all(parameter.requires_grad for parameter in module.parameters())
+
+
+def test_embedding_and_layer_weights():
+    module = embedding_encoder()
+    load_release(
+        module,
+        {
+            "xemb.0.weight": np.full((9, 4), 2.0, dtype=np.float32),
+            "jkparams": np.array([3.0, 4.0], dtype=np.float32),
+            "adjdrop.ratio": np.float32(1),
+        },
+    )
+    assert bool((module.input[0].weight == 2).all())
+    assert module.layer_weights.tolist() == [3, 4]
+
+
+def test_completion_constants():
+    completion = Completion(
+        t=1, s=1, o=1, alpha=1, chunk_size=None, keep_train=None, keep_eval=None, seed=0
+    )
+    module = NCNC(**FORM, completion=completion)
+    constants = {"alpha": 1.5, "pt": 0.25, "scale": 2.0, "offset": 0.5}
+    stored = {name: np.array([value], dtype=np.float32) for name, value in constants.items()}
+    unused = {"ptlin.0.weight": np.zeros((4, 4), dtype=np.float32)}
+    load_release(module, {**ncn_tensors(), **stored, **unused})
+    assert (completion.alpha, completion.t, completion.s, completion.o) == (1.5, 0.25, 2.0, 0.5)
+    with pytest.raises(KeyError, match="lack t"):
+        load_release(module, {**ncn_tensors(), **{k: stored[k] for k in stored if k != "pt"}})
+
+
+@pytest.mark.parametrize(
+    "extra", ["xcnreslin.0.weight", "xlin.9.weight", "alpha", "ptlin.0.weight", "betamax", "g"]
+)
+def test_unknown_name(extra):
+    module = NCN(**FORM)
+    with pytest.raises(KeyError, match=f"NCN has no place for {extra}"):
+        load_release(module, {**ncn_tensors(), extra: np.zeros(1, dtype=np.float32)})
+
+
+def test_missing_parameter():
+    tensors = ncn_tensors()
+    del tensors["xijlin.1.bias"]
+    with pytest.raises(KeyError, match=r"lack f_pair\.1\.bias"):
+        load_release(NCN(**FORM), tensors)
+
+
+def test_another_form():
+    with pytest.raises(KeyError, match=r"no place for xcnlin\.7\.weight"):
+        load_release(NCN(**{**FORM, "last_linear": False}), ncn_tensors())
+    with pytest.raises(KeyError, match=r"no place for lin\.4\.weight"):
+        load_release(NCN(**{**FORM, "two_layer_head": False}), ncn_tensors())
+
+
+def test_wrong_shape_changes_nothing():
+    module = NCN(**FORM)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    tensors = {**ncn_tensors(), "lin.8.weight": np.zeros((1, 5), dtype=np.float32)}
+    with pytest.raises(ValueError, match=r"lin\.8\.weight has shape \(1, 5\)"):
+        load_release(module, tensors)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_another_module():
+    with pytest.raises(TypeError, match="LinkModel"):
+        load_release(LinkModel(embedding_encoder(), NCN(**FORM)), {})

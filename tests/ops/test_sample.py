@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ops.overlap import NeighbourLists
+from ops.sample import sample_neighbours
+
+# Lists of 0, 3, 1, 5 and 0 nodes.
+LISTS = NeighbourLists(torch.tensor([0, 0, 3, 4, 9, 9]), torch.tensor([2, 5, 7, 1, 0, 3, 4, 6, 8]))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def rows(lists, weight):
+    return [
+        dict(zip(lists.node[a:b].tolist(), weight[a:b].tolist(), strict=True))
+        for a, b in lists.rowptr.unfold(0, 2, 1).tolist()
+    ]
+
+
+def test_short_lists_are_kept_whole():
+    lists, weight = sample_neighbours(LISTS, 5, generator())
+    assert torch.equal(lists.rowptr, LISTS.rowptr)
+    assert torch.equal(lists.node, LISTS.node)
+    assert weight.tolist() == [1.0] * 9
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
+def test_long_lists_are_drawn_from(k):
+    given = rows(LISTS, torch.ones(9))
+    for seed in range(20):
+        lists, weight = sample_neighbours(LISTS, k, generator(seed))
+        for before, after in zip(given, rows(lists, weight), strict=True):
+            if len(before) <= k:
+                assert after == before
+                continue
+            assert after.keys() <= before.keys()
+            assert list(after) == sorted(after)
+            # Each of the k draws weighs n / k, repeats add up.
+            assert sum(after.values()) == pytest.approx(len(before))
+            share = torch.tensor(list(after.values())) * k / len(before)
+            torch.testing.assert_close(share, share.round())
+
+
+def test_repeats_happen_and_add_up():
+    weights = [
+        value
+        for seed in range(50)
+        for value in rows(*sample_neighbours(LISTS, 2, generator(seed)))[3].values()
+    ]
+    assert {2.5, 5.0} == set(weights)
+
+
+def test_unbiased():
+    """Over many draws every node's mean weight is 1."""
+    total = torch.zeros(9)
+    seeded = generator()
+    trials = 4000
+    for _ in range(trials):
+        lists, weight = sample_neighbours(LISTS, 2, seeded)
+        total.index_add_(0, lists.node, weight)
+    # The standard error of a mean weight is at most sqrt(5 / 2 / 4000) = 0.025.
+    assert (total / trials - 1).abs().max() < 0.1
+
+
+def test_same_seed_same_draw():
+    first, second = (sample_neighbours(LISTS, 2, generator(3)) for _ in range(2))
+    assert torch.equal(first[0].node, second[0].node)
+    assert torch.equal(first[1], second[1])
+    moving = generator(3)
+    draws = {tuple(sample_neighbours(LISTS, 2, moving)[0].node.tolist()) for _ in range(10)}
+    assert len(draws) > 1
+
+
+def test_default_generator_is_left_alone():
+    before = torch.get_rng_state()
+    sample_neighbours(LISTS, 2, generator())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_nothing_to_draw_from():
+    empty = NeighbourLists(torch.tensor([0]), torch.zeros(0, dtype=torch.int64))
+    lists, weight = sample_neighbours(empty, 2, generator())
+    assert lists.rowptr.tolist() == [0]
+    assert weight.shape == (0,)
+
+
+def test_k_must_be_positive():
+    with pytest.raises(ValueError, match="at least 1"):
+        sample_neighbours(LISTS, 0, generator())

@@ -1,0 +1,212 @@
+"""The `runner` command, end to end on the smallest real graph."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.conftest import run_folders
+
+QUICK = ("dataset=lesmis", "tracker=none", "train.epochs=2", "encoder.hidden=8")
+
+
+def rows(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def read(folder: Path, name: str) -> dict:
+    return json.loads((folder / name).read_text())
+
+
+def test_one_run_one_folder(runner, tmp_path):
+    code, out, err = runner("model=ncn", *QUICK)
+    assert code == 0, err
+    (folder,) = run_folders(tmp_path)
+    assert folder.parent == tmp_path / "outputs" / "lesmis" / "ncn"
+    names = {path.name for path in folder.iterdir()}
+    expected = {"config.yaml", "overrides.yaml", "meta.json", "metrics.jsonl", "summary.json"}
+    assert names == {*expected, "status.json", "run.log", "checkpoints"}
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"last.pt", "best.pt"}
+    assert read(folder, "status.json")["status"] == "done"
+
+    summary = read(folder, "summary.json")
+    assert (summary["model"], summary["dataset"], summary["seed"]) == ("ncn", "lesmis", 0)
+    assert summary["published"] is None
+    assert summary["seconds"] > 0 and summary["peak_memory_gib"] > 0
+    assert set(summary["valid"]) == set(summary["test"])
+    assert all(0 <= value <= 1 for value in {**summary["valid"], **summary["test"]}.values())
+
+    metrics = rows(folder)
+    assert [row["epoch"] for row in metrics] == [1, 2]
+    best = max(metrics, key=lambda row: row[f"valid/{summary['select']}"])
+    assert summary["best_epoch"] == best["epoch"]
+    assert summary["test"] == {
+        name.removeprefix("test/"): value
+        for name, value in best.items()
+        if name.startswith("test/")
+    }
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["train"]["epochs"] == 2 and config["encoder"]["hidden"] == 8
+    assert "model=ncn" in yaml.safe_load((folder / "overrides.yaml").read_text())
+    assert str(folder) in out.replace("\n", "")
+
+
+@pytest.mark.parametrize("model", ["gae", "gae_cn", "ncn", "ncnc"])
+def test_every_model_learns(runner, tmp_path, model):
+    code, _, err = runner(
+        f"model={model}", "dataset=lesmis", "tracker=none", "train.epochs=12", "train.batch_size=16"
+    )
+    assert code == 0, err
+    (folder,) = run_folders(tmp_path)
+    losses = [row["loss"] for row in rows(folder)]
+    assert losses[-1] < losses[0] - 0.1
+
+
+@pytest.mark.parametrize(
+    "encoder", ["gcn", "puregcn", "puresum", "puremean", "puremax", "sage", "gin"]
+)
+def test_every_encoder_runs(runner, encoder):
+    code, _, err = runner(f"encoder={encoder}", "encoder.layers=2", "train.epochs=1", *QUICK[:2])
+    assert code == 0, err
+
+
+def test_same_seed_same_bits_other_seed_other_bits(runner, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        code, _, err = runner(f"hydra.run.dir={name}", f"seed={seed}", "model=ncnc", *QUICK)
+        assert code == 0, err
+
+    def values(name):
+        return [
+            {k: v for k, v in row.items() if "seconds" not in k and k != "memory_gib"}
+            for row in rows(tmp_path / name)
+        ]
+
+    assert values("a") == values("b")
+    assert values("a") != values("c")
+
+
+def test_a_folder_that_holds_a_run_is_left_alone(runner, tmp_path):
+    assert runner("hydra.run.dir=here", *QUICK)[0] == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "here").iterdir() if path.is_file()}
+    code, _, err = runner("hydra.run.dir=here", "seed=5", *QUICK)
+    assert code == 1 and "already holds a run" in err
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_dry_run_shows_and_leaves_nothing(runner, tmp_path):
+    code, out, err = runner("run.dry=true", "model=ncnc", "dataset=cora")
+    assert code == 0, err
+    for part in ("runner.batches.TargetLinkRemoval", "models.completion.Completion"):
+        assert part in out
+    assert "published column" in out and "parameters: predictor" in out
+    assert not list(tmp_path.rglob("status.json")) and not (tmp_path / "outputs").exists()
+
+
+def test_dry_run_counts_parameters_once_the_sizes_are_known(runner, tmp_path):
+    assert runner("model=ncn", *QUICK)[0] == 0
+    _, out, _ = runner("run.dry=true", "model=ncn", *QUICK)
+    (folder,) = run_folders(tmp_path)
+    assert f"parameters: {read(folder, 'meta.json')['sizes']['parameters']:,} (" in out
+
+
+def test_multirun_gives_each_job_a_folder_and_a_bad_one_stops_no_other(runner, tmp_path):
+    code, out, err = runner("-m", "model=gae,ncn", "train.batch_size=16,5000", *QUICK)
+    assert code == 1
+    statuses = [read(folder, "status.json") for folder in run_folders(tmp_path)]
+    assert sorted(status["status"] for status in statuses) == ["done", "done", "failed", "failed"]
+    assert err.count("train.batch_size=5000") >= 2
+    assert "failed" in out and "Traceback" not in out + err
+
+
+def test_multirun_jobs_share_no_state(runner, tmp_path):
+    assert runner("-m", "seed=0,1", "model=ncn", *QUICK)[0] == 0
+    assert runner("hydra.run.dir=alone", "seed=1", "model=ncn", *QUICK)[0] == 0
+    summaries = {
+        folder.name: read(folder, "summary.json") for folder in run_folders(tmp_path / "outputs")
+    }
+    second = next(s for s in summaries.values() if s["seed"] == 1)
+    alone = read(tmp_path / "alone", "summary.json")
+    assert second["test"] == alone["test"] and second["valid"] == alone["valid"]
+
+
+def test_sweep_preset(runner, tmp_path):
+    code, _, err = runner("-m", "sweep=seeds", "model=gae", "train.epochs=1", *QUICK[:2])
+    assert code == 0, err
+    seeds = [read(folder, "summary.json")["seed"] for folder in run_folders(tmp_path)]
+    assert sorted(seeds) == [0, 1, 2, 3, 4]
+
+
+def test_ablation_preset_uses_the_plain_sampler(runner, tmp_path):
+    code, _, err = runner("experiment=no_target_link_removal", "model=ncn", *QUICK)
+    assert code == 0, err
+    (folder,) = run_folders(tmp_path)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["sampler"]["_target_"] == "runner.batches.FullGraph"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model=ncnn"], "model=ncnn: there is no such model; did you mean ncn?"),
+        (["dataset=coar"], "did you mean cora?"),
+        (["modle=ncn"], "modle: there is no such key; did you mean model?"),
+        (["train.epoch=3"], "did you mean train.epochs?"),
+        (["model.completion.alfa=3"], "did you mean model.completion.alpha?"),
+        (["train.epochs=ten"], "train.epochs: 'ten'"),
+        (["+model.extra=1"], "model.extra: there is no such key"),
+        (["seed=[1"], "cannot be read"),
+        (["dataset=edges"], "dataset.path: a value is needed"),
+        (["dataset=lesmis", "train.batch_size=100000"], "train.batch_size=100000"),
+        (["dataset=lesmis", "dataset.protocol.metrics=[hits@1000]"], "hits@1000 needs at least"),
+        (["dataset=lesmis", "dataset.protocol.metrics=[hit@10]"], "hit@10"),
+        (["dataset=lesmis", "dataset.protocol.select=hits@7"], "dataset.protocol.select=hits@7"),
+        (["hardware.device=tpu"], "hardware.device: 'tpu'"),
+        (["resume=nowhere"], "resume=nowhere: there is no such folder"),
+    ],
+)
+def test_bad_input_is_one_clear_error(runner, tmp_path, arguments, message):
+    if arguments[0].startswith("resume"):
+        message = message.replace("nowhere", str(tmp_path / "nowhere"))
+    code, out, err = runner(*arguments)
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in out + err
+    assert not [f for f in run_folders(tmp_path) if read(f, "status.json")["status"] != "failed"]
+
+
+def test_a_missing_dataset_says_which_files_belong_where(runner, tmp_path):
+    code, _, err = runner("dataset=cora", "dataset.root=/nonexistent/data", "tracker=none")
+    assert code == 1
+    assert "/nonexistent/data/planetoid/Cora/raw" in err and "ind.cora" in err
+
+
+def test_a_gpu_that_is_not_there(runner):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    code, _, err = runner("hardware=gpu", *QUICK)
+    assert code == 1 and "hardware=auto" in err
+
+
+def test_an_unwritable_output_folder(runner, tmp_path):
+    (tmp_path / "outputs").write_text("a file in the way")
+    code, _, err = runner(*QUICK)
+    assert code == 1 and "hydra.run.dir=" in err and "Traceback" not in err
+
+
+def test_help_and_completion_answer_from_any_directory(tmp_path):
+    executable = str(Path(sys.executable).parent / "runner")
+    environment = {**os.environ, "COMP_LINE": "runner model=nc", "COMP_POINT": "15"}
+    shown = subprocess.run([executable, "--help"], capture_output=True, text=True, check=True)
+    assert "runner resume=<run folder>" in shown.stdout and "ncnc" in shown.stdout
+    completed = subprocess.run(
+        [executable, "-sc", "query=bash"],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    assert {"model=ncn", "model=ncnc"} <= set(completed.stdout.split())

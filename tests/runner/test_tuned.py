@@ -1,0 +1,35 @@
+from tests.test_configs import composed
+
+from runner.tuned import origins, untuned_note
+
+
+def found(*overrides):
+    config = composed(*overrides)
+    return config, {origin.key: origin for origin in origins(config, overrides)}
+
+
+def test_origins_say_column_default_or_override():
+    _, values = found("model=ncnc", "dataset=cora", "model.completion.s=1.5")
+    assert values["encoder.hidden"].source == "published column"
+    assert values["encoder.hidden"].value == 256
+    assert values["train.clip_norm"].source == "default"
+    assert values["model.completion.s"].source == "override"
+    assert values["sampler._target_"].source == "published column"
+
+
+def test_off_means_defaults_everywhere():
+    config, values = found("model=ncnc", "dataset=cora", "hyperparameters=default")
+    assert {origin.source for origin in values.values()} == {"default"}
+    assert "documented defaults" in untuned_note(config, list(values.values()))
+
+
+def test_an_untuned_pair_says_so_in_one_line():
+    config, values = found("model=ncn", "dataset=lesmis")
+    note = untuned_note(config, list(values.values()))
+    assert note.startswith("no published hyper-parameters for ncn on lesmis")
+    assert "\n" not in note
+
+
+def test_a_tuned_pair_says_nothing():
+    config, values = found("model=ncn", "dataset=citeseer")
+    assert untuned_note(config, list(values.values())) is None

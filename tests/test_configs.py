@@ -1,0 +1,134 @@
+"""Every YAML below conf/ composes, is valid, and builds; the schema is the code's signature."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import secrets
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_module
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+
+from runner import schema, tuned
+from runner.build import build, build_model, build_with
+from runner.seeding import Generators
+from runner.validate import check, resolve
+
+CONF = Path(__file__).parents[1] / "conf"
+GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "local"))
+OPTIONS = [
+    f"{group}={path.stem}"
+    for group in GROUPS
+    if group != "__pycache__"
+    for path in sorted((CONF / group).glob("*.yaml"))
+]
+DATASETS = [option.split("=")[1] for option in OPTIONS if option.startswith("dataset=")]
+MODELS = [option.split("=")[1] for option in OPTIONS if option.startswith("model=")]
+
+
+def composed(*overrides: str):
+    tuned.register()
+    OmegaConf.register_new_resolver("random_id", lambda: secrets.token_hex(4), replace=True)
+    with initialize_config_module("runner.conf", version_base="1.3"):
+        config = compose("config", overrides=list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    del config._content["hydra"]
+    return config
+
+
+def resolved(*overrides: str):
+    if "dataset=edges" in overrides:
+        overrides = (*overrides, "dataset.path=graph.csv")
+    return resolve(composed(*overrides))
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes_and_its_graph_builds(option):
+    config = resolved(option)
+    model = build_model(config, num_features=5, num_categories=None)
+    assert sum(parameter.numel() for parameter in model.parameters()) > 0
+    build("tracker", config["tracker"])
+    build("dataset.negatives", config["dataset"]["negatives"])
+    build("evaluator", config["evaluator"])
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_pair_resolves_for_published_and_default(model, dataset):
+    for hyperparameters in ("published", "default"):
+        config = resolved(
+            f"model={model}", f"dataset={dataset}", f"hyperparameters={hyperparameters}"
+        )
+        assert config["run"]["model"] == model
+        build_model(config, num_features=3, num_categories=7)
+
+
+@pytest.mark.parametrize("sampler", ["plain", "target_link_removal", "auto"])
+def test_samplers_build(sampler):
+    from ops.csr import Graph
+
+    config = resolved(f"sampler={sampler}", "train.batch_size=2")
+    edges = torch.tensor([[0, 1, 2], [1, 2, 3]])
+    built = build_with(
+        "sampler",
+        config["sampler"],
+        graph=Graph.from_edges(edges, 6),
+        targets=edges,
+        negatives=build("dataset.negatives", config["dataset"]["negatives"]),
+        generators=Generators(batches=0, negatives=0, dropout=0),
+    )
+    assert len(list(built.epoch())) == 1
+
+
+@pytest.mark.parametrize("target", sorted(schema.NODES))
+def test_schema_agrees_with_the_signature(target):
+    parameters = inspect.signature(get_object(target)).parameters
+    given = set().union(*schema.GIVEN_AT_BUILD.values()) if "runner.data" not in target else set()
+    if target.startswith("models.") and "encoder" not in target:
+        given = set()
+    declared = set(schema.NODES[target].model_fields)
+    assert declared == set(parameters) - (given & set(parameters) - declared)
+
+
+def test_every_key_of_every_yaml_is_known():
+    """A misspelt key in a shipped dataset file would silently mean nothing."""
+    for option in OPTIONS:
+        assert check(resolved(option)) == []
+
+
+def test_published_columns_name_real_keys():
+    """Every entry of a column is asked for by some `${tuned:…}`."""
+    text = "".join(path.read_text() for path in CONF.rglob("*.yaml"))
+    asked = set(re.findall(r"\$\{tuned:([a-z_.]+),", text))
+    for dataset in DATASETS:
+        content = yaml.safe_load((CONF / "dataset" / f"{dataset}.yaml").read_text())
+        for column in ("tuned", "tuned_for_completion"):
+            for section, values in content[column].items():
+                names = {f"{section}.{key}" for key in values} if section != "sampler" else set()
+                assert names <= asked, (dataset, names - asked)
+
+
+def test_published_values_arrive_and_overrides_win():
+    config = resolved("model=ncnc", "dataset=cora")
+    assert config["encoder"]["hidden"] == 256
+    assert config["encoder"]["convolution"]["path"] == "models.convolution.PureGCN"
+    assert config["model"]["completion"]["s"] == 4.3
+    assert config["train"]["batch_size"] == 1152
+    config = resolved("model=ncnc", "dataset=cora", "model.completion.s=1.5", "encoder=gcn")
+    assert config["model"]["completion"]["s"] == 1.5
+    assert config["encoder"]["convolution"]["path"] == "models.convolution.GCN"
+    assert config["encoder"]["hidden"] == 256
+    config = resolved("model=ncnc", "dataset=cora", "hyperparameters=default")
+    assert config["encoder"]["hidden"] == 64
+    assert config["encoder"]["convolution"]["path"] == "models.convolution.GCN"
+
+
+def test_completion_models_have_their_own_column_where_it_differs():
+    assert resolved("model=ncn", "dataset=ogbl-citation2")["train"]["lr_predictor"] == 0.0058
+    assert resolved("model=ncnc", "dataset=ogbl-citation2")["train"]["lr_predictor"] == 0.001
