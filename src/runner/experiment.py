@@ -186,7 +186,12 @@ def _run(
         exit_code = 0
     finally:
         tracker.finish(summary, exit_code=exit_code)
-    return {**summary, "folder": str(folder.path), "upload": tracker.upload_command}
+    return {
+        **summary,
+        "folder": str(folder.path),
+        "upload": tracker.upload_command,
+        "url": tracker.url,
+    }
 
 
 def _task(data: LinkData, validation_edges_in_test_graph: bool, device: torch.device) -> Task:

@@ -75,6 +75,10 @@ def mrr(positive: Tensor, negative: Tensor) -> float:
     """
     _check(positive, negative)
     if negative.dim() == 2:
+        if negative.shape[0] != positive.shape[0]:
+            raise ValueError(
+                f"{positive.shape[0]} positives, but negatives for {negative.shape[0]}"
+            )
         own = positive.unsqueeze(1)
         above = (negative > own).sum(dim=1)
         not_below = (negative >= own).sum(dim=1)

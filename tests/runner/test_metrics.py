@@ -3,6 +3,7 @@ import warnings
 import pytest
 import torch
 
+from runner.data.ogb import _import_ogb_master
 from runner.errors import RunnerError
 from runner.metrics import hits_at_k, mrr, parse_metric
 
@@ -17,6 +18,7 @@ def tied(count, seed):
 def ogb_evaluator():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        _import_ogb_master()
         from ogb.linkproppred import Evaluator
     return Evaluator
 
@@ -67,6 +69,11 @@ def test_scores_that_are_not_numbers_are_refused(metric):
         metric(torch.ones(2), bad)
     with pytest.raises(ValueError, match="at least one"):
         metric(torch.ones(0), torch.zeros(2))
+
+
+def test_every_positive_needs_its_negatives():
+    with pytest.raises(ValueError, match="5 positives, but negatives for 1"):
+        mrr(torch.ones(5), torch.zeros(1, 4))
 
 
 def test_names():

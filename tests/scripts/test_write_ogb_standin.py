@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from scripts.write_ogb_standin import generate, main, write_standin
 
 SCALE = 0.002

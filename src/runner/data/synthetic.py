@@ -66,6 +66,12 @@ def affiliation_edges(
         RunnerError: if the papers stop bringing new co-authorships before there are enough.
     """
     num_nodes = len(topic)
+    sizes = np.bincount(topic)
+    if num_edges > (sizes * (sizes - 1) // 2).sum():
+        raise RunnerError(
+            f"dataset.source.num_edges={num_edges}: more than the pairs inside topics; use fewer "
+            "edges, fewer topics or more nodes"
+        )
     productivity = generator.pareto(_PRODUCTIVITY_EXPONENT, num_nodes) + 1
     order = np.argsort(topic, kind="stable")
     starts = np.searchsorted(topic[order], np.arange(topic.max() + 2))

@@ -1,0 +1,243 @@
+"""A user's own graph, from a file of edges and an optional file of node features."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runner.data.link_data import LinkData, link_data
+from runner.data.splits import RandomSplit
+from runner.errors import RunnerError
+
+_FORMATS = ".mat (key net), .csv, .tsv or .txt edge list (also .gz), SciPy .npz, PyG .pt"
+_WIDEST_GAP = 100  # nodes a used id; beyond it the ids are names, not numbers 0 to N - 1
+_SMALL = 1_000_000  # nodes that any machine can hold
+
+
+@dataclass(frozen=True)
+class RawGraph:
+    """What a file says: edges (2, M) int64, the number of nodes if it says one, features, notes."""
+
+    edges: Tensor
+    num_nodes: int | None = None
+    features: Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+
+def edge_file(*, path: str, features: str | None, split: RandomSplit) -> LinkData:
+    """Read a graph; taken as simple and undirected: repeats and reversed copies are merged.
+
+    Args:
+        path: a SciPy sparse adjacency matrix (`.npz`, or `.mat` with key `net`), an edge list
+            (`.csv`, `.tsv`, `.txt`, each with or without header or `.gz`; two columns of ids from
+            0), or a PyG `Data` (`.pt`).
+        features: a row a node, `.npy`, SciPy `.npz`, `.csv` or `.pt` tensor. Without features
+            every node learns an embedding.
+
+    Raises:
+        RunnerError: if a file is missing, damaged or makes no sense; names the key and the remedy.
+    """
+    file = _existing("dataset.path", path)
+    raw = _reader(file)(file)
+    edges, num_nodes = _checked(file, raw)
+    loops = int((edges[0] == edges[1]).sum())
+    notes = [*raw.notes, f"dropped {loops} self-loops"] if loops else list(raw.notes)
+    given = raw.features
+    if features is not None:
+        given = _features(_existing("dataset.features", features))
+        if given.shape[0] > num_nodes and raw.num_nodes is None:
+            # The edge list alone cannot know of isolated nodes with the highest ids.
+            num_nodes = given.shape[0]
+    if given is not None:
+        given = _checked_features(features or path, given, num_nodes)
+    train, valid, test = split.split(edges, num_nodes)
+    return link_data(
+        num_nodes=num_nodes, features=given, train=train, valid=valid, test=test, notes=notes
+    )
+
+
+def _existing(key: str, path: str) -> Path:
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise RunnerError(f"{key}={path}: there is no such file")
+    return file
+
+
+def _reader(file: Path) -> Callable[[Path], RawGraph]:
+    name = file.name.lower().removesuffix(".gz")
+    readers = {".mat": _read_mat, ".npz": _read_npz, ".pt": _read_pt}
+    readers |= dict.fromkeys((".csv", ".tsv", ".txt"), _read_text)
+    suffix = Path(name).suffix
+    if suffix not in readers or (suffix in (".mat", ".npz", ".pt") and name != file.name.lower()):
+        raise RunnerError(f"dataset.path={file}: unknown kind of file; known: {_FORMATS}")
+    return readers[suffix]
+
+
+def _damaged(key: str, file: Path, error: Exception) -> RunnerError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return RunnerError(f"{key}={file}: the file is damaged or not of its kind ({reason})")
+
+
+def _from_adjacency(matrix: object) -> RawGraph:
+    import scipy.sparse
+
+    sparse = scipy.sparse.coo_array(matrix)
+    if sparse.ndim != 2 or sparse.shape[0] != sparse.shape[1]:
+        raise ValueError(f"an adjacency matrix is square, this one is {sparse.shape}")
+    sparse.eliminate_zeros()
+    edges = torch.from_numpy(np.stack([sparse.row, sparse.col]).astype(np.int64))
+    return RawGraph(edges, num_nodes=int(sparse.shape[0]))
+
+
+def _read_mat(file: Path) -> RawGraph:
+    import scipy.io
+
+    try:
+        content = scipy.io.loadmat(file)
+        if "net" in content:
+            return _from_adjacency(content["net"])
+    except Exception as error:  # scipy raises many types on damaged files
+        raise _damaged("dataset.path", file, error) from None
+    names = ", ".join(sorted(name for name in content if not name.startswith("__")))
+    raise RunnerError(
+        f"dataset.path={file}: no key net (the adjacency matrix) among {names or 'its keys'}"
+    )
+
+
+def _read_npz(file: Path) -> RawGraph:
+    import scipy.sparse
+
+    try:
+        with open(file, "rb") as stream:
+            return _from_adjacency(scipy.sparse.load_npz(stream))
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise _damaged("dataset.path", file, error) from None
+
+
+def _read_pt(file: Path) -> RawGraph:
+    data = _load_pt("dataset.path", file)
+    edges = getattr(data, "edge_index", None)
+    if not isinstance(edges, Tensor) or edges.dim() != 2 or edges.shape[0] != 2:
+        raise RunnerError(
+            f"dataset.path={file}: no PyG Data with an edge_index of shape (2, M) in it"
+        )
+    nodes = data.num_nodes if "num_nodes" in data or data.x is not None else None
+    return RawGraph(edges.to(torch.int64), num_nodes=nodes, features=data.x)
+
+
+def _load_pt(key: str, file: Path) -> object:
+    from torch_geometric.data.data import Data, DataEdgeAttr, DataTensorAttr
+    from torch_geometric.data.storage import GlobalStorage
+
+    try:
+        # Exactly PyG's own data classes: nothing in the file is executed.
+        with torch.serialization.safe_globals([Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]):
+            return torch.load(file, weights_only=True)
+    except Exception as error:  # unpickling fails in many types
+        raise _damaged(key, file, error) from None
+
+
+def _read_text(file: Path) -> RawGraph:
+    import pandas
+
+    try:
+        table = pandas.read_csv(
+            file,
+            sep=r"[,;\s]+",
+            engine="python",
+            header=None,
+            dtype=str,
+            comment="#",
+            keep_default_na=False,
+        )
+    except pandas.errors.EmptyDataError:
+        raise RunnerError(f"dataset.path={file}: the file holds no edges") from None
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise _damaged("dataset.path", file, error) from None
+    if table.shape[1] < 2:
+        raise RunnerError(f"dataset.path={file}: an edge list has two columns of node ids")
+    ends = table.iloc[:, :2]
+    # The first line is a header if neither of its cells is a number.
+    header = int(pandas.to_numeric(ends.iloc[0], errors="coerce").isna().all())
+    ends = ends.iloc[header:]
+    if ends.empty:
+        raise RunnerError(f"dataset.path={file}: the file holds a header and no edges")
+    numbers = ends.apply(pandas.to_numeric, errors="coerce")
+    wrong = (numbers.isna() | (numbers % 1 != 0) | (numbers.abs() >= 2**62)).to_numpy()
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise RunnerError(
+            f"dataset.path={file}: {ends.iloc[row, column]!r} (edge {row + 1}) is no node id; ids "
+            "are whole numbers from 0: number your nodes first"
+        )
+    extra = table.shape[1] - 2
+    notes = (f"read two columns of node ids, ignored {extra} more",) if extra else ()
+    return RawGraph(torch.from_numpy(numbers.to_numpy(dtype=np.int64).T.copy()), notes=notes)
+
+
+def _checked(file: Path, raw: RawGraph) -> tuple[Tensor, int]:
+    if raw.edges.numel() == 0:
+        raise RunnerError(f"dataset.path={file}: the graph has no edges")
+    low, high = (int(bound) for bound in raw.edges.aminmax())
+    if low < 0:
+        raise RunnerError(f"dataset.path={file}: {low} is no node id; ids start from 0")
+    num_nodes = raw.num_nodes if raw.num_nodes is not None else high + 1
+    if high >= num_nodes:
+        raise RunnerError(f"dataset.path={file}: node id {high} in a graph of {num_nodes} nodes")
+    used = torch.unique(raw.edges).numel()
+    if num_nodes > _SMALL and num_nodes > _WIDEST_GAP * used:
+        raise RunnerError(
+            f"dataset.path={file}: ids reach {high}, but only {used} of them are used; ids are "
+            "numbers from 0 to the number of nodes: renumber your nodes"
+        )
+    return raw.edges, num_nodes
+
+
+def _features(file: Path) -> Tensor:
+    import pandas
+    import scipy.sparse
+
+    try:
+        if file.suffix == ".npy":
+            array = np.load(file, allow_pickle=False)
+        elif file.suffix == ".npz":
+            array = scipy.sparse.load_npz(file).toarray()
+        elif file.suffix == ".csv":
+            array = pandas.read_csv(file, header=None).to_numpy(dtype=np.float32)
+        elif file.suffix == ".pt":
+            loaded = torch.load(file, weights_only=True)
+            if not isinstance(loaded, Tensor):
+                raise ValueError(f"it holds a {type(loaded).__name__}, not a tensor")
+            return loaded
+        else:
+            raise RunnerError(
+                f"dataset.features={file}: unknown kind of file; known: .npy, SciPy .npz, .csv, .pt"
+            )
+        return torch.from_numpy(array.astype(np.float32))
+    except RunnerError:
+        raise
+    except Exception as error:  # damaged files fail in many types
+        raise _damaged("dataset.features", file, error) from None
+
+
+def _checked_features(origin: str, features: Tensor, num_nodes: int) -> Tensor:
+    if features.dim() != 2 or features.shape[0] != num_nodes or features.shape[1] < 1:
+        raise RunnerError(
+            f"dataset.features={origin}: the shape is {tuple(features.shape)}, the graph has "
+            f"{num_nodes} nodes; give one row of numbers for each node"
+        )
+    features = features.to(torch.float32)
+    if not features.isfinite().all():
+        bad = int((~features.isfinite()).any(dim=1).nonzero()[0])
+        raise RunnerError(
+            f"dataset.features={origin}: the row of node {bad} holds NaN or infinite values; "
+            "replace them"
+        )
+    return features.contiguous()

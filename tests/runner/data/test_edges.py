@@ -1,0 +1,209 @@
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse
+import torch
+from torch_geometric.data import Data
+
+from runner.data.edges import edge_file
+from runner.data.splits import RandomSplit
+from runner.errors import RunnerError
+
+SPLIT = RandomSplit(valid=0.1, test=0.2, seed=0, valid_negatives=2.0, test_negatives=1.0)
+EDGES = [(u, v) for u in range(20) for v in range(u) if (u * v + u) % 3 == 0]
+LINES = "\n".join(f"{u},{v}" for u, v in EDGES)
+
+
+def read(path: Path, features: Path | None = None):
+    return edge_file(path=str(path), features=features and str(features), split=SPLIT)
+
+
+def links(data) -> set[tuple[int, int]]:
+    parts = torch.cat([data.train, data.valid.positive, data.test.positive], dim=1)
+    assert len({tuple(sorted(pair)) for pair in parts.T.tolist()}) == parts.shape[1]
+    return {tuple(sorted(pair)) for pair in parts.T.tolist()}
+
+
+EXPECTED = {tuple(sorted(pair)) for pair in EDGES}
+
+
+@pytest.mark.parametrize("separator", [",", "\t", " ", "; "])
+@pytest.mark.parametrize("header", ["", "source{0}target\n"])
+@pytest.mark.parametrize("name", ["graph.csv", "graph.tsv", "graph.txt.gz"])
+def test_edge_lists(tmp_path, separator, header, name):
+    text = header.format(separator) + LINES.replace(",", separator) + "\n"
+    file = tmp_path / name
+    file.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    data = read(file)
+    assert links(data) == EXPECTED
+    assert data.num_nodes == data.num_categories == 20
+
+
+def adjacency() -> scipy.sparse.csr_array:
+    u, v = np.array(EDGES).T
+    half = scipy.sparse.coo_array((np.ones(len(u)), (u, v)), shape=(23, 23))
+    return scipy.sparse.csr_array(half + half.T)
+
+
+def test_mat_and_npz_keep_isolated_nodes(tmp_path):
+    scipy.io.savemat(tmp_path / "graph.mat", {"net": scipy.sparse.csc_matrix(adjacency())})
+    scipy.sparse.save_npz(tmp_path / "graph.npz", adjacency())
+    for name in ("graph.mat", "graph.npz"):
+        data = read(tmp_path / name)
+        assert links(data) == EXPECTED and data.num_nodes == 23
+
+
+def test_pyg_data_brings_its_features(tmp_path):
+    features = torch.randn(23, 4)
+    torch.save(Data(x=features, edge_index=torch.tensor(EDGES).T), tmp_path / "graph.pt")
+    data = read(tmp_path / "graph.pt")
+    assert links(data) == EXPECTED
+    assert torch.equal(data.features, features) and data.num_categories is None
+
+
+def test_extra_columns_self_loops_and_repeats_are_told(tmp_path):
+    rows = [f"{u} {v} 0.5" for u, v in EDGES] + [f"{v} {u} 1" for u, v in EDGES] + ["3 3 1"]
+    (tmp_path / "graph.txt").write_text("\n".join(rows))
+    data = read(tmp_path / "graph.txt")
+    assert links(data) == EXPECTED
+    assert data.notes == (
+        "read two columns of node ids, ignored 1 more",
+        "dropped 1 self-loops",
+    )
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv", ".pt"])
+def test_features_from_a_file(tmp_path, suffix):
+    (tmp_path / "graph.csv").write_text(LINES)
+    values = np.random.default_rng(0).random((25, 3)).round(3).astype(np.float32)
+    file = tmp_path / f"features{suffix}"
+    if suffix == ".npy":
+        np.save(file, values)
+    elif suffix == ".npz":
+        scipy.sparse.save_npz(file, scipy.sparse.csr_array(values))
+    elif suffix == ".csv":
+        np.savetxt(file, values, delimiter=",")
+    else:
+        torch.save(torch.from_numpy(values), file)
+    data = read(tmp_path / "graph.csv", file)
+    assert np.allclose(data.features.numpy(), values)
+    assert data.num_nodes == 25  # rows beyond the highest id are isolated nodes
+
+
+BAD_LISTS = {
+    "0,1\n2,three\n": r"'three' \(edge 2\) is no node id",
+    "0,1\n2,1.5\n": r"'1\.5' \(edge 2\) is no node id",
+    "a,b\nalice,bob\n": "'alice'",
+    "0,1\n-3,2\n": "-3 is no node id; ids start from 0",
+    "0,1\n99999999999,2\n": "ids reach 99999999999, but only 4 of them are used",
+    "0,1\n123456789012345678901234567890,2\n": "is no node id",
+    "": "holds no edges",
+    "u,v\n": "a header and no edges",
+    "0\n1\n": "two columns",
+    "0,1\n1,2\n": "the graph has 2 edges, too few to split",
+    "1,1\n2,2\n": "the graph has 0 edges",
+    "0,1\n2,\n": "is no node id",
+}
+
+
+@pytest.mark.parametrize("text", BAD_LISTS)
+def test_bad_edge_lists(tmp_path, text):
+    (tmp_path / "graph.csv").write_text(text)
+    with pytest.raises(RunnerError, match=BAD_LISTS[text]):
+        read(tmp_path / "graph.csv")
+
+
+@pytest.mark.parametrize("name", ["g.pt", "g.mat", "g.npz", "g.csv.gz", "g.csv"])
+@pytest.mark.parametrize("content", [b"\x00\x01 not what it says \xff", b""])
+def test_damaged_files_are_named(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RunnerError, match=f"dataset.path=.*{name}"):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["pt", "npz", "mat", "gz"])
+def test_truncated_files_are_named(tmp_path, kind):
+    file = tmp_path / f"graph.{'csv.gz' if kind == 'gz' else kind}"
+    if kind == "pt":
+        torch.save(Data(edge_index=torch.tensor(EDGES).T), file)
+    elif kind == "npz":
+        scipy.sparse.save_npz(file, adjacency())
+    elif kind == "mat":
+        scipy.io.savemat(file, {"net": scipy.sparse.csc_matrix(adjacency())})
+    else:
+        file.write_bytes(gzip.compress(LINES.encode()))
+    file.write_bytes(file.read_bytes()[:-60])
+    with pytest.raises(RunnerError, match="damaged or not of its kind"):
+        read(file)
+
+
+def test_a_mat_without_net(tmp_path):
+    scipy.io.savemat(tmp_path / "graph.mat", {"adjacency": np.eye(3)})
+    with pytest.raises(RunnerError, match=r"no key net .* among adjacency"):
+        read(tmp_path / "graph.mat")
+
+
+def test_a_matrix_that_is_not_square(tmp_path):
+    scipy.sparse.save_npz(tmp_path / "graph.npz", scipy.sparse.csr_array(np.ones((3, 4))))
+    with pytest.raises(RunnerError, match="is square"):
+        read(tmp_path / "graph.npz")
+
+
+def test_a_missing_file_and_an_unknown_kind(tmp_path):
+    with pytest.raises(RunnerError, match=r"dataset\.path=.*nothing\.csv: there is no such file"):
+        read(tmp_path / "nothing.csv")
+    (tmp_path / "graph.xlsx").write_text("")
+    with pytest.raises(RunnerError, match=r"unknown kind of file; known: \.mat"):
+        read(tmp_path / "graph.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (np.ones((7, 3)), r"the shape is \(7, 3\), the graph has 20 nodes"),
+        (np.ones(20), r"the shape is \(20,\)"),
+        (np.where(np.eye(20) > 0, np.nan, 1.0), "the row of node 0 holds NaN"),
+        (np.where(np.eye(20)[::-1] > 0, np.inf, 1.0), "the row of node 0 holds NaN or infinite"),
+        (np.array([["a"] * 3] * 20), "damaged or not of its kind"),
+    ],
+)
+def test_bad_features(tmp_path, features, message):
+    (tmp_path / "graph.csv").write_text(LINES)
+    np.save(tmp_path / "features.npy", features)
+    with pytest.raises(RunnerError, match=rf"dataset\.features=.*{message}"):
+        read(tmp_path / "graph.csv", tmp_path / "features.npy")
+
+
+class Evil:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return (Path.touch, (self.target,))
+
+
+@pytest.mark.parametrize("as_features", [False, True])
+def test_code_in_a_pickle_is_refused(tmp_path, as_features):
+    torch.save(Evil(tmp_path / "executed"), tmp_path / "evil.pt")
+    (tmp_path / "graph.csv").write_text(LINES)
+    with pytest.raises(RunnerError, match="damaged or not of its kind"):
+        if as_features:
+            read(tmp_path / "graph.csv", tmp_path / "evil.pt")
+        else:
+            read(tmp_path / "evil.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.skipif("RUNNER_DATA" not in os.environ, reason="RUNNER_DATA is not set")
+@pytest.mark.parametrize(
+    ("name", "nodes", "edges"),
+    [("USAir", 332, 2126), ("NS", 1589, 2742), ("Celegans", 297, 2148), ("facebook", 4039, 88234)],
+)
+def test_the_real_graphs(name, nodes, edges):
+    data = read(Path(os.environ["RUNNER_DATA"]) / "mat" / f"{name}.mat")
+    assert data.num_nodes == nodes
+    assert len(links(data)) == edges
