@@ -91,5 +91,5 @@ class RunRecorder:
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            for changed, handler in before.items():
+                signal.signal(changed, handler)

@@ -192,7 +192,7 @@ def test_an_unreachable_server_means_offline(tmp_path, monkeypatch, caplog, capf
     began = time.monotonic()
     tracker = wandb_tracker(mode)
     run(tracker, tmp_path / "run")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60  # W&B alone would wait 90 seconds
     (directory,) = runs_in(tmp_path / "run")
     assert steps(records(directory)) == [1, 2, 3]
     assert tracker.upload_command == f"wandb sync {tmp_path}/run/wandb"

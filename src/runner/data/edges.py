@@ -123,13 +123,15 @@ def _read_npz(file: Path) -> RawGraph:
 
 def _read_pt(file: Path) -> RawGraph:
     data = _load_pt("dataset.path", file)
-    edges = getattr(data, "edge_index", None)
+    edges, features = getattr(data, "edge_index", None), getattr(data, "x", None)
     if not isinstance(edges, Tensor) or edges.dim() != 2 or edges.shape[0] != 2:
         raise RunnerError(
             f"dataset.path={file}: no PyG Data with an edge_index of shape (2, M) in it"
         )
-    nodes = data.num_nodes if "num_nodes" in data or data.x is not None else None
-    return RawGraph(edges.to(torch.int64), num_nodes=nodes, features=data.x)
+    # PyG guesses num_nodes from the edges, with a warning, where the file does not say it.
+    stored = getattr(data, "_store", {}).get("num_nodes")
+    nodes = stored if features is None else features.shape[0]
+    return RawGraph(edges.to(torch.int64), num_nodes=nodes, features=features)
 
 
 def _load_pt(key: str, file: Path) -> object:
