@@ -127,7 +127,7 @@ def test_training_repeats_to_the_bit_with_threads(model, case):
     torch.set_num_threads(2)
     try:
         module = build(model, dropout=0.2, edge_dropout=0.2)
-        pairs = case.pairs.repeat(1, 200)
+        pairs = case.pairs.repeat(1, 20)
         runs = []
         for _ in range(3):
             torch.manual_seed(0)

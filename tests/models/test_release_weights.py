@@ -80,7 +80,7 @@ def test_every_parameter_is_filled():
     module = NCN(**FORM)
     tensors = ncn_tensors()
     load_release(module, {**tensors, "dropadj.ratio": np.float32(1)})
-    filled = {float(p.flatten()[0]) for p in module.parameters()}
+    filled = {p.flatten()[0].item() for p in module.parameters()}
     assert filled == {float(index) for index in range(len(tensors))}
     assert module.head[8].bias.item() == list(tensors).index("lin.8.bias")
     assert module.g[0].bias[0].item() == list(tensors).index("xlin.0.bias")

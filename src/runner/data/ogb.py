@@ -89,9 +89,17 @@ def _features(graph: Any, kind: str) -> tuple[Tensor | None, int | None]:
 
 def _import_ogb_master() -> Any:
     """OGB's table of datasets. Its import would ask the package registry for its version."""
-    with mock.patch.dict(sys.modules, {"outdated": None}):  # type: ignore[dict-item]
-        import ogb.linkproppred
     import pandas
+
+    absent: Any = None  # to Python's import, a package that is not installed
+    known = sys.modules.get("outdated", absent)
+    sys.modules["outdated"] = absent
+    try:
+        import ogb.linkproppred
+    finally:
+        del sys.modules["outdated"]
+        if known is not None:
+            sys.modules["outdated"] = known
 
     table = Path(ogb.linkproppred.__file__).parent / "master.csv"
     return pandas.read_csv(table, index_col=0, keep_default_na=False)

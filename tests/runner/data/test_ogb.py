@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +126,19 @@ def test_changed_raw_files_are_read_anew(tmp_path):
     write_csv(folder / "raw" / "node-feat.csv.gz", species)
     os.utime(folder / "raw" / "node-feat.csv.gz", (1, 1))
     assert load(tmp_path, "ogbl-ppa", "argmax").fingerprint != first.fingerprint
+
+
+def test_a_fresh_process_asks_no_registry(tmp_path):
+    """OGB's import starts a thread that asks whether OGB is up to date."""
+    write(tmp_path, "ogbl-ddi", "target", undirected())
+    program = (
+        "import sys, threading; from runner.data.ogb import ogb_link;"
+        f"data = ogb_link(name='ogbl-ddi', root={str(tmp_path)!r}, cache={str(tmp_path / 'c')!r},"
+        "features='node_id');"
+        "print(data.num_nodes, 'outdated' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["30", "False"], done.stderr
 
 
 def test_missing_files_are_named_and_nobody_is_asked(tmp_path):
