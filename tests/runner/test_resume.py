@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,30 @@ def test_killed_and_resumed_ends_in_the_same_bits(
     assert before == {name: (cut / name).read_bytes() for name in before}
     assert len(json.loads((cut / "meta.json").read_text())["resumes"]) == 1
     assert set(run_folders(tmp_path)) == {cut, uninterrupted}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_the_step_and_the_resume_ends_in_the_same_bits(
+    runner, tmp_path, monkeypatch, uninterrupted, number
+):
+    original, done = train.train_step, iter(range(10**9))
+
+    def step(*arguments):
+        if next(done) == 14:
+            signal.raise_signal(number)
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "train_step", step)
+        code, out, _ = runner(*SETTING, "train.epochs=4", "hydra.run.dir=cut")
+    cut = tmp_path / "cut"
+    assert code == 130 and f"runner resume={cut}" in out
+    assert json.loads((cut / "status.json").read_text())["status"] == "interrupted"
+    saved = torch.load(cut / "checkpoints" / "last.pt", weights_only=True)["state"]
+    assert (saved["epoch"], saved["step"]) == (2, 4)
+    assert runner(f"resume={cut}")[0] == 0
+    assert scores(cut) == scores(uninterrupted)
+    assert_same_weights(cut, uninterrupted)
 
 
 def test_a_stop_between_metrics_line_and_checkpoint_doubles_no_epoch(
