@@ -1,10 +1,10 @@
 import pytest
 import torch
-from runner.negatives import UniformNonEdges
 
 from ops.csr import Graph
 from runner.batches import FullGraph, TargetLinkRemoval, default_batch_size
 from runner.errors import RunnerError
+from runner.negatives import UniformNonEdges
 from runner.seeding import Generators
 
 NODES = 40

@@ -26,10 +26,10 @@ def load_with_ogb(root: Path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from ogb.linkproppred import PygLinkPropPredDataset
-        from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
+        from torch_geometric.data.data import Data, DataEdgeAttr, DataTensorAttr
         from torch_geometric.data.storage import GlobalStorage
 
-    allowed = [DataEdgeAttr, DataTensorAttr, GlobalStorage, np.ndarray, np.dtype]
+    allowed = [Data, DataEdgeAttr, DataTensorAttr, GlobalStorage, np.ndarray, np.dtype]
     allowed += [np.dtypes.Int64DType, np._core.multiarray._reconstruct]
     with torch.serialization.safe_globals(allowed):
         dataset = PygLinkPropPredDataset("ogbl-collab", root=str(root / "ogb"))
