@@ -11,6 +11,7 @@ from torch import nn
 
 Array = np.ndarray
 State = dict[str, Array]
+Lists = list[list[int]]
 
 
 def arrays(module: nn.Module) -> State:
@@ -100,29 +101,63 @@ def ncn(state: State, h: Array, a: Array, pairs: Array) -> Array:
     return np.array(logits)
 
 
+def ncn_with_second(state: State, h: Array, pairs: Array, first: Lists, second: Lists) -> Array:
+    """head(β f_cn(Σ_first x) + f_pair(h_u ⊙ h_v) + f_second(Σ_second x)), lists a pair each."""
+    x = transform(state, h)
+    logits = []
+    for (u, v), common, other in zip(pairs.T, first, second, strict=True):
+        pooled, more = (
+            sum((x[w] for w in nodes), np.zeros(h.shape[1])) for nodes in (common, other)
+        )
+        joint = state["beta"] * f_cn(state, pooled) + f_pair(state, h[u] * h[v])
+        logits.append(head(state, joint + f_cn(state, more, "f_second")))
+    return np.array(logits)
+
+
+def ncn_diff(state: State, h: Array, a: Array, pairs: Array) -> Array:
+    lists = [overlap(a, u, v) for u, v in pairs.T]
+    common, different = [part[0] for part in lists], [part[1] + part[2] for part in lists]
+    return ncn_with_second(state, h, pairs, common, different)
+
+
+def ncn2(state: State, h: Array, a: Array, pairs: Array) -> Array:
+    square = a @ a
+    common = [overlap(a, u, v)[0] for u, v in pairs.T]
+    two_hop = [
+        [w for w in neighbours(a, u) if square[v, w]]
+        + [w for w in neighbours(a, v) if square[u, w]]
+        for u, v in pairs.T
+    ]
+    return ncn_with_second(state, h, pairs, common, two_hop)
+
+
 def probability(logit: float, *, t: float, s: float, o: float, alpha: float) -> float:
     p0 = 1 / (1 + np.exp(-s * (logit - o)))
     return alpha * t * p0 / (t * p0 + 1 - p0)
 
 
 def ncnc_weights(
-    state: State, x: Array, a: Array, u: int, v: int, constants: dict[str, float]
+    state: State, x: Array, a: Array, u: int, v: int, constants: dict[str, float], depth: int = 1
 ) -> tuple[dict[int, float], dict[int, float]]:
     """P(v, w) of every w of u alone, and P(u, w) of every w of v alone, from the embedding x."""
     _, only_u, only_v = overlap(a, u, v)
     sides = []
     for other, nodes in ((v, only_u), (u, only_v)):
         inner = np.array([[other] * len(nodes), nodes], dtype=np.int64)
-        logits = ncn(state, x, a, inner)
+        logits = ncnc(state, x, a, inner, constants, depth - 1)
         sides.append({w: probability(z, **constants) for w, z in zip(nodes, logits, strict=True)})
     return sides[0], sides[1]
 
 
-def ncnc(state: State, h: Array, a: Array, pairs: Array, constants: dict[str, float]) -> Array:
+def ncnc(
+    state: State, h: Array, a: Array, pairs: Array, constants: dict[str, float], depth: int = 1
+) -> Array:
+    if depth == 0:
+        return ncn(state, h, a, pairs)
     x = transform(state, h)
     logits = []
     for u, v in pairs.T:
-        weights_u, weights_v = ncnc_weights(state, x, a, u, v, constants)
+        weights_u, weights_v = ncnc_weights(state, x, a, u, v, constants, depth)
         pooled = sum((x[w] for w in overlap(a, u, v)[0]), np.zeros(h.shape[1]))
         for weights in (weights_u, weights_v):
             pooled = pooled + sum((p * x[w] for w, p in weights.items()), np.zeros(h.shape[1]))

@@ -12,10 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.completion import Completion, LearnedPrior
 from models.encoder import Encoder
 from models.gae import GAE
 from models.gae_cn import GAECN
 from models.ncn import NCN
+from models.ncn2 import NCN2
+from models.ncn_diff import NCNDiff
 from models.ncnc import NCNC
 
 # The release's name of each constant of the completion stage, and ours.
@@ -26,7 +29,8 @@ def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:
     """Fill ``module`` in place with the release's weights.
 
     Args:
-        module: an Encoder, GAE, GAECN, NCN or NCNC, built in the same form as the release's.
+        module: an Encoder, GAE, GAECN, NCN, NCNDiff, NCN2 or NCNC (of any depth, with t as a
+            number or learned), built in the same form as the release's.
         tensors: release parameter name to array: the entries after ``<name>/weight/``.
 
     Raises:
@@ -37,6 +41,7 @@ def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:
     """
     names, unused = _names(module)
     completion = module.completion if isinstance(module, NCNC) else None
+    numbers = _completion_numbers(completion) if completion is not None else {}
     parameters = dict(module.named_parameters())
     filled: dict[str, Tensor] = {}
     constants: dict[str, float] = {}
@@ -44,10 +49,10 @@ def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:
         if any(release_name == entry or release_name.startswith(entry + ".") for entry in unused):
             continue
         value = torch.as_tensor(array)
-        if completion is not None and release_name in _COMPLETION:
+        if release_name in numbers:
             if value.numel() != 1:
                 raise ValueError(f"{release_name} must hold one number, got {tuple(value.shape)}")
-            constants[_COMPLETION[release_name]] = value.item()
+            constants[numbers[release_name]] = value.item()
             continue
         if release_name not in names:
             raise KeyError(f"{type(module).__name__} has no place for {release_name}")
@@ -59,8 +64,7 @@ def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:
             )
         filled[name] = value
     missing = sorted(parameters.keys() - filled.keys())
-    if completion is not None:
-        missing += sorted(set(_COMPLETION.values()) - constants.keys())
+    missing += sorted(set(numbers.values()) - constants.keys())
     if missing:
         raise KeyError(f"the release's weights lack {', '.join(missing)}")
     # Nothing is written before everything is known to fit.
@@ -69,6 +73,11 @@ def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:
             parameters[name].copy_(value)
     for constant, number in constants.items():
         setattr(completion, constant, number)
+
+
+def _completion_numbers(completion: Completion) -> dict[str, str]:
+    learned = isinstance(completion.t, LearnedPrior)
+    return {theirs: ours for theirs, ours in _COMPLETION.items() if not (learned and ours == "t")}
 
 
 def _names(module: nn.Module) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -82,13 +91,21 @@ def _names(module: nn.Module) -> tuple[dict[str, str], tuple[str, ...]]:
     if isinstance(module, NCN):
         return _predictor_names(module, ""), ("dropadj.ratio",)
     if isinstance(module, NCNC):
-        return _predictor_names(module.ncn, "ncn."), ("ptlin", "dropadj.ratio")
+        names = _predictor_names(module.ncn, "ncn.")
+        prior = module.completion.t
+        if isinstance(prior, LearnedPrior):
+            names |= _sequential_names(prior.mlp, "ptlin.", "completion.t.mlp.")
+            return names, ("pt", "dropadj.ratio")
+        return names, ("ptlin", "dropadj.ratio")
     raise TypeError(f"the release has no {type(module).__name__}")
 
 
 def _predictor_names(module: GAE | GAECN | NCN, prefix: str) -> dict[str, str]:
     names = {}
-    for ours, release in (("g", "xlin"), ("f_cn", "xcnlin"), ("f_pair", "xijlin")):
+    mlps = {"g": "xlin", "f_cn": "xcnlin", "f_pair": "xijlin"}
+    if isinstance(module, NCNDiff | NCN2):
+        mlps["f_second"] = "xcnreslin" if isinstance(module, NCNDiff) else "xcn12lin"
+    for ours, release in mlps.items():
         mlp = getattr(module, ours, None)
         if mlp is not None:
             names |= _sequential_names(mlp, f"{release}.", f"{prefix}{ours}.")

@@ -6,20 +6,42 @@ import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ops.aggregate import gather
 from ops.overlap import NeighbourLists
 from ops.sample import sample_neighbours
+
+
+class LearnedPrior(nn.Module):
+    """t of every target pair, in (0, 1), from h_u ⊙ h_v: Linear, ReLU, Linear, sigmoid.
+
+    The release's option ``learnpt``.
+
+    Args:
+        hidden: width H of the embeddings.
+    """
+
+    def __init__(self, *, hidden: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 1)
+        )
+
+    def forward(self, product: Tensor) -> Tensor:
+        """log t, (B,), from the pair products, (B, H)."""
+        return F.logsigmoid(self.mlp(product).squeeze(-1))
 
 
 class Completion(nn.Module):
     """Weigh one-sided neighbours by the probability of the link that would make them common.
 
     P = alpha t p0 / (t p0 + 1 - p0) with p0 = sigmoid(s (logit - o)). The inner logit gets no
-    gradient.
+    gradient; a learned t does.
 
     Args:
-        t: prior odds of a missing link, above 0.
+        t: prior odds of a missing link: a number above 0, or a module that learns them.
         s: scale of the logit.
         o: offset of the logit.
         alpha: factor of the probability; it may exceed 1.
@@ -27,6 +49,7 @@ class Completion(nn.Module):
         keep_train: one-sided neighbours kept of each side in training, see
             :func:`ops.sample.sample_neighbours`; None for all.
         keep_eval: the same in evaluation.
+        replacement: draw them with replacement, as the release.
         seed: of the generator that draws them. Its state is part of the module's state dict.
 
     Raises:
@@ -36,7 +59,7 @@ class Completion(nn.Module):
     def __init__(
         self,
         *,
-        t: float,
+        t: float | LearnedPrior,
         s: float,
         o: float,
         alpha: float,
@@ -44,9 +67,10 @@ class Completion(nn.Module):
         keep_train: int | None,
         keep_eval: int | None,
         seed: int,
+        replacement: bool = False,
     ) -> None:
         super().__init__()
-        if t <= 0:
+        if not isinstance(t, LearnedPrior) and t <= 0:
             raise ValueError(f"t must be above 0, got {t}")
         for name, value in (
             ("chunk_size", chunk_size),
@@ -62,10 +86,21 @@ class Completion(nn.Module):
         self.chunk_size = chunk_size
         self.keep_train = keep_train
         self.keep_eval = keep_eval
+        self.replacement = replacement
         self.generator = torch.Generator().manual_seed(seed)
 
+    def log_prior(self, product: Tensor) -> Tensor:
+        """log t of every target pair, (B,), from the pair products, (B, H)."""
+        if isinstance(self.t, LearnedPrior):
+            return self.t(product)
+        return product.new_full((product.size(0),), math.log(self.t))
+
     def forward(
-        self, score: Callable[[Tensor], Tensor], other: Tensor, lists: NeighbourLists
+        self,
+        score: Callable[[Tensor], Tensor],
+        other: Tensor,
+        lists: NeighbourLists,
+        log_prior: Tensor,
     ) -> tuple[NeighbourLists, Tensor]:
         """Weigh the one-sided neighbours of one side.
 
@@ -74,6 +109,7 @@ class Completion(nn.Module):
                 empty one.
             other: (B,) int64, the endpoint that the neighbours in ``lists`` lack.
             lists: one-sided neighbours of the B pairs.
+            log_prior: (B,) of :meth:`log_prior`.
 
         Returns:
             The neighbours kept, and their weights, (nnz,).
@@ -81,19 +117,21 @@ class Completion(nn.Module):
         keep = self.keep_train if self.training else self.keep_eval
         factor = None
         if keep is not None:
-            lists, factor = sample_neighbours(lists, keep, self.generator)
+            lists, factor = sample_neighbours(
+                lists, keep, self.generator, replacement=self.replacement
+            )
         pairs = torch.stack((other[lists.target], lists.node))
         with torch.no_grad():
             chunks = pairs.split(self.chunk_size or max(pairs.size(1), 1), dim=1)
             logits = [score(chunk) for chunk in chunks if chunk.size(1) > 0]
-            logit = torch.cat(logits) if logits else torch.zeros(0, device=pairs.device)
-        weight = self.probability(logit)
+            logit = torch.cat(logits) if logits else log_prior.new_zeros(0)
+        weight = self.probability(logit, gather(log_prior.unsqueeze(1), lists.target).squeeze(1))
         return lists, weight if factor is None else weight * factor
 
-    def probability(self, logit: Tensor) -> Tensor:
-        """P of every inner logit, of any shape."""
+    def probability(self, logit: Tensor, log_prior: Tensor | float) -> Tensor:
+        """P of every inner logit, of any shape, with log t of the same or a broadcast shape."""
         # t p0 / (t p0 + 1 - p0) = sigmoid(logit of p0 + log t), which no extreme logit makes 0 / 0.
-        return self.alpha * torch.sigmoid(self.s * (logit - self.o) + math.log(self.t))
+        return self.alpha * torch.sigmoid(self.s * (logit - self.o) + log_prior)
 
     def get_extra_state(self) -> Tensor:
         return self.generator.get_state()
@@ -102,4 +140,5 @@ class Completion(nn.Module):
         self.generator.set_state(state.cpu())
 
     def extra_repr(self) -> str:
-        return f"t={self.t}, s={self.s}, o={self.o}, alpha={self.alpha}"
+        t = "" if isinstance(self.t, LearnedPrior) else f"t={self.t}, "
+        return f"{t}s={self.s}, o={self.o}, alpha={self.alpha}"

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from models.convolution import Convolution
 from ops.csr import Graph
 from ops.drop import drop_entries
+from ops.sparse_rows import SparseRows
 
 
 class Encoder(nn.Module):
@@ -96,16 +97,16 @@ class Encoder(nn.Module):
             nn.Parameter(torch.randn(layers)) if jumping_knowledge and layers > 0 else None
         )
 
-    def forward(self, features: Tensor, graph: Graph) -> Tensor:
+    def forward(self, features: Tensor | SparseRows, graph: Graph) -> Tensor:
         """Embed every node.
 
         Args:
-            features: (N, F) floating point, or (N,) int64 category ids.
+            features: (N, F) floating point, dense or sparse, or (N,) int64 category ids.
 
         Returns:
             (N, H)
         """
-        x = self.input(features)
+        x = self._embed(features)
         outputs = []
         for convolution, activation in zip(self.convolutions, self.activations, strict=True):
             out = activation(convolution(x, *self._thin(graph, x)))
@@ -115,9 +116,34 @@ class Encoder(nn.Module):
             return x
         return torch.stack(outputs, dim=-1) @ self.layer_weights
 
+    def _embed(self, features: Tensor | SparseRows) -> Tensor:
+        """The input stage. Dropout of the zeros of sparse features would change nothing."""
+        if not isinstance(features, SparseRows):
+            return self.input(features)
+        if len(self.input) == 1:  # dropout alone: the convolution maps the features itself
+            return self.input(features.to_dense())
+        input_dropout, linear, hidden_dropout = self.input
+        assert isinstance(linear, nn.Linear)
+        features = features.with_value(input_dropout(features.value))
+        return hidden_dropout(features.times(linear.weight.t().contiguous()) + linear.bias)
+
     def _thin(self, graph: Graph, like: Tensor) -> tuple[Graph, Tensor | None]:
         """One draw of edge dropout, and the weights, (E',), of the kept entries."""
         if not self.training or self.edge_dropout == 0:
             return graph, None
         graph = drop_entries(graph, self.edge_dropout)
         return graph, like.new_full((graph.num_entries,), 1 / (1 - self.edge_dropout))
+
+
+class NoEncoder(nn.Module):
+    """No embeddings, (N, 0): for heuristics, which read the graph alone.
+
+    Args:
+        num_features, num_categories: of the features, which are not looked at.
+    """
+
+    def __init__(self, *, num_features: int, num_categories: int | None) -> None:
+        super().__init__()
+
+    def forward(self, features: Tensor | SparseRows, graph: Graph) -> Tensor:
+        return torch.zeros(graph.num_nodes, 0, device=graph.col.device)

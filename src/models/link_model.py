@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ops.csr import Graph
+from ops.sparse_rows import SparseRows
 
 
 class LinkModel(nn.Module):
@@ -20,10 +21,10 @@ class LinkModel(nn.Module):
         self.encoder = encoder
         self.predictor = predictor
 
-    def encode(self, features: Tensor, graph: Graph) -> Tensor:
+    def encode(self, features: Tensor | SparseRows, graph: Graph) -> Tensor:
         """Embeddings, (N, H)."""
         return self.encoder(features, graph)
 
-    def forward(self, features: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+    def forward(self, features: Tensor | SparseRows, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B); the graph serves encoder and predictor alike."""
         return self.predictor(self.encode(features, graph), graph, pairs)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +32,9 @@ class NCN(nn.Module):
         beta: what the learned scalar β starts from.
     """
 
+    pools_twice: ClassVar[bool] = False
+    """Whether :meth:`pools` gives a second sum, for which there is then another f_cn, f_second."""
+
     def __init__(
         self,
         *,
@@ -46,14 +52,21 @@ class NCN(nn.Module):
         self.g = (
             node_mlp(hidden, dropout=dropout, layer_norm=layer_norm) if node_transform else None
         )
-        self.f_cn = neighbour_mlp(
-            hidden, hidden, dropout=dropout, layer_norm=layer_norm, last_linear=last_linear
+        pooled_mlp = partial(
+            neighbour_mlp,
+            hidden,
+            hidden,
+            dropout=dropout,
+            layer_norm=layer_norm,
+            last_linear=last_linear,
         )
+        self.f_cn = pooled_mlp()
         self.f_pair = pair_mlp(
             hidden, dropout=dropout, layer_norm=layer_norm, last_linear=last_linear
         )
         self.head = head(hidden, dropout=dropout, layer_norm=layer_norm, two_layer=two_layer_head)
         self.beta = nn.Parameter(torch.tensor([float(beta)]))
+        self.f_second = pooled_mlp() if self.pools_twice else None
 
     def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
@@ -69,9 +82,17 @@ class NCN(nn.Module):
 
     def score(self, h: Tensor, x: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), when h, x and the thinned graph are at hand."""
-        common = common_neighbours(graph, pairs)
-        return self.combine(pool(x, common.rowptr, common.node), pair_product(h, pairs))
+        pooled, second = self.pools(x, graph, pairs)
+        return self.combine(pooled, pair_product(h, pairs), second)
 
-    def combine(self, pooled: Tensor, product: Tensor) -> Tensor:
+    def pools(self, x: Tensor, graph: Graph, pairs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The sums of x over the common neighbours and, in some relatives, over others; (B, H)."""
+        common = common_neighbours(graph, pairs)
+        return pool(x, common.rowptr, common.node), None
+
+    def combine(self, pooled: Tensor, product: Tensor, second: Tensor | None = None) -> Tensor:
         """Logits, (B,), from the pooled neighbours and the pair product, (B, H) each."""
-        return self.head(self.beta * self.f_cn(pooled) + self.f_pair(product)).squeeze(-1)
+        joint = self.beta * self.f_cn(pooled) + self.f_pair(product)
+        if self.f_second is not None:
+            joint = joint + self.f_second(second)
+        return self.head(joint).squeeze(-1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -17,16 +20,18 @@ class NCNC(nn.Module):
     """Neural common neighbour with completion of Wang et al. (2024).
 
     NCN with P(v, w) x_w pooled over w ∈ N(u) \\ N(v) and P(u, w) x_w over w ∈ N(v) \\ N(u) as well;
-    P is :class:`~models.completion.Completion` of the same NCN's logit, without gradient.
+    P is :class:`~models.completion.Completion` of the same NCN's logit, without gradient. At depth
+    2 (NCNC-2) it is that of the logit of an NCNC of depth 1 with the same weights, and so on.
 
-    As in the release, the inner NCN receives x = h + g(h) as its embedding: g acts twice there, and
-    the inner pair product is x_u ⊙ x_v.
+    As in the release, the inner predictor receives x = h + g(h) as its embedding: g acts twice
+    there, and the inner pair product is x_u ⊙ x_v.
 
-    As in the release, in training the inner NCN runs with dropout, and edge dropout is drawn again
-    on the thinned graph for every side and chunk; g, though, is drawn once for all of them.
+    As in the release, in training the inner predictor runs with dropout, and edge dropout is drawn
+    again on the thinned graph for every side and chunk; g, though, is drawn once for all of them.
 
     Args:
         completion: the completion stage.
+        depth: how many times neighbourhoods are completed, at least 1.
 
     The other arguments are those of :class:`~models.ncn.NCN`.
     """
@@ -42,9 +47,13 @@ class NCNC(nn.Module):
         two_layer_head: bool,
         layer_norm: bool,
         completion: Completion,
+        depth: int = 1,
         beta: float = 1.0,
     ) -> None:
         super().__init__()
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1, got {depth}; without completion use ncn")
+        self.depth = depth
         self.ncn = NCN(
             hidden=hidden,
             dropout=dropout,
@@ -59,17 +68,24 @@ class NCNC(nn.Module):
 
     def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
+        embeddings = [h, self.ncn.transform(h)]
+        with torch.no_grad():
+            for _ in range(self.depth):
+                embeddings.append(self.ncn.transform(embeddings[-1]))
+        return self._logit(embeddings, graph, pairs)
+
+    def _logit(self, embeddings: Sequence[Tensor], graph: Graph, pairs: Tensor) -> Tensor:
+        """Logits, (B,); ``embeddings`` are h and x of this level, then the x of every inner one."""
         graph = self.ncn.thin(graph)
-        x = self.ncn.transform(h)
+        h, x, *inner = embeddings
+        if not inner:
+            return self.ncn.score(h, x, graph, pairs)
         common, only_u, only_v = neighbourhoods(graph, pairs)
         pooled = pool(x, common.rowptr, common.node)
-        with torch.no_grad():
-            inner_x = self.ncn.transform(x)
-
-        def inner_logit(inner_pairs: Tensor) -> Tensor:
-            return self.ncn.score(x, inner_x, self.ncn.thin(graph), inner_pairs)
-
+        product = pair_product(h, pairs)
+        log_prior = self.completion.log_prior(product)
+        inner_logit = partial(self._logit, embeddings[1:], graph)
         for lists, other in ((only_u, pairs[1]), (only_v, pairs[0])):
-            kept, weight = self.completion(inner_logit, other, lists)
+            kept, weight = self.completion(inner_logit, other, lists, log_prior)
             pooled = pooled + pool(x, kept.rowptr, kept.node, weight=weight)
-        return self.ncn.combine(pooled, pair_product(h, pairs))
+        return self.ncn.combine(pooled, product)

@@ -50,12 +50,12 @@ def common_neighbours(graph: Graph, pairs: Tensor) -> NeighbourLists:
     Raises:
         ValueError: on a wrong shape or an id outside the graph.
     """
-    _check_pairs(graph, pairs)
+    check_pairs(graph, pairs)
     u, v = pairs
     degree = graph.degree()
     swap = degree[u] > degree[v]
     fewer, more = torch.where(swap, v, u), torch.where(swap, u, v)
-    listed = _rows(graph, fewer)
+    listed = rows(graph, fewer)
     shared = graph.find(torch.stack((more[listed.target], listed.node))) >= 0
     return listed.keep(shared)
 
@@ -73,10 +73,10 @@ def neighbourhoods(
     Raises:
         ValueError: on a wrong shape or an id outside the graph.
     """
-    _check_pairs(graph, pairs)
+    check_pairs(graph, pairs)
     u, v = pairs
-    of_u = _rows(graph, u)
-    of_v = _rows(graph, v)
+    of_u = rows(graph, u)
+    of_v = rows(graph, v)
     found = graph.find(torch.stack((v[of_u.target], of_u.node)))
     shared = found >= 0
     # A shared neighbour was found as an entry of row v: the same entry of v's own list is shared.
@@ -86,8 +86,8 @@ def neighbourhoods(
     return of_u.keep(shared), of_u.keep(~shared), of_v.keep(alone)
 
 
-def _rows(graph: Graph, nodes: Tensor) -> NeighbourLists:
-    """The rows of ``nodes``, (B,), as lists."""
+def rows(graph: Graph, nodes: Tensor) -> NeighbourLists:
+    """The neighbours of ``nodes``, (B,) int64, as lists."""
     start = graph.rowptr[nodes]
     count = graph.rowptr[nodes + 1] - start
     rowptr = offsets(count)
@@ -97,7 +97,8 @@ def _rows(graph: Graph, nodes: Tensor) -> NeighbourLists:
     return NeighbourLists(rowptr, graph.col[entry])
 
 
-def _check_pairs(graph: Graph, pairs: Tensor) -> None:
+def check_pairs(graph: Graph, pairs: Tensor) -> None:
+    """Raise ValueError on pairs that are not (2, B) int64 or hold an id outside the graph."""
     if pairs.dim() != 2 or pairs.size(0) != 2 or pairs.dtype != torch.int64:
         raise ValueError(
             "pairs must be an int64 tensor of shape (2, B), "

@@ -68,12 +68,15 @@ def load_data(config: Mapping[str, Any]) -> LinkData:
 def build_optimizer(
     model: LinkModel, *, lr_encoder: float, lr_predictor: float
 ) -> torch.optim.Optimizer:
-    """Adam, as in the release: one learning rate for the encoder, one for the predictor."""
+    """Adam, as in the release: one learning rate for the encoder, one for the predictor.
+
+    A group may be empty: heuristics have nothing to train.
+    """
     groups = [
         {"name": "encoder", "params": list(model.encoder.parameters()), "lr": lr_encoder},
         {"name": "predictor", "params": list(model.predictor.parameters()), "lr": lr_predictor},
     ]
-    return torch.optim.Adam([group for group in groups if group["params"]])
+    return torch.optim.Adam(groups)
 
 
 def experiment_id(config: Mapping[str, Any]) -> str:

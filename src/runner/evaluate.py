@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor
 
 from models.link_model import LinkModel
 from ops.csr import Graph
+from ops.sparse_rows import SparseRows
 from runner.data.link_data import EvaluationSplit
 from runner.errors import RunnerError
 from runner.metrics import parse_metric
+
+log = logging.getLogger(__name__)
 
 _AUTOMATIC_K = (1, 3, 10, 20, 50, 100)
 
@@ -27,6 +32,7 @@ class RankingEvaluator:
         self.metrics = None if metrics is None else [parse_metric(name) for name in metrics]
         self.select = select
         self.batch_size = batch_size
+        self._warned = False
         if metrics is not None and select is not None and select not in metrics:
             raise RunnerError(
                 f"dataset.protocol.select={select}: it is not among dataset.protocol.metrics "
@@ -70,7 +76,11 @@ class RankingEvaluator:
         return self.select
 
     def evaluate(
-        self, model: LinkModel, features: Tensor, graph: Graph, split: EvaluationSplit
+        self,
+        model: LinkModel,
+        features: Tensor | SparseRows,
+        graph: Graph,
+        split: EvaluationSplit,
     ) -> dict[str, float]:
         """Every metric on one split; the encoder runs once on `graph`.
 
@@ -85,8 +95,18 @@ class RankingEvaluator:
             shape = split.negative.shape[1:]
             flat = split.negative.reshape(2, -1)
             negative = self._score(model, embeddings, graph, flat).reshape(shape)
+        self._warn_of_ties(positive, negative)
         assert self.metrics is not None, "prepare() fixes the metrics"
         return {metric.name: metric(positive, negative) for metric in self.metrics}
+
+    def _warn_of_ties(self, positive: Tensor, negative: Tensor) -> None:
+        """Say once when all pairs score the same: a metric then measures nothing."""
+        lowest, highest = torch.cat([positive.flatten(), negative.flatten()]).aminmax()
+        if lowest == highest and not self._warned:
+            self._warned = True
+            log.warning(
+                "every pair has the score %g: all tie, and the metrics say nothing", float(lowest)
+            )
 
     def _score(self, model: LinkModel, embeddings: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
         chunks = pairs.split(self.batch_size, dim=1)

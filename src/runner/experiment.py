@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ops.csr import Graph
+from ops.sparse_rows import SparseRows
 from runner import checkpoint, hardware
 from runner.build import build, build_model, build_optimizer, build_with, experiment_id, load_data
 from runner.data.audit import audit, enforce
@@ -28,6 +30,8 @@ from runner.tracking import SafeTracker, Tracker
 from runner.train import Interrupted, Task, fit
 
 log = logging.getLogger(__name__)
+
+_SPARSE = 0.05  # share of entries that are not zero up to which sparse products are faster
 
 
 def run_experiment(
@@ -95,6 +99,11 @@ def _run(
     model = build_model(
         config, num_features=data.features.shape[-1], num_categories=data.num_categories
     ).to(device)
+    if train["epochs"] > 0 and not any(p.requires_grad for p in model.parameters()):
+        raise RunnerError(
+            f"train.epochs={train['epochs']}: model={config['run']['model']} has nothing to train; "
+            "give train.epochs=0"
+        )
     generators = Generators(
         **{name: config["seeds"][name] for name in ("batches", "negatives", "dropout")}
     )
@@ -106,7 +115,7 @@ def _run(
         negatives=build("dataset.negatives", config["dataset"]["negatives"]),
         generators=generators,
     )
-    if config["sampler"]["batch_size"] is None or protocol["metrics"] is None:
+    if train["epochs"] > 0 and None in (config["sampler"]["batch_size"], protocol["metrics"]):
         names = ", ".join(metric.name for metric in evaluator.metrics)
         log.info(
             "by the size of the graph: train.batch_size=%d (%d steps an epoch), metrics %s",
@@ -205,12 +214,19 @@ def _task(data: LinkData, validation_edges_in_test_graph: bool, device: torch.de
         return EvaluationSplit(split.positive.to(device), split.negative.to(device))
 
     return Task(
-        features=data.features.to(device),
+        features=_compact(data.features).to(device),
         train_graph=train_graph.to(device),
         test_graph=test_graph.to(device),
         valid=on_device(data.valid),
         test=on_device(data.test),
     )
+
+
+def _compact(features: Tensor) -> Tensor | SparseRows:
+    """Bags of words as the sparse matrix they are; see `scripts/measure_sparse_input.py`."""
+    if not features.is_floating_point() or features.count_nonzero() > _SPARSE * features.numel():
+        return features
+    return SparseRows.from_dense(features)
 
 
 def _save(path: Path, state: TrainingState, *, data: LinkData, **parts: Any) -> None:

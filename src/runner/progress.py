@@ -82,8 +82,13 @@ class Progress:
         if not self._is_live and monotonic() - self._printed >= _SECONDS_BETWEEN_STEP_LINES:
             self._print(f"{self._epoch()}  step {done}/{total}  loss {loss:.4f}  {self._eta()}")
 
-    def epoch(self, epoch: int, loss: float, metric: float, seconds: float, *, best: float) -> None:
-        """Tell the results of a finished epoch; `metric` and `best` are in [0, 1]."""
+    def epoch(
+        self, epoch: int, loss: float | None, metric: float, seconds: float, *, best: float
+    ) -> None:
+        """Tell the results of a finished epoch; `metric` and `best` are in [0, 1].
+
+        `loss` is None where nothing was trained.
+        """
         self._done, self._step, self._loss = epoch, 0, loss
         self._time_left.epoch(monotonic(), self._epochs - epoch)
         self._results = (
@@ -92,7 +97,8 @@ class Progress:
         )
         if self._is_live:
             return
-        line = f"epoch {epoch}/{self._epochs}  loss {loss:.4f}  {self._results}  {self._eta()}"
+        loss_part = "" if loss is None else f"loss {loss:.4f}  "
+        line = f"epoch {epoch}/{self._epochs}  {loss_part}{self._results}  {self._eta()}"
         if epoch >= self._epochs or monotonic() - self._printed >= _SECONDS_BETWEEN_LINES:
             self._print(line)
         else:

@@ -58,7 +58,7 @@ class RunRecorder:
         assert state.best is not None
         self.progress.epoch(
             epoch,
-            row["loss"],
+            row.get("loss"),
             row[f"valid/{self.selection}"],
             row["seconds"],
             best=state.best["valid"][self.selection],

@@ -97,10 +97,10 @@ def sweep_table(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
 
 def _title(summary: Mapping[str, Any]) -> str:
     of = f" of {summary['epochs']}" if "epochs" in summary else ""
-    return (
-        f"{summary['model']} on {summary['dataset']}, seed {summary['seed']}: "
-        f"best epoch {summary['best_epoch']}{of}, by validation {summary['select']}"
-    )
+    how = f"best epoch {summary['best_epoch']}{of}, by validation {summary['select']}"
+    if summary["best_epoch"] == 0:
+        how = "without training"
+    return f"{summary['model']} on {summary['dataset']}, seed {summary['seed']}: {how}"
 
 
 def _percent(value: float | None) -> str:

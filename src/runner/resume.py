@@ -45,6 +45,11 @@ def resume(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
             f"train.epochs={config['train']['epochs']}: a resumed run may only grow; it has "
             f"{before['train']['epochs']} of them"
         )
+    if before["train"]["epochs"] == 0 < config["train"]["epochs"]:
+        raise RunnerError(
+            f"train.epochs={config['train']['epochs']}: this run evaluates its model without "
+            "training (train.epochs=0); start a new run to train"
+        )
     if (folder.path / "summary.json").exists() and config["train"] == before["train"]:
         summary = read_summary(folder.path)
         if summary["epochs"] >= config["train"]["epochs"]:

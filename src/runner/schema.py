@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Node = dict[str, Any]  # checked on its own, by its `_target_`
 
@@ -43,7 +44,7 @@ class Hardware(Strict):
 
 
 class Train(Strict):
-    epochs: PositiveInt
+    epochs: Annotated[int, Field(ge=0)]
     batch_size: PositiveInt | None
     eval_batch_size: PositiveInt
     lr_encoder: Annotated[float, Field(ge=0)]
@@ -63,7 +64,7 @@ class Protocol(Strict):
 class PublishedFigure(Strict):
     metric: str
     mean: float
-    std: float
+    std: float | None
 
 
 class Column(Strict):
@@ -140,17 +141,40 @@ class NCN(GAECN):
 
 class NCNC(NCN):
     completion: Node
+    depth: PositiveInt
 
 
 class Completion(Strict):
-    t: Annotated[float, Field(gt=0, le=1)]
+    t: Annotated[float, Field(gt=0, le=1)] | Node
     s: float
     o: float
     alpha: Annotated[float, Field(ge=0)]
     chunk_size: PositiveInt | None
     keep_train: PositiveInt | None
     keep_eval: PositiveInt | None
+    replacement: bool
     seed: Seed
+
+
+class LearnedPrior(Strict):
+    hidden: PositiveInt
+
+
+class PersonalisedPageRank(Strict):
+    damping: Annotated[float, Field(gt=0, lt=1)]
+    iterations: PositiveInt
+    starts_at_a_time: PositiveInt
+
+
+class Katz(Strict):
+    beta: Positive
+    max_length: PositiveInt
+    starts_at_a_time: PositiveInt
+
+
+class ShortestPath(Strict):
+    max_length: PositiveInt
+    starts_at_a_time: PositiveInt
 
 
 class Sampler(Strict):
@@ -218,12 +242,22 @@ class EdgeFile(Strict):
 
 NODES: dict[str, type[Strict]] = {
     "models.encoder.Encoder": Encoder,
+    "models.encoder.NoEncoder": Empty,
     "hydra.utils.get_class": GetClass,
     "models.gae.GAE": GAE,
     "models.gae_cn.GAECN": GAECN,
     "models.ncn.NCN": NCN,
+    "models.ncn_diff.NCNDiff": NCN,
+    "models.ncn2.NCN2": NCN,
     "models.ncnc.NCNC": NCNC,
     "models.completion.Completion": Completion,
+    "models.completion.LearnedPrior": LearnedPrior,
+    "models.heuristics.CommonNeighbours": Empty,
+    "models.heuristics.AdamicAdar": Empty,
+    "models.heuristics.ResourceAllocation": Empty,
+    "models.heuristics.PersonalisedPageRank": PersonalisedPageRank,
+    "models.heuristics.Katz": Katz,
+    "models.heuristics.ShortestPath": ShortestPath,
     "runner.batches.TargetLinkRemoval": Sampler,
     "runner.batches.FullGraph": Sampler,
     "runner.evaluate.RankingEvaluator": RankingEvaluator,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.link_model import LinkModel
 from ops.csr import Graph
+from ops.sparse_rows import SparseRows
 from runner.batches import Batch, FullGraph
 from runner.data.link_data import EvaluationSplit
 from runner.errors import RunnerError
@@ -43,7 +44,7 @@ class Recorder(Protocol):
 class Task:
     """What is learnt: features, the graphs that the model may see, and the scored links."""
 
-    features: Tensor
+    features: Tensor | SparseRows
     train_graph: Graph
     test_graph: Graph  # with the validation edges where the protocol says so
     valid: EvaluationSplit
@@ -65,6 +66,8 @@ def fit(
 ) -> None:
     """Train from where `state` stands to the end of epoch `epochs`, evaluating after each.
 
+    With `epochs` = 0 the model is evaluated as it is, once, as epoch 0.
+
     Adam on mean softplus(-positive logits) + mean softplus(negative logits), as the NCN release.
     `state` moves along; with the same seeds it moves the same way, wherever it is stopped.
 
@@ -72,6 +75,12 @@ def fit(
         Interrupted: after a checkpoint, if the recorder asks to stop.
         RunnerError: if the loss or the gradient is not finite.
     """
+    if epochs == 0:
+        scores, improved = _evaluate(model, task, evaluator, state, epoch=0)
+        row = {"epoch": 0, **scores, "seconds": scores["evaluation_seconds"]}
+        state.seconds += row["seconds"]
+        recorder.epoch(row, state, improved)
+        return
     if not state.draws:
         state.draws = generators.draws()
     while state.epoch <= epochs:
@@ -98,32 +107,46 @@ def fit(
             if recorder.checkpoint_due():
                 recorder.checkpoint(state)
 
-        began = time.perf_counter()
-        valid = evaluator.evaluate(model, task.features, task.train_graph, task.valid)
-        test = evaluator.evaluate(model, task.features, task.test_graph, task.test)
-        evaluation_seconds = time.perf_counter() - began
-        best = state.best
-        improved = best is None or valid[evaluator.selection] > best["valid"][evaluator.selection]
-        if improved:
-            state.best = {"epoch": state.epoch, "valid": valid, "test": test}
+        scores, improved = _evaluate(model, task, evaluator, state, epoch=state.epoch)
         row = {
             "epoch": state.epoch,
             "loss": state.loss_sum / len(sampler),
             "gradient_norm": state.gradient_norm_sum / len(sampler),
             **{f"lr/{group['name']}": group["lr"] for group in optimizer.param_groups},
-            **{f"valid/{name}": value for name, value in valid.items()},
-            **{f"test/{name}": value for name, value in test.items()},
-            "seconds": state.epoch_seconds + evaluation_seconds,
-            "evaluation_seconds": evaluation_seconds,
+            **scores,
+            "seconds": state.epoch_seconds + scores["evaluation_seconds"],
         }
         state.seconds += row["seconds"]
         state.next_epoch(generators.draws())
         recorder.epoch(row, state, improved)
 
 
+def _evaluate(
+    model: LinkModel, task: Task, evaluator: RankingEvaluator, state: TrainingState, *, epoch: int
+) -> tuple[dict[str, float], bool]:
+    """The scores of both splits as a part of a metrics line, and whether validation improved.
+
+    The test scores are computed at the same epochs and kept beside; they steer nothing.
+    """
+    began = time.perf_counter()
+    valid = evaluator.evaluate(model, task.features, task.train_graph, task.valid)
+    test = evaluator.evaluate(model, task.features, task.test_graph, task.test)
+    seconds = time.perf_counter() - began
+    best = state.best
+    improved = best is None or valid[evaluator.selection] > best["valid"][evaluator.selection]
+    if improved:
+        state.best = {"epoch": epoch, "valid": valid, "test": test}
+    scores = {
+        **{f"valid/{name}": value for name, value in valid.items()},
+        **{f"test/{name}": value for name, value in test.items()},
+        "evaluation_seconds": seconds,
+    }
+    return scores, improved
+
+
 def train_step(
     model: LinkModel,
-    features: Tensor,
+    features: Tensor | SparseRows,
     batch: Batch,
     optimizer: torch.optim.Optimizer,
     clip_norm: float | None,

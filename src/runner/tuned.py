@@ -79,7 +79,8 @@ def untuned_note(config: DictConfig, found: Sequence[Origin]) -> str | None:
     """The line that tells the user that a pair has no published column, or None."""
     if config.hyperparameters != "published":
         return "hyperparameters=default: the documented defaults are used, not a published column"
-    if any(o.source == "published column" and not o.key.startswith("train.") for o in found):
+    tunable = [o for o in found if o.key.startswith(("encoder.", "model."))]
+    if not tunable or any(o.source == "published column" for o in tunable):
         return None
     return (
         f"no published hyper-parameters for {config.run.model} on {config.run.dataset}: "

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import io
+import math
 
 import pytest
 import torch
 from tests.dense_reference import probability
 
-from models.completion import Completion
+from models.completion import Completion, LearnedPrior
 from ops.overlap import NeighbourLists
 
 LISTS = NeighbourLists(torch.tensor([0, 2, 2, 5]), torch.tensor([3, 4, 0, 1, 2]))
@@ -23,6 +24,7 @@ def build(
     chunk_size=None,
     keep_train=None,
     keep_eval=None,
+    replacement=False,
     seed=0,
 ):
     return Completion(
@@ -33,8 +35,14 @@ def build(
         chunk_size=chunk_size,
         keep_train=keep_train,
         keep_eval=keep_eval,
+        replacement=replacement,
         seed=seed,
     )
+
+
+def weigh(stage, scorer, other=OTHER, lists=LISTS):
+    product = torch.ones(other.numel(), 4, dtype=torch.float64)
+    return stage(scorer, other, lists, stage.log_prior(product))
 
 
 class Scorer:
@@ -52,10 +60,10 @@ class Scorer:
 def test_probability_by_hand():
     # p0 = 1/2 at the offset: P = alpha t / (t + 1).
     stage = build(t=0.25, s=2.0, o=3.0, alpha=0.5)
-    assert stage.probability(torch.tensor(3.0)).item() == pytest.approx(0.1)
+    assert stage.probability(torch.tensor(3.0), math.log(0.25)).item() == pytest.approx(0.1)
     # p0 = 4/5 where s (logit - o) = log 4: P = alpha 0.25 * 4 / (0.25 * 4 + 1).
     logit = 3 + torch.log(torch.tensor(4.0)) / 2
-    assert stage.probability(logit).item() == pytest.approx(0.25)
+    assert stage.probability(logit, math.log(0.25)).item() == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("constants", [(0.3, 1.7, 0.1, 1.05), (0.1, 10.0, 3.0, 0.5), (2, 1, -1, 1)])
@@ -63,32 +71,32 @@ def test_probability_is_the_formula(constants):
     named = dict(zip(("t", "s", "o", "alpha"), constants, strict=True))
     logits = torch.linspace(-6, 6, 41, dtype=torch.float64)
     expected = [probability(logit, **named) for logit in logits.tolist()]
-    found = build(**named).probability(logits)
+    found = build(**named).probability(logits, math.log(named["t"]))
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
 
 
 def test_probability_of_extreme_logits():
-    found = build(alpha=1.05).probability(torch.tensor([-1e30, 1e30]))
+    found = build(alpha=1.05).probability(torch.tensor([-1e30, 1e30]), -1.0)
     torch.testing.assert_close(found, torch.tensor([0.0, 1.05]))
 
 
 def test_probability_lets_a_gradient_through():
     """Only the inner logit is cut off, in forward: a learned t could follow."""
     logit = torch.zeros(3, requires_grad=True)
-    build().probability(logit).sum().backward()
+    build().probability(logit, -1.0).sum().backward()
     assert bool((logit.grad > 0).all())
 
 
 @pytest.mark.parametrize(("chunk_size", "calls"), [(None, 1), (5, 1), (2, 3), (1, 5)])
 def test_weights_of_every_neighbour(chunk_size, calls):
     scorer, stage = Scorer(), build(chunk_size=chunk_size)
-    kept, weight = stage(scorer, OTHER, LISTS)
+    kept, weight = weigh(stage, scorer)
     assert torch.equal(kept.node, LISTS.node)
     assert torch.equal(kept.rowptr, LISTS.rowptr)
     scored = torch.cat([torch.tensor(call) for call in scorer.calls], dim=1)
     assert scored.tolist() == PAIRS
     assert len(scorer.calls) == calls
-    expected = stage.probability(scored[0].double() + scored[1].double() / 10)
+    expected = stage.probability(scored[0].double() + scored[1].double() / 10, math.log(0.3))
     torch.testing.assert_close(weight, expected)
     assert not weight.requires_grad
 
@@ -97,15 +105,15 @@ def test_weights_of_every_neighbour(chunk_size, calls):
 def test_nothing_to_complete(chunk_size):
     scorer = Scorer()
     empty = NeighbourLists(torch.zeros(4, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
-    kept, weight = build(chunk_size=chunk_size, keep_eval=1).eval()(scorer, OTHER, empty)
+    kept, weight = weigh(build(chunk_size=chunk_size, keep_eval=1).eval(), scorer, lists=empty)
     assert scorer.calls == []
     assert weight.shape == kept.node.shape == (0,)
 
 
 def test_sampled_neighbours_weigh_n_over_k():
     """A flat P of alpha t / (t + 1) = 1 leaves the sampling factor alone."""
-    stage = build(t=1.0, s=0.0, alpha=2.0, keep_train=2)
-    kept, weight = stage(Scorer(), OTHER, LISTS)
+    stage = build(t=1.0, s=0.0, alpha=2.0, keep_train=2, replacement=True)
+    kept, weight = weigh(stage, Scorer())
     assert kept.rowptr.tolist()[1:3] == [2, 2]
     assert weight[:2].tolist() == [1.0, 1.0]
     assert weight[2:].sum().item() == pytest.approx(3.0)
@@ -116,7 +124,7 @@ def test_sampled_neighbours_weigh_n_over_k():
 def test_kept_in_training_and_evaluation(training, scored):
     stage = build(keep_train=1, keep_eval=3).train(training)
     lists = NeighbourLists(torch.tensor([0, 2]), torch.tensor([3, 4]))
-    kept, _ = stage(Scorer(), OTHER[:1], lists)
+    kept, _ = weigh(stage, Scorer(), OTHER[:1], lists)
     assert kept.node.numel() == scored
 
 
@@ -126,7 +134,7 @@ def test_generator_is_its_own_and_travels_in_the_state():
 
     def draw(stage):
         lists = NeighbourLists(torch.tensor([0, 50]), torch.arange(50))
-        return [stage(Scorer(), OTHER[:1], lists)[0].node.item() for _ in range(8)]
+        return [weigh(stage, Scorer(), OTHER[:1], lists)[0].node.item() for _ in range(8)]
 
     draw(stage)
     assert torch.equal(default, torch.get_rng_state())
@@ -152,3 +160,23 @@ def test_generator_is_its_own_and_travels_in_the_state():
 def test_bad_arguments(change, message):
     with pytest.raises(ValueError, match=message):
         build(**change)
+
+
+def test_kept_without_replacement_every_neighbour_weighs_the_same():
+    stage = build(t=1.0, s=0.0, alpha=2.0, keep_train=2)
+    kept, weight = weigh(stage, Scorer())
+    assert kept.rowptr.tolist() == [0, 2, 2, 4]
+    torch.testing.assert_close(weight, torch.tensor([1.0, 1.0, 1.5, 1.5], dtype=torch.float64))
+
+
+def test_a_learned_prior_is_one_of_every_pair_and_gets_a_gradient():
+    prior = LearnedPrior(hidden=4).double()
+    stage = build(t=prior, s=0.0, alpha=1.0)
+    product = torch.randn(3, 4, generator=torch.manual_seed(0), dtype=torch.float64)
+    t = torch.sigmoid(prior.mlp(product)).squeeze(1)
+    torch.testing.assert_close(stage.log_prior(product).exp(), t)
+    _, weight = stage(Scorer(), OTHER, LISTS, stage.log_prior(product))
+    # p0 = 1/2: P = t / (t + 1).
+    torch.testing.assert_close(weight, (t / (t + 1))[LISTS.target])
+    weight.sum().backward()
+    assert all(bool(parameter.grad.any()) for parameter in prior.parameters())

@@ -7,8 +7,9 @@ from tests.dense_reference import NUM_NODES, adjacency, arrays, encoder, random_
 from torch import nn
 
 from models.convolution import GCN, GIN, SAGE, Convolution, PureGCN, PureMax, PureMean, PureSum
-from models.encoder import Encoder
+from models.encoder import Encoder, NoEncoder
 from ops.csr import Graph
+from ops.sparse_rows import SparseRows
 
 WIDTH, HIDDEN, CATEGORIES = 7, 5, 11
 EDGES = random_edges(0)
@@ -77,6 +78,39 @@ def test_against_a_dense_matrix(convolution, layers, residual, jumping_knowledge
         )
         assert out.shape == (NUM_NODES, HIDDEN)
         np.testing.assert_allclose(out.detach().numpy(), expected, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+@pytest.mark.parametrize("convolution", [GCN, PureGCN])
+def test_sparse_features_give_the_same(convolution, layers):
+    module = perturbed(build(convolution, layers))
+    features = FEATURES * (FEATURES > 0.5)
+    upstream = torch.randn(NUM_NODES, HIDDEN, dtype=torch.float64)
+    results = []
+    for given in (features, SparseRows.from_dense(features)):
+        out = module(given, GRAPH)
+        results.append((out, *torch.autograd.grad(out, list(module.parameters()), upstream)))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_input_dropout_of_sparse_features():
+    """In training it drops entries and scales the rest; in evaluation it is off."""
+    module = build(PureGCN, 0, input_dropout=0.5)
+    with torch.no_grad():
+        module.input[1].weight.fill_(1.0)
+        module.input[1].bias.zero_()
+    features = SparseRows.from_dense(torch.ones(NUM_NODES, WIDTH, dtype=torch.float64))
+    assert bool((module.eval()(features, GRAPH) == WIDTH).all())
+    out = module.train()(features, GRAPH)
+    assert set((out / 2).flatten().tolist()) <= set(map(float, range(WIDTH + 1)))
+    assert 0.5 * WIDTH < out.mean() < 1.5 * WIDTH
+
+
+def test_no_encoder_has_no_embeddings():
+    module = NoEncoder(num_features=3, num_categories=None)
+    assert module(FEATURES, GRAPH).shape == (NUM_NODES, 0)
+    assert not list(module.parameters())
 
 
 def test_layer_norm_can_be_left_out():

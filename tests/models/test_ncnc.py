@@ -22,6 +22,7 @@ def build(
     chunk_size=None,
     keep_train=None,
     keep_eval=None,
+    depth=1,
 ):
     return NCNC(
         hidden=6,
@@ -31,6 +32,7 @@ def build(
         last_linear=last_linear,
         two_layer_head=two_layer_head,
         layer_norm=True,
+        depth=depth,
         completion=Completion(
             **CONSTANTS, chunk_size=chunk_size, keep_train=keep_train, keep_eval=keep_eval, seed=0
         ),
@@ -51,6 +53,22 @@ def test_against_plain_loops(case, settle, last_linear, two_layer_head, node_tra
     # The completion matters here: without it, this is an NCN.
     plain = ncn(state, case.h.numpy(), case.dense, case.pairs.numpy())
     assert np.abs(expected - plain).max() > 1e-2
+
+
+@pytest.mark.parametrize("chunk_size", [None, 50])
+def test_depth_two_against_plain_loops(case, settle, chunk_size):
+    pairs = case.pairs[:, ::9]
+    module = settle(build(depth=2, chunk_size=chunk_size))
+    logit = module(case.h, case.graph, pairs).detach().numpy()
+    state, h = arrays(module.ncn), case.h.numpy()
+    expected = ncnc(state, h, case.dense, pairs.numpy(), CONSTANTS, depth=2)
+    np.testing.assert_allclose(logit, expected, rtol=0, atol=1e-10)
+    assert np.abs(expected - ncnc(state, h, case.dense, pairs.numpy(), CONSTANTS)).max() > 1e-3
+
+
+def test_depth_must_be_positive():
+    with pytest.raises(ValueError, match="depth must be at least 1"):
+        build(depth=0)
 
 
 @pytest.mark.parametrize("chunk_size", [1, 7, 10_000])
@@ -94,7 +112,10 @@ def weights_held_fixed(module, case):
             super().__init__()
             self.side = 0
 
-        def forward(self, score, other, lists):
+        def log_prior(self, product):
+            return product
+
+        def forward(self, score, other, lists, log_prior):
             self.side += 1
             return lists, fixed[(self.side - 1) % 2]
 

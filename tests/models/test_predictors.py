@@ -6,26 +6,49 @@ import pytest
 import torch
 from tests.dense_reference import NUM_NODES
 
-from models.completion import Completion
+from models.completion import Completion, LearnedPrior
 from models.gae import GAE
 from models.gae_cn import GAECN
+from models.heuristics import (
+    AdamicAdar,
+    CommonNeighbours,
+    Katz,
+    PersonalisedPageRank,
+    ResourceAllocation,
+    ShortestPath,
+)
 from models.ncn import NCN
+from models.ncn2 import NCN2
+from models.ncn_diff import NCNDiff
 from models.ncnc import NCNC
 from ops.csr import Graph
 
-MODELS = ("gae", "gae_cn", "ncn", "ncnc")
+MODELS = ("gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ncnc", "ncnc2", "ncnc_learned_t")
+HEURISTICS = (
+    CommonNeighbours, AdamicAdar, ResourceAllocation, PersonalisedPageRank, Katz, ShortestPath,
+)  # fmt: skip
 FORM = {"hidden": 6, "last_linear": True, "two_layer_head": True, "layer_norm": True}
 
 
-def build(model, *, dropout=0.0, edge_dropout=0.0):
+def build(model, *, dropout=0.0, edge_dropout=0.0, chunk_size=9):
     if model == "gae":
         return GAE(**FORM, dropout=dropout)
     if model == "gae_cn":
         return GAECN(**FORM, dropout=dropout, edge_dropout=edge_dropout)
-    if model == "ncn":
-        return NCN(**FORM, dropout=dropout, edge_dropout=edge_dropout, node_transform=True)
+    pooling = {"ncn": NCN, "ncn_diff": NCNDiff, "ncn2": NCN2}
+    if model in pooling:
+        return pooling[model](
+            **FORM, dropout=dropout, edge_dropout=edge_dropout, node_transform=True
+        )
     completion = Completion(
-        t=0.3, s=1.7, o=0.1, alpha=1.05, chunk_size=9, keep_train=None, keep_eval=None, seed=0
+        t=LearnedPrior(hidden=6) if model == "ncnc_learned_t" else 0.3,
+        s=1.7,
+        o=0.1,
+        alpha=1.05,
+        chunk_size=chunk_size,
+        keep_train=None,
+        keep_eval=None,
+        seed=0,
     )
     return NCNC(
         **FORM,
@@ -33,6 +56,7 @@ def build(model, *, dropout=0.0, edge_dropout=0.0):
         edge_dropout=edge_dropout,
         node_transform=True,
         completion=completion,
+        depth=2 if model == "ncnc2" else 1,
     )
 
 
@@ -112,7 +136,42 @@ def test_single_precision_is_close_to_double(model, case, settle):
     torch.testing.assert_close(single.double(), double, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["gae", "gae_cn", "ncn"])
+@pytest.mark.parametrize("model", ["ncnc", "ncnc2", "ncnc_learned_t"])
+@pytest.mark.parametrize("chunk_size", [1, None])
+def test_chunks_change_no_step_without_dropout(model, case, settle, chunk_size):
+    """Loss and gradients in training, which the chunks of the inner predictor must not move."""
+
+    def step(chunk_size):
+        module = settle(build(model, chunk_size=chunk_size)).train()
+        h = case.h.clone().requires_grad_()
+        module(h, case.graph, case.pairs[:, ::9]).square().sum().backward()
+        return [h.grad, *(parameter.grad for parameter in module.parameters())]
+
+    for one, other in zip(step(9), step(chunk_size), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("heuristic", HEURISTICS)
+def test_heuristics_hold_the_same(heuristic, case):
+    """Output, symmetry, relabelling, each pair alone, isolated nodes, no pairs."""
+    score = heuristic()
+    found = score(case.h, case.graph, case.pairs)
+    assert found.shape == (case.pairs.size(1),) and found.dtype == torch.float64
+    assert bool(found.isfinite().all()) and bool(found.any())
+    torch.testing.assert_close(score(case.h, case.graph, case.pairs.flip(0)), found)
+    order = torch.randperm(NUM_NODES, generator=torch.manual_seed(0))
+    edges = torch.stack((order[case.graph.row], order[case.graph.col]))
+    relabelled = Graph.from_edges(edges, NUM_NODES)
+    torch.testing.assert_close(score(case.h, relabelled, order[case.pairs]), found)
+    apart = torch.cat([score(case.h, case.graph, p) for p in case.pairs.split(1, dim=1)])
+    torch.testing.assert_close(apart, found)
+    empty = Graph.from_edges(torch.zeros(2, 0, dtype=torch.int64), NUM_NODES)
+    assert bool(score(case.h, empty, case.pairs).isfinite().all())
+    assert score(case.h, case.graph, case.pairs[:, :0]).shape == (0,)
+    assert not list(score.parameters())
+
+
+@pytest.mark.parametrize("name", ["gae", "gae_cn", "ncn", "ncn_diff", "ncn2"])
 def test_gradient(name, case, settle):
     module = settle(build(name))
     h = case.h.requires_grad_()

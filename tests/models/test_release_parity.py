@@ -16,6 +16,8 @@ from models.encoder import Encoder
 from models.gae import GAE
 from models.gae_cn import GAECN
 from models.ncn import NCN
+from models.ncn2 import NCN2
+from models.ncn_diff import NCNDiff
 from models.ncnc import NCNC
 from ops.csr import Graph
 
@@ -49,13 +51,15 @@ def predictor(model, form):
     common = {"hidden": 16, "dropout": 0.0, "edge_dropout": 0.0, "layer_norm": True, **shape}
     if model == "gae_cn":
         return GAECN(**common)
-    if model == "ncn":
-        return NCN(**common, node_transform=True)
+    variants = {"ncn": NCN, "ncn_diff": NCNDiff, "ncn2": NCN2}
+    if model in variants:
+        return variants[model](**common, node_transform=True)
     # Constants that would fail, were they not replaced by the stored ones.
     completion = Completion(
         t=9.0, s=9.0, o=9.0, alpha=9.0, chunk_size=100, keep_train=None, keep_eval=None, seed=0
     )
-    return NCNC(**common, node_transform=True, completion=completion)
+    depth = 2 if model == "ncnc2" else 1
+    return NCNC(**common, node_transform=True, completion=completion, depth=depth)
 
 
 def encoder(name):
@@ -90,6 +94,9 @@ def encoder(name):
         "ncn.twolayer",
         "ncnc.tailact",
         "ncnc.twolayer",
+        "ncn_diff.tailact",
+        "ncn2.tailact",
+        "ncnc2.tailact",
     ],
 )
 def test_predictor(release, name):
@@ -135,6 +142,9 @@ def test_unused_entries_are_the_known_ones(release):
         "gae_cn": ("xlin.", "dropadj.ratio"),
         "ncn": ("dropadj.ratio",),
         "ncnc": ("ptlin.", "dropadj.ratio"),
+        "ncn_diff": ("dropadj.ratio",),
+        "ncn2": ("dropadj.ratio",),
+        "ncnc2": ("ptlin.", "dropadj.ratio"),
     }
     for model, names in unused.items():
         tensors = weights(release, f"{model}.tailact")

@@ -7,11 +7,13 @@ import pytest
 import torch
 from tests.release_weights import load_release
 
-from models.completion import Completion
-from models.convolution import PureGCN
+from models.completion import Completion, LearnedPrior
+from models.convolution import GCN, PureGCN
 from models.encoder import Encoder
 from models.link_model import LinkModel
 from models.ncn import NCN
+from models.ncn2 import NCN2
+from models.ncn_diff import NCNDiff
 from models.ncnc import NCNC
 
 FORM = {
@@ -113,6 +115,65 @@ def test_completion_constants():
     assert (completion.alpha, completion.t, completion.s, completion.o) == (1.5, 0.25, 2.0, 0.5)
     with pytest.raises(KeyError, match="lack t"):
         load_release(module, {**ncn_tensors(), **{k: stored[k] for k in stored if k != "pt"}})
+
+
+@pytest.mark.parametrize(("kind", "name"), [(NCNDiff, "xcnreslin"), (NCN2, "xcn12lin")])
+def test_second_pool(kind, name):
+    shapes = {**linear(f"{name}.0", 4), **linear(f"{name}.3", 4), **norm(f"{name}.4")}
+    shapes |= linear(f"{name}.7", 4)
+    second = {key: np.full(shape, 77, dtype=np.float32) for key, shape in shapes.items()}
+    module = kind(**FORM)
+    load_release(module, {**ncn_tensors(), **second})
+    assert all(bool((p == 77).all()) for p in module.f_second.parameters())
+    with pytest.raises(KeyError, match="lack f_second"):
+        load_release(module, ncn_tensors())
+
+
+def test_learned_prior():
+    completion = Completion(
+        t=LearnedPrior(hidden=4),
+        s=1,
+        o=1,
+        alpha=1,
+        chunk_size=None,
+        keep_train=None,
+        keep_eval=None,
+        seed=0,
+    )
+    module = NCNC(**FORM, completion=completion, depth=2)
+    constants = {name: np.ones(1, dtype=np.float32) for name in ("alpha", "pt", "scale", "offset")}
+    shapes = {**linear("ptlin.0", 4), **linear("ptlin.2", 1)}
+    prior = {key: np.full(shape, 77, dtype=np.float32) for key, shape in shapes.items()}
+    load_release(module, {**ncn_tensors(), **constants, **prior})
+    assert all(bool((p == 77).all()) for p in completion.t.parameters())
+    with pytest.raises(KeyError, match=r"lack completion\.t\.mlp"):
+        load_release(module, {**ncn_tensors(), **constants})
+
+
+def test_three_layers_with_weights():
+    """As the release's encoder for ogbl-ppa: normalisation after all layers but the last."""
+    module = Encoder(
+        num_features=0,
+        num_categories=9,
+        hidden=4,
+        layers=3,
+        convolution=GCN,
+        residual=True,
+        jumping_knowledge=False,
+        layer_norm=True,
+        input_dropout=0.0,
+        hidden_dropout=0.0,
+        output_dropout=0.0,
+        edge_dropout=0.1,
+    )
+    shapes = {"xemb.0.weight": (9, 4), **norm("lins.0.0"), **norm("lins.1.0")}
+    for layer in range(3):
+        shapes |= {f"convs.{layer}.bias": (4,), f"convs.{layer}.lin.weight": (4, 4)}
+    tensors = {
+        key: np.full(shape, i, dtype=np.float32) for i, (key, shape) in enumerate(shapes.items())
+    }
+    load_release(module, tensors)
+    assert {p.flatten()[0].item() for p in module.parameters()} == set(range(len(shapes)))
 
 
 @pytest.mark.parametrize(

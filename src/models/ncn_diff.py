@@ -1,0 +1,28 @@
+"""NCN-diff: NCN that also pools the neighbours which the endpoints do not share."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from models.ncn import NCN
+from ops.aggregate import pool
+from ops.csr import Graph
+from ops.overlap import neighbourhoods
+
+
+class NCNDiff(NCN):
+    """NCN-diff of Wang et al. (2024); the release's cn1res.
+
+    logit(u, v) = head(β f_cn(Σ_{N(u) ∩ N(v)} x_w) + f_pair(h_u ⊙ h_v)
+    + f_second(Σ_{N(u) \\ N(v)} x_w + Σ_{N(v) \\ N(u)} x_w)).
+
+    The arguments are those of :class:`~models.ncn.NCN`.
+    """
+
+    pools_twice = True
+
+    def pools(self, x: Tensor, graph: Graph, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        common, only_u, only_v = (
+            pool(x, lists.rowptr, lists.node) for lists in neighbourhoods(graph, pairs)
+        )
+        return common, only_u + only_v

@@ -1,0 +1,55 @@
+"""A matrix that is nearly all zeros, such as bags of words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ops.aggregate import pool
+from ops.csr import offsets
+
+
+@dataclass(frozen=True, eq=False)
+class SparseRows:
+    """An (N, F) matrix by the entries of its rows that are not zero.
+
+    Shapes:
+        - ``rowptr``: (N + 1,) int64, row ``i`` holds entries ``rowptr[i]`` to ``rowptr[i + 1]``
+        - ``col``: (nnz,) int64, ascending within each row
+        - ``value``: (nnz,) floating point
+    """
+
+    rowptr: Tensor
+    col: Tensor
+    value: Tensor
+    num_columns: int
+
+    @classmethod
+    def from_dense(cls, x: Tensor) -> SparseRows:
+        """The entries of ``x``, (N, F), that are not zero."""
+        row, col = x.nonzero(as_tuple=True)
+        rowptr = offsets(torch.bincount(row, minlength=x.size(0)))
+        return cls(rowptr, col, x[row, col], x.size(1))
+
+    def to_dense(self) -> Tensor:
+        """(N, F), with zeros."""
+        x = self.value.new_zeros(self.rowptr.numel() - 1, self.num_columns)
+        nodes = torch.arange(x.size(0), device=x.device)
+        row = torch.repeat_interleave(nodes, self.rowptr.diff(), output_size=self.col.numel())
+        x[row, self.col] = self.value
+        return x
+
+    def with_value(self, value: Tensor) -> SparseRows:
+        """The same places with other values, (nnz,)."""
+        return SparseRows(self.rowptr, self.col, value, self.num_columns)
+
+    def times(self, matrix: Tensor) -> Tensor:
+        """The product with ``matrix``, (F, H): (N, H); differentiable in it and in the values."""
+        return pool(matrix, self.rowptr, self.col, weight=self.value)
+
+    def to(self, device: torch.device | str) -> SparseRows:
+        return SparseRows(
+            self.rowptr.to(device), self.col.to(device), self.value.to(device), self.num_columns
+        )

@@ -1,0 +1,75 @@
+"""Which neighbours of one node lie within exactly two steps of another."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ops.csr import Graph
+from ops.overlap import NeighbourLists, check_pairs, rows
+
+_MOST_CELLS = 2**27  # bytes of the table of one block of nodes
+_MOST_WALKS = 2**24  # walks of two steps listed at a time
+
+
+def two_hop_overlaps(graph: Graph, pairs: Tensor) -> tuple[NeighbourLists, NeighbourLists]:
+    """N(u) ∩ N²(v) and N²(u) ∩ N(v) of every pair.
+
+    N²(v) holds the ends of all walks of two steps from v, v itself included where it has a
+    neighbour: the columns of row v of the squared adjacency matrix.
+
+    Args:
+        pairs: (2, B) int64; u = v is allowed.
+
+    Raises:
+        ValueError: on a wrong shape or an id outside the graph.
+    """
+    check_pairs(graph, pairs)
+    u, v = pairs
+    of_u, of_v = rows(graph, u), rows(graph, v)
+    within = within_two_steps(
+        graph,
+        torch.cat((v[of_u.target], u[of_v.target])),
+        torch.cat((of_u.node, of_v.node)),
+    )
+    of_u_within, of_v_within = within.split((of_u.node.numel(), of_v.node.numel()))
+    return of_u.keep(of_u_within), of_v.keep(of_v_within)
+
+
+def within_two_steps(graph: Graph, start: Tensor, end: Tensor) -> Tensor:
+    """Whether a walk of exactly two steps leads from ``start`` to ``end``, (Q,) int64 each.
+
+    All ends that can be reached from a block of nodes are marked in a table once, however often
+    the nodes are asked for.
+
+    Returns:
+        (Q,) bool
+    """
+    sources, index = torch.unique(start, return_inverse=True)
+    found = torch.zeros_like(start, dtype=torch.bool)
+    query = torch.argsort(index, stable=True)
+    asked = torch.searchsorted(index[query], torch.arange(sources.numel() + 1, device=start.device))
+    for first, last in _blocks(graph, sources):
+        table = torch.zeros((last - first) * graph.num_nodes, dtype=torch.bool, device=start.device)
+        middle = rows(graph, sources[first:last])
+        ends = rows(graph, middle.node)
+        table.index_fill_(0, middle.target[ends.target] * graph.num_nodes + ends.node, True)
+        mine = query[asked[first] : asked[last]]
+        found[mine] = table[(index[mine] - first) * graph.num_nodes + end[mine]]
+    return found
+
+
+def _blocks(graph: Graph, sources: Tensor) -> list[tuple[int, int]]:
+    """Ranges of ``sources`` small enough to be handled at a time; a hub may stand alone."""
+    degree = graph.degree()
+    listed = rows(graph, sources)
+    walks = torch.zeros_like(sources).index_add_(0, listed.target, degree[listed.node])
+    # A block ends where the running total enters another multiple of the limit.
+    number = torch.div(walks.cumsum(0), _MOST_WALKS, rounding_mode="floor")
+    widest = max(1, _MOST_CELLS // max(graph.num_nodes, 1))
+    blocks, begin = [], 0
+    for count in number.unique_consecutive(return_counts=True)[1].tolist():
+        end = begin + count
+        blocks += [(first, min(first + widest, end)) for first in range(begin, end, widest)]
+        begin = end
+    return blocks
