@@ -82,12 +82,21 @@ def build_optimizer(
 def experiment_id(config: Mapping[str, Any]) -> str:
     """What runs share that differ in nothing but seed, machine and place: the W&B group."""
     identity = {k: v for k, v in config.items() if k not in ("seed", "hardware", "tracker", "run")}
-    text = json.dumps(_without(identity, {"seed", "seeds", "root", "cache", "published"}))
+    dropped = {
+        "seeds", "dataset.source.split.seed", "model.completion.seed",
+        "dataset.root", "dataset.source.root", "dataset.source.cache", "dataset.published",
+        "train.checkpoint_minutes", "train.init_from",
+    }  # fmt: skip
+    text = json.dumps(_without(identity, dropped))
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     return f"{config['run']['dataset']}-{config['run']['model']}-{digest}"
 
 
-def _without(node: Any, names: set[str]) -> Any:
+def _without(node: Any, dropped: set[str], prefix: str = "") -> Any:
     if not isinstance(node, Mapping):
         return node
-    return {key: _without(value, names) for key, value in node.items() if key not in names}
+    return {
+        key: _without(value, dropped, f"{prefix}{key}.")
+        for key, value in node.items()
+        if f"{prefix}{key}" not in dropped
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,10 @@ from runner.seeding import Generators
 from runner.state import TrainingState
 
 FORMAT = 1
+
+
+class OtherData(RunnerError):
+    """A checkpoint of a run on other data, or on another split of the same."""
 
 
 def save(
@@ -50,16 +53,17 @@ def load(path: Path, fingerprint: str) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError("it has another format")
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        made_on = str(content["fingerprint"])
+    except Exception as error:  # damaged files fail in many types
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunnerError(
             f"{path}: the checkpoint is damaged or not one of ours ({reason}); "
             "restore the file, or start the run anew with the overrides in its overrides.yaml"
         ) from None
-    if content["fingerprint"] != fingerprint:
-        raise RunnerError(
+    if made_on != fingerprint:
+        raise OtherData(
             f"{path}: the dataset has changed since this run was started "
-            f"(fingerprint {content['fingerprint'][:12]} then, {fingerprint[:12]} now); "
+            f"(fingerprint {made_on[:12]} then, {fingerprint[:12]} now); "
             "restore the data, or start a new run"
         )
     return content

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner import tuned
-from runner.errors import RunnerError
+from runner.errors import Interrupted, RunnerError
 from runner.sweep import JobRecorder
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Entry point of the `runner` command; exits with 0, 1 (an error) or 130 (interrupted)."""
+    # Until training handles it itself, a polite kill ends a run as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Hydra then raises its errors instead of printing them, and we say them in one line.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     tuned.register()
@@ -43,7 +46,7 @@ def main() -> None:
             code = _resume(arguments)
         else:
             code = _compose_and_run(arguments)
-    except (RunnerError, HydraException, OmegaConfBaseException) as error:
+    except (RunnerError, HydraException, OmegaConfBaseException, ValueError) as error:
         code = _fail(error, arguments)
     except OSError as error:
         code = _fail(
@@ -60,18 +63,24 @@ def _compose_and_run(arguments: Sequence[str]) -> int:
     )(_job)
     try:
         application()
-    except Exception:
-        # Hydra raises a sweep's first failure at its end; the closing table tells them all.
-        if not (JobRecorder.multirun and JobRecorder.jobs):
+    except Exception as error:
+        _show_jobs()
+        # Hydra raises a sweep's first failed job at its end; the table has told it.
+        if not any(error is job.get("exception") for job in JobRecorder.jobs):
             raise
+        return 1
+    _show_jobs()
+    return 1 if any(job["status"] == "failed" for job in JobRecorder.jobs) else 0
+
+
+def _show_jobs() -> None:
     if not (JobRecorder.multirun and JobRecorder.jobs):
-        return 0
+        return
     from rich.console import Console
 
     from runner.report import sweep_table
 
     sweep_table(JobRecorder.jobs, Console())
-    return 1 if any(job["status"] == "failed" for job in JobRecorder.jobs) else 0
 
 
 def _is_multirun() -> bool:
@@ -99,10 +108,15 @@ def _run(config: DictConfig) -> dict[str, Any] | None:
     from runner.validate import resolve
 
     output = Path(HydraConfig.get().runtime.output_dir)
+    choices = HydraConfig.get().runtime.choices
+    before = JobRecorder.folders or set(output.parents)
     overrides = list(HydraConfig.get().overrides.task)
     try:
+        sweep = choices.get("sweep")
+        if sweep and not _is_multirun():
+            raise RunnerError(f"sweep={sweep}: a sweep is several runs; write runner -m …")
         plain = resolve(config)
-        origins = tuned.origins(config, overrides)
+        origins = tuned.origins(config, overrides, choices)
         note = tuned.untuned_note(config, origins)
         if note:
             log.info("%s", note)
@@ -111,7 +125,9 @@ def _run(config: DictConfig) -> dict[str, Any] | None:
             return None
         folder = RunFolder.claim(output)
     finally:
-        discard_empty(output)  # Hydra has made it by now, and a refused run leaves nothing
+        discard_empty(
+            output, keep=before
+        )  # Hydra has made it by now, and a refused run leaves nothing
     sources = {origin.key: origin.source for origin in origins}
     return _finish(folder, partial(_experiment, plain, folder, overrides, sources))
 
@@ -155,11 +171,11 @@ def _finish(folder: RunFolder, run: Callable[[], dict[str, Any]]) -> dict[str, A
     from rich.console import Console
 
     from runner.report import closing_table
-    from runner.train import Interrupted
 
     try:
-        summary = run()
-    except (RunnerError, KeyboardInterrupt):
+        with folder.locked(), folder.logging():
+            summary = run()
+    except (RunnerError, HydraException, KeyboardInterrupt):
         raise
     except Interrupted:
         print(f"stopped; go on with: runner resume={folder.path}")

@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this"."""
+"""The exceptions that are no bugs: what the user can mend, and a stop that was asked for."""
 
 
 class RunnerError(Exception):
@@ -6,3 +6,7 @@ class RunnerError(Exception):
 
     The command line prints it without a traceback and exits with code 1.
     """
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its state is in last.pt."""

@@ -25,7 +25,8 @@ class RankingEvaluator:
     Args:
         metrics: "hits@K" and "mrr"; None chooses K's by the number of negatives.
         select: the metric whose validation value decides the best epoch; None: the last Hits@K.
-        batch_size: pairs scored at a time; bounds memory and changes no result.
+        batch_size: pairs scored at a time; bounds memory and changes no result, unless the
+            completion samples neighbours.
     """
 
     def __init__(self, *, metrics: list[str] | None, select: str | None, batch_size: int) -> None:
@@ -33,11 +34,6 @@ class RankingEvaluator:
         self.select = select
         self.batch_size = batch_size
         self._warned = False
-        if metrics is not None and select is not None and select not in metrics:
-            raise RunnerError(
-                f"dataset.protocol.select={select}: it is not among dataset.protocol.metrics "
-                f"({', '.join(metrics)}); select one of them or add it there"
-            )
 
     def prepare(self, splits: dict[str, EvaluationSplit]) -> None:
         """Fix the metrics for these splits.
@@ -68,6 +64,12 @@ class RankingEvaluator:
                 f"dataset.protocol.select={self.select}: the metrics of this run are "
                 f"{', '.join(names)}; select one of them"
             )
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics of this run; fixed by `prepare`."""
+        assert self.metrics is not None, "prepare() fixes the metrics"
+        return [metric.name for metric in self.metrics]
 
     @property
     def selection(self) -> str:

@@ -15,6 +15,8 @@ from hydra.errors import (
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+_GROUPS = ("dataset", "encoder", "evaluator", "hardware", "model", "sampler", "tracker", "train")
+
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
     """What is wrong with the command line or a config file, and what to do about it."""
@@ -26,6 +28,9 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
             f"{error.override}: this override cannot be read; write key=value, and quote a value "
             "with spaces or commas twice, as in 'key=\"a, b\"'"
         )
+    wrong = _option_that_is_no_name(overrides) if isinstance(error, ValueError) else None
+    if wrong:
+        return f"{wrong}: a group takes the name of an option, as in tracker=none or model=ncn"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     key = _key(error, cause, overrides)
     if key and ("not in struct" in str(cause) or "No match in the defaults list" in str(error)):
@@ -34,6 +39,17 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         return f"{key}: there is no such key{hint} (`runner --cfg job` prints all keys)"
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
     return f"{first} ({str(cause).splitlines()[0]})" if cause is not error else first
+
+
+def _option_that_is_no_name(overrides: Sequence[str]) -> str | None:
+    """The override that gives a config group a number, a list or null."""
+    groups = (*_GROUPS, "experiment", "sweep")
+    for line in overrides:
+        key, _, value = line.partition("=")
+        names = value.split(",") if key in groups else []
+        if any(not re.fullmatch(r"[A-Za-z_][\w-]*", name) or name == "null" for name in names):
+            return line
+    return None
 
 
 def _no_such_option(group: str, option: str, options: Sequence[str]) -> str:
@@ -55,13 +71,12 @@ def _key(error: Exception, cause: BaseException, overrides: Sequence[str]) -> st
 
 def _known_keys(overrides: Sequence[str]) -> list[str]:
     """The keys of the config that the user's choices of groups would give, and the groups."""
-    groups = ("dataset", "encoder", "evaluator", "hardware", "model", "sampler", "tracker", "train")
-    choices = [o for o in overrides if o.split("=", 1)[0] in groups and "," not in o]
+    choices = [o for o in overrides if o.split("=", 1)[0] in _GROUPS and "," not in o]
     try:
         with initialize_config_module("runner.conf", version_base="1.3"):
             config = compose("config", overrides=choices)
     except (HydraException, OmegaConfBaseException):
-        return [*groups, "experiment", "sweep", "resume"]
+        return [*_GROUPS, "experiment", "sweep", "resume"]
     return [*_keys(config, ""), "experiment", "sweep", "resume"]
 
 

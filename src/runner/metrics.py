@@ -11,6 +11,10 @@ from torch import Tensor
 from runner.errors import RunnerError
 
 
+class NotANumber(ValueError):
+    """Scores of which some are NaN, so that there is no ranking."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric by its name, called with the scores of positives and negatives.
@@ -94,4 +98,4 @@ def _check(positive: Tensor, negative: Tensor) -> None:
     if positive.numel() == 0 or negative.numel() == 0:
         raise ValueError("a metric needs at least one positive and one negative")
     if positive.isnan().any() or negative.isnan().any():
-        raise ValueError("some scores are not numbers (NaN)")
+        raise NotANumber("some scores are not numbers (NaN)")

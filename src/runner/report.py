@@ -91,7 +91,9 @@ def sweep_table(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     _heading(console, title)
     console.print(table)
     for row in rows:
-        text = f"failed: {row['error']}" if row.get("error") else row.get("folder", "")
+        if "summary" not in row and "error" not in row:
+            continue  # a dry run has no folder
+        text = f"failed: {row['error']}" if row.get("error") else row["folder"]
         _line(console, f"job {row['job']}", text)
 
 

@@ -8,19 +8,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_module
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ValueType
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
 
 from runner.errors import RunnerError
 from runner.experiment import read_summary, run_experiment
 from runner.run_folder import RunFolder, now
-from runner.validate import check
+from runner.validate import absolute, check
 
 log = logging.getLogger(__name__)
 
 # What a resume may change: where and how long a run computes, never what it computes.
-_CHANGEABLE = ("hardware.", "tracker.", "train.epochs", "train.checkpoint_minutes", "run.cache")
+# The data may have moved: its fingerprint tells whether it is the same.
+_DATA_PLACES = ("dataset.root", "dataset.path", "dataset.features")
+_GROUPS = ("hardware", "tracker")
+_CHANGEABLE = ("train.epochs", "train.checkpoint_minutes", "run.cache", *_DATA_PLACES)
 
 
 def resume(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
@@ -34,7 +39,7 @@ def resume(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """
     folder = RunFolder.reopen(path)
     saved, meta = folder.config(), folder.meta()
-    earlier = [line for entry in meta["resumes"] for line in entry["overrides"]]
+    earlier = [line for entry in meta.get("resumes", []) for line in entry["overrides"]]
     before = _apply(saved, earlier)
     config = _apply(before, overrides)
     problems = check(config)
@@ -54,36 +59,48 @@ def resume(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
         summary = read_summary(folder.path)
         if summary["epochs"] >= config["train"]["epochs"]:
             log.info("this run is finished; give train.epochs=… to go on with it")
+            folder.status("done")
             return {**summary, "folder": str(folder.path), "upload": None}
-    folder.write_meta(
-        {**meta, "resumes": [*meta["resumes"], {"time": now(), "overrides": list(overrides)}]}
-    )
-    return run_experiment(config, folder, resumed=True)
+    return run_experiment(config, folder, resume={"time": now(), "overrides": list(overrides)})
 
 
 def _apply(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     changed = copy.deepcopy(dict(config))
     for line in overrides:
         key, value = _parse(line)
-        if not key.startswith(_CHANGEABLE):
+        if key in _GROUPS:
+            changed[key] = _option(line, key)
+            continue
+        if key not in _CHANGEABLE and not key.startswith(tuple(f"{group}." for group in _GROUPS)):
             raise RunnerError(
                 f"{line}: a resumed run keeps its own config, only train.epochs (upwards), "
-                "train.checkpoint_minutes, hardware.* and tracker.* may change; start a new run"
+                "train.checkpoint_minutes, hardware, tracker and the place of the data may change; "
+                "start a new run"
             )
+        if key in _DATA_PLACES:
+            value = absolute(value)
+            changed["dataset"]["source"][key.removeprefix("dataset.")] = value
         *parents, last = key.split(".")
-        node = changed
+        node: Any = changed
         for part in parents:
-            node = node.get(part, {})
-        if last not in node:
+            node = node.get(part) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or last not in node:
             raise RunnerError(f"{line}: the run's config has no key {key}")
         node[last] = value
     return changed
 
 
+def _option(line: str, group: str) -> dict[str, Any]:
+    """The node of a group as the shipped option of an override gives it."""
+    with initialize_config_module("runner.conf", version_base="1.3"):
+        config = compose("config", overrides=[line])
+    return OmegaConf.to_container(config[group], resolve=True)  # type: ignore[return-value]
+
+
 def _parse(line: str) -> tuple[str, Any]:
     try:
         override = OverridesParser.create().parse_override(line)
-    except OverrideParseException:
+    except (OverrideParseException, HydraException):
         raise RunnerError(f"{line}: this override cannot be read; write key=value") from None
     if override.is_sweep_override() or override.value_type not in (
         ValueType.ELEMENT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -9,7 +10,7 @@ import secrets
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from runner.errors import RunnerError
+from runner.errors import Interrupted, RunnerError
 
 
 class RunFolder:
@@ -34,11 +35,16 @@ class RunFolder:
         """Take a folder for a new run, exclusively.
 
         Raises:
-            RunnerError: if the folder holds a run already or cannot be written.
+            RunnerError: if the folder holds a run or anything else already, or cannot be written.
         """
         path = path.absolute()
         try:
             path.mkdir(parents=True, exist_ok=True)
+            if not (path / "status.json").exists() and any(path.iterdir()):
+                raise RunnerError(
+                    f"hydra.run.dir={path}: this folder is not empty; a run starts in a folder of "
+                    "its own, choose another"
+                )
             # Creating the status file is the claim: of two that start at once, one gets it.
             with open(path / "status.json", "x") as file:
                 json.dump({"status": "running"}, file)
@@ -121,6 +127,38 @@ class RunFolder:
         content = {"status": status, "error": error, "time": now(), "pid": os.getpid()}
         self.write_json("status.json", {**content, "host": socket.gethostname()})
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from writing to the folder; a kill lets go of it.
+
+        Raises:
+            RunnerError: naming the process and host that has it.
+        """
+        with open(self.log, "a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = self._read("status.json")
+                raise RunnerError(
+                    f"resume={self.path}: process {holder.get('pid')} on {holder.get('host')} is "
+                    "running it; wait for its end, or stop it first"
+                ) from None
+            yield
+
+    @contextmanager
+    def recording_status(self) -> Iterator[None]:
+        """Let status.json say running, and then how it ended: done, failed or interrupted."""
+        self.status("running")
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt | Interrupted):
+                self.status("interrupted")
+            else:
+                self.status("failed", str(error) or type(error).__name__)
+            raise
+        self.status("done")
+
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Add one epoch's line; it is on the disk when this returns."""
         with open(self.metrics, "a") as file:
@@ -180,15 +218,21 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def discard_empty(path: Path) -> None:
-    """Remove a folder that was made for a run which never began, and its empty parents."""
+def discard_empty(path: Path, *, keep: Collection[Path]) -> None:
+    """Remove an empty folder and its empty parents, up to one that is to be kept."""
     for folder in (path, *path.parents):
-        if folder == Path.cwd():
+        if folder in keep:
             return
         try:
             folder.rmdir()
         except OSError:
             return
+
+
+def existing(path: Path) -> set[Path]:
+    """Which of a folder and its parents are there."""
+    path = path.absolute()
+    return {folder for folder in (path, *path.parents) if folder.exists()}
 
 
 def now() -> str:

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Node = dict[str, Any]  # checked on its own, by its `_target_`
+Metrics = Annotated[
+    list[Annotated[str, Field(pattern=r"^(mrr|hits@[1-9]\d*)$")]], Field(min_length=1)
+]
+Overlap = Literal[
+    "valid_in_train", "test_in_train", "test_in_valid", "self_loops",
+    "valid_negative_in_train", "valid_negative_in_valid", "valid_negative_in_test",
+    "test_negative_in_train", "test_negative_in_valid", "test_negative_in_test",
+]  # fmt: skip
 
 
 class Strict(BaseModel):
@@ -39,7 +47,7 @@ class Run(Strict):
 
 class Hardware(Strict):
     device: Literal["auto", "cpu", "cuda"]
-    threads: PositiveInt | None
+    threads: Annotated[int, Field(gt=0, le=4096)] | None
     deterministic: bool
 
 
@@ -49,60 +57,24 @@ class Train(Strict):
     eval_batch_size: PositiveInt
     lr_encoder: Annotated[float, Field(ge=0)]
     lr_predictor: Annotated[float, Field(ge=0)]
-    clip_norm: Annotated[float, Field(gt=0)] | None
-    checkpoint_minutes: Annotated[float, Field(gt=0)]
+    clip_norm: Positive | None
+    checkpoint_minutes: Positive
+    init_from: str | None
+    init_mode: Literal["weights", "embeddings"]
 
 
 class Protocol(Strict):
-    metrics: list[str] | None
+    metrics: Metrics | None
     select: str | None
     validation_edges_in_test_graph: bool
     official_split: bool
-    permitted_overlaps: list[str]
+    permitted_overlaps: list[Overlap]
 
 
 class PublishedFigure(Strict):
     metric: str
     mean: float
     std: float | None
-
-
-class Column(Strict):
-    """A published column: any part of the tunable values."""
-
-    encoder: dict[str, Any] = {}
-    model: dict[str, Any] = {}
-    completion: dict[str, Any] = {}
-    sampler: str | None = None
-    train: dict[str, Any] = {}
-
-
-class Dataset(Strict):
-    name: str
-    root: str | None = None
-    path: str | None = None
-    features: str | None = None
-    source: Node
-    protocol: Protocol
-    negatives: Node
-    tuned: Column
-    tuned_for_completion: Column
-    published: dict[str, PublishedFigure | None]
-
-
-class Root(Strict):
-    seed: Seed
-    seeds: Seeds
-    hyperparameters: Literal["published", "default"]
-    run: Run
-    hardware: Hardware
-    train: Train
-    evaluator: Node
-    sampler: Node
-    tracker: Node
-    encoder: Node
-    model: Node
-    dataset: Dataset
 
 
 class Encoder(Strict):
@@ -156,6 +128,54 @@ class Completion(Strict):
     seed: Seed
 
 
+def _any_part_of(model: type[BaseModel], **others: Any) -> Any:
+    """The same keys and types as ``model``, none of them needed; ``others`` replace or add."""
+    fields = {name: field.annotation for name, field in model.model_fields.items()}
+    kept: dict[str, Any] = {name: (kind | None, None) for name, kind in fields.items()}  # type: ignore[operator]
+    return create_model(f"{model.__name__}Column", __base__=Strict, **(kept | others))
+
+
+class Column(Strict):
+    """A published column: any part of the tunable values."""
+
+    encoder: _any_part_of(Encoder, convolution=(str, None)) = {}  # type: ignore[valid-type]
+    model: _any_part_of(NCN) = {}  # type: ignore[valid-type]
+    completion: _any_part_of(Completion) = {}  # type: ignore[valid-type]
+    sampler: str | None = None
+    train: _any_part_of(Train) = {}  # type: ignore[valid-type]
+
+
+class Dataset(Strict):
+    name: str
+    root: str | None = None
+    path: str | None = None
+    features: str | None = None
+    num_nodes: int | None = None
+    source: Node
+    protocol: Protocol
+    negatives: Node
+    tuned: Column
+    tuned_for_completion: Column
+    tuned_for_warm_start: Column
+    warm_start_model: str | None
+    published: dict[str, PublishedFigure | None]
+
+
+class Root(Strict):
+    seed: Seed
+    seeds: Seeds
+    hyperparameters: Literal["published", "default"]
+    run: Run
+    hardware: Hardware
+    train: Train
+    evaluator: Node
+    sampler: Node
+    tracker: Node
+    encoder: Node
+    model: Node
+    dataset: Dataset
+
+
 class LearnedPrior(Strict):
     hidden: PositiveInt
 
@@ -182,7 +202,7 @@ class Sampler(Strict):
 
 
 class RankingEvaluator(Strict):
-    metrics: list[str] | None
+    metrics: Metrics | None
     select: str | None
     batch_size: PositiveInt
 
@@ -237,6 +257,7 @@ class OGBLink(Strict):
 class EdgeFile(Strict):
     path: str
     features: str | None
+    num_nodes: PositiveInt | None
     split: Node
 
 

@@ -35,7 +35,8 @@ class Generators:
         self.restore_draws(state)
         torch.set_rng_state(state["dropout"])
         if state["dropout_cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["dropout_cuda"])
+            # On a machine with fewer GPUs the other states are nobody's.
+            torch.cuda.set_rng_state_all(state["dropout_cuda"][: torch.cuda.device_count()])
 
     def draws(self) -> dict[str, Tensor]:
         """The states that decide an epoch's batches and negatives, taken before its first one."""

@@ -48,6 +48,8 @@ def recall(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _path(config: Mapping[str, Any]) -> Path:
-    source = json.dumps(config["dataset"]["source"], sort_keys=True)
-    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+    # Another seed's split has the same sizes.
+    source = dict(config["dataset"]["source"])
+    source["split"] = {k: v for k, v in source.get("split", {}).items() if k != "seed"}
+    digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:16]
     return Path(config["run"]["cache"]) / "statistics" / f"{digest}.json"

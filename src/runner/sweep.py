@@ -1,19 +1,35 @@
-"""What became of the jobs of a multirun, for its closing table."""
+"""What Hydra tells of a command's jobs: for a multirun's closing table, and for cleaning up."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from runner.run_folder import existing
+
 
 class JobRecorder(Callback):
-    """A Hydra callback that notes how each job of this process ended."""
+    """A Hydra callback that notes how each job of this process ended.
+
+    Attributes:
+        multirun: whether this is one.
+        jobs: a row for each job that has ended, see `runner.report.sweep_table`.
+        folders: what was there before Hydra made the folder of a single run.
+    """
 
     multirun: ClassVar[bool] = False
     jobs: ClassVar[list[dict[str, Any]]] = []
+    folders: ClassVar[set[Path]] = set()
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        # The folder's name asks Hydra for the choices, which Hydra sets a little later.
+        HydraConfig.instance().set_config(config)
+        JobRecorder.folders = existing(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         JobRecorder.multirun = True
@@ -28,6 +44,7 @@ class JobRecorder(Callback):
         }
         if failed:
             row["error"] = str(job_return._return_value)
+            row["exception"] = job_return._return_value
         elif job_return.return_value:
             row["summary"] = job_return.return_value
         self.jobs.append(row)

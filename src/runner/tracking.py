@@ -258,14 +258,17 @@ class SafeTracker:
         self._guard(lambda: self._tracker.log(row, step))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        self._guard(lambda: self._tracker.finish(summary, exit_code))
+        # Tried after a failure too: what did arrive may still be brought to its end.
+        self._guard(lambda: self._tracker.finish(summary, exit_code), always=True)
 
-    def _guard(self, call: Callable[[], None]) -> None:
-        if self._failed:
+    def _guard(self, call: Callable[[], None], *, always: bool = False) -> None:
+        if self._failed and not always:
             return
         try:
             call()
         except Exception as error:
+            if self._failed:
+                return
             self._failed = True
             log.warning(
                 "the tracker failed (%s: %s); the run goes on without it",

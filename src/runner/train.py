@@ -16,14 +16,11 @@ from ops.csr import Graph
 from ops.sparse_rows import SparseRows
 from runner.batches import Batch, FullGraph
 from runner.data.link_data import EvaluationSplit
-from runner.errors import RunnerError
+from runner.errors import Interrupted, RunnerError
 from runner.evaluate import RankingEvaluator
+from runner.metrics import NotANumber
 from runner.seeding import Generators
 from runner.state import TrainingState
-
-
-class Interrupted(Exception):
-    """The run was asked to stop; its state is in last.pt."""
 
 
 class Recorder(Protocol):
@@ -91,10 +88,8 @@ def fit(
             if not math.isfinite(loss + norm):
                 what = "loss" if not math.isfinite(loss) else "gradient norm"
                 value = loss if what == "loss" else norm
-                raise RunnerError(
-                    f"the {what} is {value} in epoch {state.epoch}, step {state.step + 1}; "
-                    "the last good checkpoint is kept. Try a smaller train.lr_encoder and "
-                    "train.lr_predictor, or train.clip_norm=1.0"
+                raise _diverged(
+                    f"the {what} is {value} in epoch {state.epoch}, step {state.step + 1}"
                 )
             state.step += 1
             state.loss_sum += loss
@@ -129,8 +124,13 @@ def _evaluate(
     The test scores are computed at the same epochs and kept beside; they steer nothing.
     """
     began = time.perf_counter()
-    valid = evaluator.evaluate(model, task.features, task.train_graph, task.valid)
-    test = evaluator.evaluate(model, task.features, task.test_graph, task.test)
+    if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+        raise _diverged(f"a weight is not finite at the end of epoch {epoch}")
+    try:
+        valid = evaluator.evaluate(model, task.features, task.train_graph, task.valid)
+        test = evaluator.evaluate(model, task.features, task.test_graph, task.test)
+    except NotANumber as error:
+        raise _diverged(f"{error} at the end of epoch {epoch}") from None
     seconds = time.perf_counter() - began
     best = state.best
     improved = best is None or valid[evaluator.selection] > best["valid"][evaluator.selection]
@@ -142,6 +142,13 @@ def _evaluate(
         "evaluation_seconds": seconds,
     }
     return scores, improved
+
+
+def _diverged(what: str) -> RunnerError:
+    return RunnerError(
+        f"{what}; nothing of it is saved, an earlier checkpoint is kept. Start anew with a smaller "
+        "train.lr_encoder and train.lr_predictor, or with train.clip_norm=1.0"
+    )
 
 
 def train_step(

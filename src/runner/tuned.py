@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 _ABSENT = object()
 _TUNABLE = ("encoder", "model", "sampler", "train")
+_SET_BY_OPTION = ("encoder.convolution.path", "sampler._target_", "train.epochs")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Origin:
 
     key: str
     value: Any
-    source: str  # "published column", "default" or "override"
+    source: str  # "published column", "dataset", "default", "override" or the option, "encoder=gcn"
 
 
 def register() -> None:
@@ -41,6 +42,8 @@ def _from_column(root: DictConfig, path: str) -> Any:
     columns = ["tuned"]
     if "completion" in root.model:
         columns.insert(0, "tuned_for_completion")
+        if root.train.init_from is not None:
+            columns.insert(0, "tuned_for_warm_start")
     for column in columns:
         value = _walk(root.dataset.get(column), path.split("."))
         if value is not _ABSENT:
@@ -56,9 +59,17 @@ def _walk(node: Any, path: Sequence[str]) -> Any:
     return node
 
 
-def origins(config: DictConfig, overrides: Sequence[str]) -> list[Origin]:
-    """The origin of every tunable value of a composed, not yet resolved config."""
+def origins(
+    config: DictConfig, overrides: Sequence[str], choices: Mapping[str, Any]
+) -> list[Origin]:
+    """The origin of every tunable value of a composed, not yet resolved config.
+
+    Args:
+        overrides: of the command line.
+        choices: option of every group.
+    """
     overridden = {override.lstrip("+~").split("=", 1)[0] for override in overrides}
+    in_column = "published column" if config.dataset.published else "dataset"
     found = []
     for key, raw in _leaves(OmegaConf.to_container(config, resolve=False)):
         if key.split(".", 1)[0] not in _TUNABLE:
@@ -66,9 +77,12 @@ def origins(config: DictConfig, overrides: Sequence[str]) -> list[Origin]:
         if isinstance(raw, str) and raw.startswith("${tuned:"):
             path = raw.removeprefix("${tuned:").split(",", 1)[0]
             published = _from_column(config, path) is not _ABSENT
-            source = "published column" if published else "default"
+            source = in_column if published else "default"
         elif key in overridden:
             source = "override"
+        elif key in _SET_BY_OPTION:
+            group = key.split(".", 1)[0]
+            source = f"{group}={choices[group]}"
         else:
             continue
         found.append(Origin(key, OmegaConf.select(config, key), source))

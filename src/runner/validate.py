@@ -6,6 +6,7 @@ import difflib
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -33,6 +34,26 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     if problems:
         heading = "the config has an error" if len(problems) == 1 else "the config has errors"
         raise RunnerError("\n  ".join([f"{heading}:", *problems]))
+    return _with_absolute_paths(plain)
+
+
+def absolute(path: Any) -> Any:
+    """A path as it is from any directory; anything but a path as it is."""
+    return str(Path(path).expanduser().absolute()) if isinstance(path, str) else path
+
+
+def _with_absolute_paths(plain: dict[str, Any]) -> dict[str, Any]:
+    """So that a run can be resumed from another directory than it was started in."""
+    dataset, train = plain["dataset"], plain["train"]
+    source = dataset["source"]
+    for key in ("root", "path", "features"):
+        if dataset.get(key) is not None:
+            dataset[key] = source[key] = absolute(dataset[key])
+    plain["run"]["cache"] = absolute(plain["run"]["cache"])
+    if "cache" in source:
+        source["cache"] = absolute(source["cache"])
+    if train["init_from"] not in (None, "auto"):
+        train["init_from"] = absolute(train["init_from"])
     return plain
 
 
@@ -80,7 +101,29 @@ def check(plain: Mapping[str, Any]) -> list[str]:
             problems.append(f"{key}: {error}")
             continue
         problems += _problems(model, given, name)
-    return problems
+    return [*problems, *_contradictions(plain)]
+
+
+def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
+    """Keys that are right each but do not go together."""
+    dataset, encoder, model = (plain.get(name) or {} for name in ("dataset", "encoder", "model"))
+    source = dataset.get("source") or {}
+    for key in ("root", "path", "features", "num_nodes"):
+        if dataset.get(key) is not None and key not in source:
+            yield f"dataset.{key}: there is no such key; this dataset's source does not read it"
+    protocol = dataset.get("protocol") or {}
+    metrics, select = protocol.get("metrics"), protocol.get("select")
+    if isinstance(metrics, list) and select is not None and select not in metrics:
+        yield (
+            f"dataset.protocol.select: {select!r} is not among dataset.protocol.metrics "
+            f"({', '.join(map(str, metrics))}); select one of them or add it there"
+        )
+    widths = encoder.get("hidden"), model.get("hidden")
+    if None not in widths and widths[0] != widths[1]:
+        yield (
+            f"model.hidden: {widths[1]!r} is not the width of the embeddings, "
+            f"encoder.hidden={widths[0]!r}; give encoder.hidden alone, the model follows it"
+        )
 
 
 def _nodes(node: Any, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -126,7 +169,11 @@ def _locate_class(path: Any) -> None:
         names = ("GCN", "PureGCN", "PureSum", "PureMean", "PureMax", "SAGE", "GIN")
         if path.rsplit(".", 1)[1] in names:
             return
-    _locate(path)
+    found = _locate(path)
+    from models.convolution import Convolution
+
+    if not (inspect.isclass(found) and issubclass(found, Convolution)):
+        raise ValueError(f"{path!r} is no convolution; see models.convolution")
 
 
 def _locate(path: Any) -> Callable[..., Any]:

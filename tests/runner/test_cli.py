@@ -56,7 +56,20 @@ def test_one_run_one_folder(runner, tmp_path):
     assert str(folder) in out.replace("\n", "")
 
 
-@pytest.mark.parametrize("model", ["gae", "gae_cn", "ncn", "ncnc"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gae",
+        "gae_cn",
+        "ncn",
+        "ncn_diff",
+        "ncn2",
+        "ncnc",
+        "ncnc2",
+        "ncnc_learned_t",
+        "ncn_no_target_link_removal",
+    ],
+)
 def test_every_model_learns(runner, tmp_path, model):
     code, _, err = runner(
         f"model={model}", "dataset=lesmis", "tracker=none", "train.epochs=12", "train.batch_size=16"
@@ -65,6 +78,28 @@ def test_every_model_learns(runner, tmp_path, model):
     (folder,) = run_folders(tmp_path)
     losses = [row["loss"] for row in rows(folder)]
     assert losses[-1] < losses[0] - 0.1
+
+
+@pytest.mark.parametrize("model", ["cn", "aa", "ra", "ppr", "katz", "shortest_path"])
+def test_heuristics_are_evaluated_without_training(runner, tmp_path, model):
+    code, out, err = runner(f"model={model}", "dataset=lesmis", "tracker.mode=offline")
+    assert code == 0, err
+    assert "without training" in out
+    (folder,) = run_folders(tmp_path)
+    (row,) = rows(folder)
+    summary = read(folder, "summary.json")
+    assert row["epoch"] == summary["best_epoch"] == summary["epochs"] == 0
+    assert "loss" not in row and summary["test"]["mrr"] == row["test/mrr"] > 0.05
+    code, out, _ = runner(f"resume={folder}")
+    assert code == 0 and "this run is finished" in out
+    code, _, err = runner(f"resume={folder}", "train.epochs=3")
+    assert code == 1 and "start a new run to train" in err
+
+
+def test_a_model_can_be_evaluated_untrained(runner, tmp_path):
+    assert runner("model=ncn", "dataset=lesmis", "tracker=none", "train.epochs=0")[0] == 0
+    (folder,) = run_folders(tmp_path)
+    assert [row["epoch"] for row in rows(folder)] == [0]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +176,51 @@ def test_sweep_preset(runner, tmp_path):
     assert sorted(seeds) == [0, 1, 2, 3, 4]
 
 
+def test_a_sweep_that_breaks_off_says_so(runner, tmp_path):
+    """Not only jobs fail: here the second one cannot even have its folder."""
+    (tmp_path / "sw").mkdir()
+    (tmp_path / "sw" / "1").write_text("in the way")
+    code, out, err = runner(
+        "-m", "seed=0,1,2", "hydra.sweep.dir=sw", "hydra.sweep.subdir=${seed}/x", *QUICK
+    )
+    assert code == 1 and "sw/1" in err
+    assert "1 jobs" in out
+
+
+def test_what_was_there_before_a_refused_run_stays(runner, tmp_path):
+    (tmp_path / "mine" / "too").mkdir(parents=True)
+    assert runner("hydra.run.dir=mine/too", "run.dry=true", *QUICK)[0] == 0
+    assert runner("hydra.run.dir=mine/too/new", "train.epochs=ten")[0] == 1
+    assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["too"]
+
+
+def test_training_that_diverges_names_the_epoch_and_keeps_nothing_of_it(runner, tmp_path):
+    code, out, err = runner(
+        "model=ncn", "train.lr_encoder=1e30", "train.lr_predictor=1e30", "train.batch_size=179",
+        *QUICK,
+    )  # fmt: skip
+    assert code == 1 and "at the end of epoch 1" in err and "Traceback" not in out + err
+    (folder,) = run_folders(tmp_path)
+    assert not list((folder / "checkpoints").iterdir())
+
+
+def test_a_run_can_be_resumed_from_elsewhere(runner, tmp_path, monkeypatch):
+    (tmp_path / "graph.csv").write_text(
+        "\n".join(f"{u},{v}" for u in range(30) for v in range(u) if (u * v + u) % 5 == 0)
+    )
+    arguments = ("dataset=edges", "dataset.path=graph.csv", "model=ncn", *QUICK[1:])
+    code, _, err = runner(*arguments, "hydra.run.dir=run")
+    assert code == 0, err
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, _, err = runner("resume=../run", "train.epochs=3")
+    assert code == 0, err
+    (tmp_path / "graph.csv").rename(tmp_path / "moved.csv")
+    code, _, err = runner("resume=../run", "train.epochs=4", "dataset.path=../moved.csv")
+    assert code == 0, err
+    assert len(rows(tmp_path / "run")) == 4
+
+
 def test_ablation_preset_uses_the_plain_sampler(runner, tmp_path):
     code, _, err = runner("experiment=no_target_link_removal", "model=ncn", *QUICK)
     assert code == 0, err
@@ -165,7 +245,20 @@ def test_ablation_preset_uses_the_plain_sampler(runner, tmp_path):
         (["dataset=lesmis", "dataset.protocol.metrics=[hits@1000]"], "hits@1000 needs at least"),
         (["dataset=lesmis", "dataset.protocol.metrics=[hit@10]"], "hit@10"),
         (["dataset=lesmis", "dataset.protocol.select=hits@7"], "dataset.protocol.select=hits@7"),
+        (["dataset=cora", "dataset.protocol.select=mr"], "'mr' is not among"),
         (["hardware.device=tpu"], "hardware.device: 'tpu'"),
+        (["hardware.threads=99999999"], "hardware.threads: 99999999"),
+        (["model=cn", "train.epochs=3"], "model=cn has nothing to train"),
+        (["model=3"], "model=3: a group takes the name of an option"),
+        (["tracker=null"], "tracker=null: a group takes the name of an option"),
+        (["sweep=seeds"], "sweep=seeds: a sweep is several runs; write runner -m"),
+        (["dataset.protocol.metrics=[]"], "dataset.protocol.metrics: []"),
+        (["dataset.protocol.permitted_overlaps=[x]"], "permitted_overlaps.0: 'x'"),
+        (["model.hidden=3"], "model.hidden: 3 is not the width"),
+        (["encoder.convolution.path=models.gae.GAE"], "'models.gae.GAE' is no convolution"),
+        (["dataset=lesmis", "+dataset.path=graph.csv"], "dataset.path: there is no such key"),
+        (["+dataset.tuned.encoder.hiden=3"], "did you mean dataset.tuned.encoder.hidden?"),
+        (["dataset=lesmis", "train.init_from=nowhere"], "no run that can be begun from"),
         (["resume=nowhere"], "resume=nowhere: there is no such folder"),
     ],
 )
@@ -179,10 +272,14 @@ def test_bad_input_is_one_clear_error(runner, tmp_path, arguments, message):
     assert not [f for f in run_folders(tmp_path) if read(f, "status.json")["status"] != "failed"]
 
 
-def test_a_missing_dataset_says_which_files_belong_where(runner, tmp_path):
-    code, _, err = runner("dataset=cora", "dataset.root=/nonexistent/data", "tracker=none")
+def test_a_missing_dataset_says_which_files_belong_where(runner, tmp_path, monkeypatch):
+    def no_network(self):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch_geometric.datasets.Planetoid.download", no_network)
+    code, _, err = runner("dataset=cora", f"dataset.root={tmp_path}/data", "tracker=none")
     assert code == 1
-    assert "/nonexistent/data/planetoid/Cora/raw" in err and "ind.cora" in err
+    assert f"{tmp_path}/data/planetoid/Cora/raw" in err and "ind.cora" in err
 
 
 def test_a_gpu_that_is_not_there(runner):
@@ -198,6 +295,21 @@ def test_an_unwritable_output_folder(runner, tmp_path):
     (tmp_path / "outputs").write_text("a file in the way")
     code, _, err = runner(*QUICK)
     assert code == 1 and "hydra.run.dir=" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--cfg", "job"], ["train.epoch=3"], ["train.epochs=ten"]]
+)
+def test_help_and_mistakes_import_nothing_heavy(tmp_path, arguments):
+    """torch alone takes seconds."""
+    code = (
+        "import sys; from runner.cli import main\n"
+        "try: main()\n"
+        "finally: print('heavy:', {'torch', 'wandb', 'ogb', 'scipy', 'pandas'} & {*sys.modules})"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    shown = subprocess.run(command, capture_output=True, text=True)
+    assert shown.stdout.splitlines()[-1] == "heavy: set()"
 
 
 def test_help_and_completion_answer_from_any_directory(tmp_path):

@@ -95,5 +95,18 @@ def test_automatic_k_follows_the_negatives(negatives, names):
 
 
 def test_select_must_be_a_metric():
-    with pytest.raises(RunnerError, match=r"select=mrr.*hits@10"):
-        evaluator(["hits@10"], select="mrr")
+    split = EvaluationSplit(positive=pairs(1), negative=torch.zeros(2, 99, dtype=torch.long))
+    with pytest.raises(RunnerError, match=r"select=mrr: the metrics of this run are hits@10"):
+        evaluator(["hits@10"], select="mrr").prepare({"valid": split})
+
+
+def test_all_ties_are_told_once(scene, caplog):
+    """As a predictor that has collapsed gives them."""
+    split = EvaluationSplit(positive=pairs(4, 4), negative=pairs(4, 4, 4))
+    judge = evaluator(["hits@2"])
+    judge.prepare({"valid": split})
+    for _ in range(2):
+        judge.evaluate(*scene, split)
+    assert [record.message for record in caplog.records] == [
+        "every pair has the score 4: all tie, and the metrics say nothing"
+    ]

@@ -12,6 +12,7 @@ import torch
 from tests.conftest import run_folders
 
 from runner import experiment, train
+from runner.run_folder import RunFolder
 
 # Edge dropout, sampled completion and several steps an epoch: every generator is in play.
 SETTING = (
@@ -149,6 +150,52 @@ def test_what_would_change_the_result_is_refused(runner, tmp_path, uninterrupted
     code, _, err = runner(f"resume={uninterrupted}", override)
     assert code == 1 and "keeps its own config" in err
     assert before == (uninterrupted / "meta.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epochs.x=4", "keeps its own config"),
+        ("hardware.device.x=4", "no key hardware.device.x"),
+        ("hardware.nothing=4", "no key hardware.nothing"),
+        ("hardware=gqu", "no such hardware"),
+        ("", "cannot be read"),
+        ("train.epochs=1,2", "give one value"),
+    ],
+)
+def test_an_override_that_cannot_be_is_one_clear_error(runner, uninterrupted, override, message):
+    code, out, err = runner(f"resume={uninterrupted}", override)
+    assert code == 1 and message in err and "Traceback" not in out + err
+
+
+def test_groups_may_be_changed_by_their_options(runner, tmp_path, uninterrupted):
+    code, _, err = runner(
+        f"resume={uninterrupted}", "hardware=cpu", "tracker=none", "train.epochs=5"
+    )
+    assert code == 0, err
+    (entry,) = json.loads((uninterrupted / "meta.json").read_text())["resumes"]
+    assert entry["overrides"] == ["hardware=cpu", "tracker=none", "train.epochs=5"]
+
+
+def test_a_resume_that_fails_leaves_the_run_as_it_was(runner, uninterrupted):
+    before = {
+        name: (uninterrupted / name).read_bytes()
+        for name in ("meta.json", "status.json", "metrics.jsonl", "summary.json")
+    }
+    checkpoint = uninterrupted / "checkpoints" / "last.pt"
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[:100])
+    assert runner(f"resume={uninterrupted}", "train.epochs=6")[0] == 1
+    assert before == {name: (uninterrupted / name).read_bytes() for name in before}
+    checkpoint.write_bytes(whole)
+    assert runner(f"resume={uninterrupted}", "train.epochs=6")[0] == 0
+
+
+def test_a_run_that_is_running_is_refused(runner, uninterrupted):
+    with RunFolder(uninterrupted).locked():
+        code, _, err = runner(f"resume={uninterrupted}", "train.epochs=6")
+    assert code == 1 and "is running it" in err
+    assert len(curve(uninterrupted)) == 4
 
 
 def test_fewer_epochs_are_refused(runner, uninterrupted):

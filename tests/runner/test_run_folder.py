@@ -1,11 +1,13 @@
 import json
 import logging
+import os
 import threading
+from contextlib import suppress
 
 import pytest
 
-from runner.errors import RunnerError
-from runner.run_folder import RunFolder, atomic, discard_empty
+from runner.errors import Interrupted, RunnerError
+from runner.run_folder import RunFolder, atomic, discard_empty, existing
 
 
 def test_a_folder_is_claimed_once(tmp_path):
@@ -92,5 +94,49 @@ def test_reopen_wants_a_run_with_a_checkpoint(tmp_path):
 def test_discard_empty_leaves_what_holds_something(tmp_path):
     (tmp_path / "keep").write_text("")
     (tmp_path / "a" / "b").mkdir(parents=True)
-    discard_empty(tmp_path / "a" / "b")
+    discard_empty(tmp_path / "a" / "b", keep=[])
     assert [path.name for path in tmp_path.iterdir()] == ["keep"]
+
+
+def test_discard_empty_leaves_what_was_there_before(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    before = existing(tmp_path / "theirs" / "ours")
+    (tmp_path / "theirs" / "ours").mkdir()
+    discard_empty(tmp_path / "theirs" / "ours", keep=before)
+    assert [path.name for path in tmp_path.rglob("*")] == ["theirs"]
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path):
+    (tmp_path / "config.yaml").write_text("precious: 1")
+    with pytest.raises(RunnerError, match="is not empty"):
+        RunFolder.claim(tmp_path)
+    assert (tmp_path / "config.yaml").read_text() == "precious: 1"
+
+
+def test_two_do_not_write_to_one_folder(tmp_path):
+    folder = RunFolder.claim(tmp_path / "run")
+    folder.status("running")
+    refused = pytest.raises(RunnerError, match=rf"process {os.getpid()} on .* is running it")
+    with folder.locked(), refused, folder.locked():
+        raise AssertionError("both have it")
+    with folder.locked():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (None, "done"),
+        (Interrupted(), "interrupted"),
+        (KeyboardInterrupt(), "interrupted"),
+        (RunnerError("why"), "failed"),
+    ],
+)
+def test_the_status_says_how_it_ended(tmp_path, error, status):
+    folder = RunFolder.claim(tmp_path / "run")
+    with suppress(BaseException), folder.recording_status():
+        assert json.loads((folder.path / "status.json").read_text())["status"] == "running"
+        if error is not None:
+            raise error
+    found = json.loads((folder.path / "status.json").read_text())
+    assert found["status"] == status and found["error"] == ("why" if status == "failed" else None)

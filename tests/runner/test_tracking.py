@@ -318,12 +318,12 @@ class Failing(NullTracker):
 @pytest.mark.parametrize(
     ("method", "calls"),
     [
-        ("start", ["start"]),
-        ("log", ["start", "log"]),
+        ("start", ["start", "finish"]),
+        ("log", ["start", "log", "finish"]),
         ("finish", ["start", "log", "log", "log", "finish"]),
     ],
 )
-def test_a_failing_tracker_is_logged_once_and_then_silent(tmp_path, caplog, method, calls):
+def test_a_failing_tracker_is_logged_once_and_only_finished_then(tmp_path, caplog, method, calls):
     tracker = Failing(method)
     run(SafeTracker(tracker), tmp_path / "run")
     assert tracker.calls == calls

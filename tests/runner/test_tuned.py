@@ -1,3 +1,4 @@
+from hydra.core.hydra_config import HydraConfig
 from tests.test_configs import composed
 
 from runner.tuned import origins, untuned_note
@@ -5,7 +6,8 @@ from runner.tuned import origins, untuned_note
 
 def found(*overrides):
     config = composed(*overrides)
-    return config, {origin.key: origin for origin in origins(config, overrides)}
+    choices = HydraConfig.get().runtime.choices
+    return config, {origin.key: origin for origin in origins(config, overrides, choices)}
 
 
 def test_origins_say_column_default_or_override():
@@ -15,6 +17,18 @@ def test_origins_say_column_default_or_override():
     assert values["train.clip_norm"].source == "default"
     assert values["model.completion.s"].source == "override"
     assert values["sampler._target_"].source == "published column"
+
+
+def test_an_option_is_an_origin():
+    _, values = found("model=ncn", "dataset=cora", "encoder=gcn", "sampler=plain")
+    assert values["encoder.convolution.path"].source == "encoder=gcn"
+    assert values["sampler._target_"].source == "sampler=plain"
+    assert values["encoder.hidden"].source == "published column"
+
+
+def test_a_dataset_of_ours_has_no_published_column():
+    _, values = found("model=ncn", "dataset=synthetic")
+    assert values["train.epochs"].source == "dataset"
 
 
 def test_off_means_defaults_everywhere():

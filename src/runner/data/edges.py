@@ -31,7 +31,9 @@ class RawGraph:
     notes: tuple[str, ...] = ()
 
 
-def edge_file(*, path: str, features: str | None, split: RandomSplit) -> LinkData:
+def edge_file(
+    *, path: str, features: str | None, num_nodes: int | None = None, split: RandomSplit
+) -> LinkData:
     """Read a graph; taken as simple and undirected: repeats and reversed copies are merged.
 
     Args:
@@ -40,21 +42,24 @@ def edge_file(*, path: str, features: str | None, split: RandomSplit) -> LinkDat
             0), or a PyG `Data` (`.pt`).
         features: a row a node, `.npy`, SciPy `.npz`, `.csv` or `.pt` tensor. Without features
             every node learns an embedding.
+        num_nodes: of the graph, where the file does not say it; None is the highest id and one.
 
     Raises:
         RunnerError: if a file is missing, damaged or makes no sense; names the key and the remedy.
     """
     file = _existing("dataset.path", path)
     raw = _reader(file)(file)
-    edges, num_nodes = _checked(file, raw)
+    if num_nodes is not None and raw.num_nodes not in (None, num_nodes):
+        raise RunnerError(
+            f"dataset.num_nodes={num_nodes}: {file} says that there are {raw.num_nodes}; "
+            "leave it out"
+        )
+    edges, num_nodes = _checked(file, raw, num_nodes)
     loops = int((edges[0] == edges[1]).sum())
     notes = [*raw.notes, f"dropped {loops} self-loops"] if loops else list(raw.notes)
     given = raw.features
     if features is not None:
         given = _features(_existing("dataset.features", features))
-        if given.shape[0] > num_nodes and raw.num_nodes is None:
-            # The edge list alone cannot know of isolated nodes with the highest ids.
-            num_nodes = given.shape[0]
     if given is not None:
         given = _checked_features(features or path, given, num_nodes)
     train, valid, test = split.split(edges, num_nodes)
@@ -130,8 +135,19 @@ def _read_pt(file: Path) -> RawGraph:
         )
     # PyG guesses num_nodes from the edges, with a warning, where the file does not say it.
     stored = getattr(data, "_store", {}).get("num_nodes")
+    if edges.is_floating_point() or edges.is_complex() or edges.dtype == torch.bool:
+        raise RunnerError(f"dataset.path={file}: edge_index is of {edges.dtype}, not of integers")
+    if features is not None and not _is_matrix(features):
+        raise RunnerError(
+            f"dataset.path={file}: x is no dense matrix with a row for each node; store it as a "
+            "tensor of shape (N, F)"
+        )
     nodes = stored if features is None else features.shape[0]
     return RawGraph(edges.to(torch.int64), num_nodes=nodes, features=features)
+
+
+def _is_matrix(x: object) -> bool:
+    return isinstance(x, Tensor) and x.layout == torch.strided and x.dim() == 2
 
 
 def _load_pt(key: str, file: Path) -> object:
@@ -165,7 +181,9 @@ def _read_text(file: Path) -> RawGraph:
         raise _damaged("dataset.path", file, error) from None
     if table.shape[1] < 2:
         raise RunnerError(f"dataset.path={file}: an edge list has two columns of node ids")
-    ends = table.iloc[:, :2]
+    table = table.apply(lambda column: column.fillna("").str.strip("\"'"))
+    unnamed = table.shape[1] > 2 and table.iloc[0, 0] == ""  # an index column, as pandas writes it
+    ends = table.iloc[:, 1:3] if unnamed else table.iloc[:, :2]
     # The first line is a header if neither of its cells is a number.
     header = int(pandas.to_numeric(ends.iloc[0], errors="coerce").isna().all())
     ends = ends.iloc[header:]
@@ -180,17 +198,18 @@ def _read_text(file: Path) -> RawGraph:
             "are whole numbers from 0: number your nodes first"
         )
     extra = table.shape[1] - 2
-    notes = (f"read two columns of node ids, ignored {extra} more",) if extra else ()
+    which = "the second and third column" if unnamed else "the first two columns"
+    notes = (f"read {which} as node ids, ignored {extra} more",) if extra else ()
     return RawGraph(torch.from_numpy(numbers.to_numpy(dtype=np.int64).T.copy()), notes=notes)
 
 
-def _checked(file: Path, raw: RawGraph) -> tuple[Tensor, int]:
+def _checked(file: Path, raw: RawGraph, given_nodes: int | None) -> tuple[Tensor, int]:
     if raw.edges.numel() == 0:
         raise RunnerError(f"dataset.path={file}: the graph has no edges")
     low, high = (int(bound) for bound in raw.edges.aminmax())
     if low < 0:
         raise RunnerError(f"dataset.path={file}: {low} is no node id; ids start from 0")
-    num_nodes = raw.num_nodes if raw.num_nodes is not None else high + 1
+    num_nodes = raw.num_nodes or given_nodes or high + 1
     if high >= num_nodes:
         raise RunnerError(f"dataset.path={file}: node id {high} in a graph of {num_nodes} nodes")
     used = torch.unique(raw.edges).numel()
@@ -217,7 +236,7 @@ def _features(file: Path) -> Tensor:
             loaded = torch.load(file, weights_only=True)
             if not isinstance(loaded, Tensor):
                 raise ValueError(f"it holds a {type(loaded).__name__}, not a tensor")
-            return loaded
+            return loaded.to_dense()
         else:
             raise RunnerError(
                 f"dataset.features={file}: unknown kind of file; known: .npy, SciPy .npz, .csv, .pt"
@@ -233,7 +252,8 @@ def _checked_features(origin: str, features: Tensor, num_nodes: int) -> Tensor:
     if features.dim() != 2 or features.shape[0] != num_nodes or features.shape[1] < 1:
         raise RunnerError(
             f"dataset.features={origin}: the shape is {tuple(features.shape)}, the graph has "
-            f"{num_nodes} nodes; give one row of numbers for each node"
+            f"{num_nodes} nodes; give one row of numbers for each node, or dataset.num_nodes=… if "
+            "the edges miss isolated nodes with the highest ids"
         )
     features = features.to(torch.float32)
     if not features.isfinite().all():

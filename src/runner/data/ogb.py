@@ -109,6 +109,9 @@ def _expected_files(information: Any) -> list[str]:
     raw = ["edge.csv.gz", "num-node-list.csv.gz", "num-edge-list.csv.gz"]
     if information["has_node_attr"] == "True":
         raw.append("node-feat.csv.gz")
+    for kind in ("node", "edge"):
+        names = str(information[f"additional {kind} files"])
+        raw += [f"{name}.csv.gz" for name in names.split(",") if name not in ("", "None")]
     folder = f"split/{information['split']}"
     parts = [f"{folder}/{part}.pt" for part in ("train", "valid", "test")]
     return [*(f"raw/{file}" for file in raw), *parts]

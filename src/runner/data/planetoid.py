@@ -12,6 +12,7 @@ import torch
 from runner.data.link_data import LinkData, link_data
 from runner.data.splits import RandomSplit
 from runner.errors import RunnerError
+from runner.run_folder import discard_empty, existing
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +52,13 @@ def _download(name: str, folder: Path, files: list[str]) -> None:
     from torch_geometric.datasets import Planetoid
 
     log.info("downloading %s to %s", name, folder)
+    before = existing(folder)
     try:
         # PyG reports its progress on stderr; ours is one line.
         with contextlib.redirect_stderr(io.StringIO()):
             Planetoid(str(folder.parent.parent), name)
     except Exception as error:  # network, disk, server: in many types
+        discard_empty(folder, keep=before)
         raise RunnerError(
             f"dataset={name.lower()}: the dataset is not in {folder} and cannot be downloaded "
             f"({type(error).__name__}); put the files {', '.join(files)} there, or point "

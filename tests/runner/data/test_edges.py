@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import scipy.io
 import scipy.sparse
@@ -18,8 +19,10 @@ EDGES = [(u, v) for u in range(20) for v in range(u) if (u * v + u) % 3 == 0]
 LINES = "\n".join(f"{u},{v}" for u, v in EDGES)
 
 
-def read(path: Path, features: Path | None = None):
-    return edge_file(path=str(path), features=features and str(features), split=SPLIT)
+def read(path: Path, features: Path | None = None, num_nodes: int | None = None):
+    return edge_file(
+        path=str(path), features=features and str(features), num_nodes=num_nodes, split=SPLIT
+    )
 
 
 def links(data) -> set[tuple[int, int]]:
@@ -71,7 +74,7 @@ def test_extra_columns_self_loops_and_repeats_are_told(tmp_path):
     data = read(tmp_path / "graph.txt")
     assert links(data) == EXPECTED
     assert data.notes == (
-        "read two columns of node ids, ignored 1 more",
+        "read the first two columns as node ids, ignored 1 more",
         "dropped 1 self-loops",
     )
 
@@ -89,9 +92,50 @@ def test_features_from_a_file(tmp_path, suffix):
         np.savetxt(file, values, delimiter=",")
     else:
         torch.save(torch.from_numpy(values), file)
-    data = read(tmp_path / "graph.csv", file)
+    data = read(tmp_path / "graph.csv", file, num_nodes=25)
     assert np.allclose(data.features.numpy(), values)
-    assert data.num_nodes == 25  # rows beyond the highest id are isolated nodes
+    assert data.num_nodes == 25  # those beyond the highest id are isolated
+    with pytest.raises(RunnerError, match=r"shape is \(25, 3\), the graph has 20 nodes.*num_nodes"):
+        read(tmp_path / "graph.csv", file)
+
+
+def test_the_number_of_nodes_may_not_contradict_the_file(tmp_path):
+    scipy.sparse.save_npz(tmp_path / "graph.npz", adjacency())
+    assert read(tmp_path / "graph.npz", num_nodes=23).num_nodes == 23
+    with pytest.raises(RunnerError, match=r"dataset\.num_nodes=30: .* there are 23"):
+        read(tmp_path / "graph.npz", num_nodes=30)
+    (tmp_path / "graph.csv").write_text(LINES)
+    with pytest.raises(RunnerError, match="node id 19 in a graph of 10 nodes"):
+        read(tmp_path / "graph.csv", num_nodes=10)
+
+
+def test_an_index_column_as_pandas_writes_it_is_no_node(tmp_path):
+    pandas.DataFrame(EDGES, columns=["source", "target"]).to_csv(tmp_path / "graph.csv")
+    data = read(tmp_path / "graph.csv")
+    assert links(data) == EXPECTED
+    assert any("second and third column" in note for note in data.notes)
+
+
+def test_quoted_ids(tmp_path):
+    (tmp_path / "graph.csv").write_text("\n".join(f'"{u}","{v}"' for u, v in EDGES))
+    assert links(read(tmp_path / "graph.csv")) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"edge_index": torch.rand(2, 9)}, "edge_index is of torch.float32"),
+        ({"edge_index": torch.tensor(EDGES).T, "x": [1.0]}, "no dense matrix"),
+        ({"edge_index": torch.tensor(EDGES).T, "x": torch.tensor(1.0)}, "no dense matrix"),
+        ({"edge_index": torch.tensor(EDGES).T, "x": torch.eye(20).to_sparse()}, "no dense matrix"),
+    ],
+)
+def test_pyg_data_that_makes_no_sense(tmp_path, content, message):
+    from torch_geometric.data import Data
+
+    torch.save(Data(**content), tmp_path / "graph.pt")
+    with pytest.raises(RunnerError, match=message):
+        read(tmp_path / "graph.pt")
 
 
 BAD_LISTS = {

@@ -43,7 +43,8 @@ def test_raw_files_are_read_where_they_are(tmp_path):
 def test_missing_files_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr("torch_geometric.datasets.Planetoid.download", no_network)
     with pytest.raises(RunnerError, match=r"planetoid/PubMed/raw.*ind\.pubmed\.x"):
-        planetoid(name="PubMed", root=str(tmp_path), split=SPLIT)
+        planetoid(name="PubMed", root=str(tmp_path / "data"), split=SPLIT)
+    assert not (tmp_path / "data").exists()
 
 
 def no_network(self):

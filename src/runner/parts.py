@@ -1,0 +1,171 @@
+"""The parts of a run, put together from its config: data, graphs, model, sampler, optimiser."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.link_model import LinkModel
+from ops.csr import Graph
+from ops.sparse_rows import SparseRows
+from runner import checkpoint, hardware, warm_start
+from runner.batches import FullGraph
+from runner.build import build, build_model, build_optimizer, build_with, experiment_id, load_data
+from runner.data.audit import Audit, audit, enforce
+from runner.data.link_data import EvaluationSplit, LinkData
+from runner.errors import RunnerError
+from runner.evaluate import RankingEvaluator
+from runner.seeding import Generators
+from runner.state import TrainingState
+from runner.statistics import remember
+from runner.train import Task
+
+log = logging.getLogger(__name__)
+
+_SPARSE = 0.05  # share of entries that are not zero up to which sparse products are faster
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Everything that `runner.train.fit` works with, freshly initialised."""
+
+    config: Mapping[str, Any]
+    device: torch.device
+    data: LinkData
+    audit: Audit
+    task: Task
+    model: LinkModel
+    generators: Generators
+    sampler: FullGraph
+    evaluator: RankingEvaluator
+    optimizer: torch.optim.Optimizer
+
+    def save(self, path: Path, state: TrainingState) -> None:
+        """Write a full checkpoint."""
+        checkpoint.save(
+            path,
+            model=self.model,
+            optimizer=self.optimizer,
+            generators=self.generators,
+            state=state,
+            fingerprint=self.data.fingerprint,
+        )
+
+    def restore(self, path: Path) -> TrainingState:
+        """Take up a checkpoint.
+
+        Raises:
+            RunnerError: if it is damaged or made on other data.
+        """
+        return checkpoint.restore(
+            checkpoint.load(path, self.data.fingerprint),
+            model=self.model,
+            optimizer=self.optimizer,
+            generators=self.generators,
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """What meta.json keeps of them."""
+        with_validation = self.task.test_graph is not self.task.train_graph
+        return {
+            "experiment": experiment_id(self.config),
+            "data": {"fingerprint": self.data.fingerprint, "audit": self.audit.counts},
+            "test_graph": "training and validation edges" if with_validation else "training edges",
+            "sizes": {
+                "nodes": self.data.num_nodes,
+                "training_links": self.data.train.shape[1],
+                "undirected_edges": self.task.train_graph.num_entries // 2,
+                "parameters": sum(p.numel() for p in self.model.parameters()),
+            },
+        }
+
+
+def assemble(config: Mapping[str, Any], folder: Path) -> Parts:
+    """Build the parts of the run whose folder is `folder`.
+
+    Raises:
+        RunnerError: if the data is missing, damaged or leaks, or a part cannot be built.
+    """
+    train, protocol = config["train"], config["dataset"]["protocol"]
+    device = hardware.set_up(**config["hardware"])
+    hardware.reset_peak_memory(device)
+    evaluator: RankingEvaluator = build("evaluator", config["evaluator"])
+
+    data = load_data(config)
+    remember(config, data)
+    for note in data.notes:
+        log.info("%s: %s", config["run"]["dataset"], note)
+    checked = audit(data, cache=Path(config["run"]["cache"]))
+    for line in enforce(
+        checked, official=protocol["official_split"], permitted=protocol["permitted_overlaps"]
+    ):
+        log.info("%s", line)
+    evaluator.prepare({"valid": data.valid, "test": data.test})
+
+    train_graph = Graph.from_edges(data.train, data.num_nodes)
+    test_graph = train_graph
+    if protocol["validation_edges_in_test_graph"]:
+        edges = torch.cat([data.train, data.valid.positive], dim=1)
+        test_graph = Graph.from_edges(edges, data.num_nodes)
+    features, num_categories = warm_start.input_features(folder, data, train_graph)
+    model = build_model(config, num_features=features.shape[-1], num_categories=num_categories)
+    if train["epochs"] > 0 and not any(p.requires_grad for p in model.parameters()):
+        raise RunnerError(
+            f"train.epochs={train['epochs']}: model={config['run']['model']} has nothing to train; "
+            "give train.epochs=0"
+        )
+    model = model.to(device)
+    task = _on_device(features, train_graph, test_graph, data, device)
+    generators = Generators(
+        **{name: config["seeds"][name] for name in ("batches", "negatives", "dropout")}
+    )
+    return Parts(
+        config=config,
+        device=device,
+        data=data,
+        audit=checked,
+        task=task,
+        model=model,
+        generators=generators,
+        sampler=build_with(
+            "sampler",
+            config["sampler"],
+            graph=task.train_graph,
+            targets=data.train.to(device),
+            negatives=build("dataset.negatives", config["dataset"]["negatives"]),
+            generators=generators,
+        ),
+        evaluator=evaluator,
+        optimizer=build_optimizer(
+            model, lr_encoder=train["lr_encoder"], lr_predictor=train["lr_predictor"]
+        ),
+    )
+
+
+def _on_device(
+    features: Tensor, train_graph: Graph, test_graph: Graph, data: LinkData, device: torch.device
+) -> Task:
+    def split(part: EvaluationSplit) -> EvaluationSplit:
+        return EvaluationSplit(part.positive.to(device), part.negative.to(device))
+
+    moved = train_graph.to(device)
+    return Task(
+        features=_compact(features).to(device),
+        train_graph=moved,
+        test_graph=moved if test_graph is train_graph else test_graph.to(device),
+        valid=split(data.valid),
+        test=split(data.test),
+    )
+
+
+def _compact(features: Tensor) -> Tensor | SparseRows:
+    """Bags of words as the sparse matrix they are."""
+    if not features.is_floating_point() or features.count_nonzero() > _SPARSE * features.numel():
+        return features
+    return SparseRows.from_dense(features)
