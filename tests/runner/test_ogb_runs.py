@@ -1,4 +1,4 @@
-"""Whole runs on miniatures of OGB's datasets in their real file layout, and on the real ogbl-ddi."""
+"""Whole runs on miniatures in the file layout of OGB's datasets, and on the real ogbl-ddi."""
 
 from __future__ import annotations
 
@@ -140,16 +140,14 @@ def test_ddi_completes_with_the_encoder_of_a_trained_ncn(runner, tmp_path):
         "dataset=ogbl-ddi", f"dataset.root={tmp_path}", "encoder.hidden=8", "tracker=none",
         "train.batch_size=200",
     )  # fmt: skip
-    ended_well(runner("model=ncn", *arguments, "train.epochs=2", "hydra.run.dir=outputs/d/ncn/a"))
-    ended_well(
-        runner("model=ncnc", *arguments, "train.init_from=auto", "hydra.run.dir=outputs/d/ncnc/b")
-    )
-    before = weights(tmp_path / "outputs" / "d" / "ncn" / "a")
-    after = weights(tmp_path / "outputs" / "d" / "ncnc" / "b", "last")
+    ncn, ncnc = tmp_path / "outputs" / "d" / "ncn" / "a", tmp_path / "outputs" / "d" / "ncnc" / "b"
+    ended_well(runner("model=ncn", *arguments, "train.epochs=2", f"hydra.run.dir={ncn}"))
+    ended_well(runner("model=ncnc", *arguments, "train.init_from=auto", f"hydra.run.dir={ncnc}"))
+    before, after = weights(ncn), weights(ncnc, "last")
     embedding = "encoder.input.0.weight"
     assert torch.equal(before[embedding], after[embedding])
     assert not torch.equal(before["predictor.beta"], after["predictor.ncn.beta"])
-    assert content(tmp_path / "outputs" / "d" / "ncnc" / "b", "summary.json")["epochs"] == 2
+    assert content(ncnc, "summary.json")["epochs"] == 2
 
 
 def test_ddi_from_scratch_says_what_it_is_not(runner, tmp_path):
