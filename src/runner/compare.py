@@ -74,7 +74,9 @@ def table(runs: pandas.DataFrame) -> pandas.DataFrame:
     the list counts. The p-value is two-sided, of Welch's test against the published mean and
     standard deviation of 10 runs; it needs at least two runs here.
     """
-    done = runs[runs["status"] == "done"].drop_duplicates(["experiment", "seed"], keep="last")
+    done = runs[runs["status"] == "done"].drop_duplicates(
+        ["dataset", "model", "experiment", "seed"], keep="last"
+    )
     if done.empty:
         return pandas.DataFrame()
     grouped = done.groupby(["dataset", "model", "experiment"], sort=False)

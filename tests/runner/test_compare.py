@@ -71,6 +71,13 @@ def test_a_seed_counts_once_and_other_settings_are_another_row(root):
     assert {"ncn aa", "ncn bb", "ncn2"} == set(readable(rows)["model"])
 
 
+def test_models_of_runs_that_name_no_experiment_stay_apart(tmp_path):
+    for model in ("ncn", "ncnc"):
+        folder = write(tmp_path, model, 0, 0.5)
+        (folder / "meta.json").unlink()
+    assert len(table(collect([tmp_path]))) == 2
+
+
 def test_a_published_figure_without_spread_gives_a_difference_alone(tmp_path):
     figure = {"metric": "hits@100", "mean": 56.44, "std": None}
     for seed in (0, 1):
