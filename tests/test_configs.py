@@ -107,7 +107,7 @@ def test_published_columns_name_real_keys():
     asked = set(re.findall(r"\$\{tuned:([a-z_.]+),", text))
     for dataset in DATASETS:
         content = yaml.safe_load((CONF / "dataset" / f"{dataset}.yaml").read_text())
-        for column in ("tuned", "tuned_for_completion"):
+        for column in ("tuned", "tuned_for_completion", "tuned_for_warm_start"):
             for section, values in content[column].items():
                 names = {f"{section}.{key}" for key in values} if section != "sampler" else set()
                 assert names <= asked, (dataset, names - asked)

@@ -92,6 +92,7 @@ class NCN(nn.Module):
 
     def combine(self, pooled: Tensor, product: Tensor, second: Tensor | None = None) -> Tensor:
         """Logits, (B,), from the pooled neighbours and the pair product, (B, H) each."""
+        assert (second is None) == (self.f_second is None), "pools_twice says what pools gives"
         joint = self.beta * self.f_cn(pooled) + self.f_pair(product)
         if self.f_second is not None:
             joint = joint + self.f_second(second)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -15,6 +16,8 @@ from hydra.utils import instantiate
 from models.link_model import LinkModel
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
+
+log = logging.getLogger(__name__)
 
 
 def build(name: str, node: Mapping[str, Any]) -> Any:
@@ -79,15 +82,35 @@ def build_optimizer(
     return torch.optim.Adam(groups)
 
 
-def experiment_id(config: Mapping[str, Any]) -> str:
-    """What runs share that differ in nothing but seed, machine and place: the W&B group."""
+def without_idle_training(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config with `train.epochs=0` if its predictor has no parameters, as heuristics have not.
+
+    So that a sweep over models may set `train.epochs`.
+    """
+    epochs = config["train"]["epochs"]
+    with torch.random.fork_rng():
+        predictor = build("model", config["model"])
+    if epochs == 0 or any(True for _ in predictor.parameters()):
+        return config
+    log.info(
+        "%s has nothing to train: train.epochs=%d is taken as 0", config["run"]["model"], epochs
+    )
+    return {**config, "train": {**config["train"], "epochs": 0}}
+
+
+def experiment_id(config: Mapping[str, Any], *, warm_start: str | None) -> str:
+    """What runs share that differ in nothing but seed, machine and place: the W&B group.
+
+    Args:
+        warm_start: the mode in which the run has begun with another, None for none.
+    """
     identity = {k: v for k, v in config.items() if k not in ("seed", "hardware", "tracker", "run")}
     dropped = {
         "seeds", "dataset.source.split.seed", "model.completion.seed",
         "dataset.root", "dataset.source.root", "dataset.source.cache", "dataset.published",
         "train.checkpoint_minutes", "train.init_from",
     }  # fmt: skip
-    text = json.dumps(_without(identity, dropped))
+    text = json.dumps([_without(identity, dropped), warm_start])
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     return f"{config['run']['dataset']}-{config['run']['model']}-{digest}"
 

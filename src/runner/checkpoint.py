@@ -81,5 +81,6 @@ def restore(
     optimizer.load_state_dict(content["optimizer"])
     generators.restore(content["generators"])
     state = TrainingState(**content["state"])
-    generators.restore_draws(state.draws)
+    if state.draws:  # a run without training has none
+        generators.restore_draws(state.draws)
     return state

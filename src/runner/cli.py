@@ -109,7 +109,6 @@ def _run(config: DictConfig) -> dict[str, Any] | None:
 
     output = Path(HydraConfig.get().runtime.output_dir)
     choices = HydraConfig.get().runtime.choices
-    before = JobRecorder.folders or set(output.parents)
     overrides = list(HydraConfig.get().overrides.task)
     try:
         sweep = choices.get("sweep")
@@ -126,7 +125,7 @@ def _run(config: DictConfig) -> dict[str, Any] | None:
         folder = RunFolder.claim(output)
     finally:
         discard_empty(
-            output, keep=before
+            output, keep=JobRecorder.folders
         )  # Hydra has made it by now, and a refused run leaves nothing
     sources = {origin.key: origin.source for origin in origins}
     return _finish(folder, partial(_experiment, plain, folder, overrides, sources))

@@ -18,6 +18,7 @@ from scipy.stats import ttest_ind_from_stats
 from runner.errors import RunnerError
 
 PUBLISHED_RUNS = 10
+_REPEATS = ["dataset", "model", "experiment", "seeds"]
 
 
 def collect(folders: Sequence[Path]) -> pandas.DataFrame:
@@ -41,16 +42,22 @@ def _row(folder: Path) -> dict[str, Any]:
         _read(folder / f"{name}.json") for name in ("status", "summary", "meta")
     )
     row = {"folder": str(folder.absolute()), "status": status.get("status", "unreadable")}
-    if row["status"] != "done" or not summary:
+    if row["status"] != "done":
         return row
+    try:
+        return {**row, **_result(summary, meta)}
+    except (KeyError, TypeError, AttributeError):
+        return {**row, "status": "unreadable"}
+
+
+def _result(summary: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any]:
     metric, published = summary["select"], summary["published"] or {}
     comparable = published.get("metric") == metric
     return {
-        **row,
         "dataset": summary["dataset"],
         "model": summary["model"],
-        "experiment": meta.get("experiment", ""),
-        "seed": summary["seed"],
+        "experiment": meta.get("experiment") or "",
+        "seeds": json.dumps(meta.get("seeds") or summary["seed"]),
         "metric": metric,
         "test": 100 * summary["test"][metric],
         "seconds": summary["seconds"],
@@ -70,15 +77,14 @@ def _read(file: Path) -> dict[str, Any]:
 def table(runs: pandas.DataFrame) -> pandas.DataFrame:
     """Mean and standard deviation (ddof 1) over seeds of each model on each dataset.
 
-    Runs that differ in nothing but the seed make a row. Of two with the same seed the later one in
-    the list counts. The p-value is two-sided, of Welch's test against the published mean and
+    Runs that differ in nothing but their seeds make a row. Of two with the same seeds the later one
+    in the list counts. The p-value is two-sided, of Welch's test against the published mean and
     standard deviation of 10 runs; it needs at least two runs here.
     """
-    done = runs[runs["status"] == "done"].drop_duplicates(
-        ["dataset", "model", "experiment", "seed"], keep="last"
-    )
+    done = runs[runs["status"] == "done"]
     if done.empty:
         return pandas.DataFrame()
+    done = done.drop_duplicates(_REPEATS, keep="last")
     grouped = done.groupby(["dataset", "model", "experiment"], sort=False)
     rows = grouped.agg(
         metric=("metric", "first"),
@@ -198,6 +204,9 @@ def _print(shown: pandas.DataFrame) -> None:
 def _left_out(runs: pandas.DataFrame) -> Iterator[str]:
     for status, count in runs[runs["status"] != "done"]["status"].value_counts().items():
         yield f"left out: {count} {status}"
+    repeated = int(runs[runs["status"] == "done"].duplicated(_REPEATS).sum())
+    if repeated:
+        yield f"left out: {repeated} repeated with the same seeds"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -49,6 +50,7 @@ def _run_graph(config: Mapping[str, Any]) -> Tree:
 
 
 def _parameters(config: Mapping[str, Any], sizes: Mapping[str, Any] | None) -> str:
+    sizes = _input_sizes(config, sizes)
     known = sizes or {"num_features": 1, "num_categories": None}
     model = build_model(
         config,
@@ -57,9 +59,23 @@ def _parameters(config: Mapping[str, Any], sizes: Mapping[str, Any] | None) -> s
     )
     predictor = sum(parameter.numel() for parameter in model.predictor.parameters())
     if sizes is None:
-        return f"parameters: predictor {predictor:,}, encoder known with the dataset's sizes"
+        return f"parameters: predictor {predictor:,}, encoder known with the sizes of its input"
     encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
     return f"parameters: {encoder + predictor:,} (encoder {encoder:,}, predictor {predictor:,})"
+
+
+def _input_sizes(
+    config: Mapping[str, Any], sizes: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """Of what the encoder is given: the dataset's features, or the embeddings of another run."""
+    train = config["train"]
+    if train["init_from"] is None or train["init_mode"] != "embeddings":
+        return sizes
+    try:
+        source = yaml.safe_load((Path(train["init_from"]) / "config.yaml").read_text())
+        return {"num_features": source["encoder"]["hidden"], "num_categories": None}
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return None
 
 
 def _origins_table(origins: Sequence[Origin]) -> Table:

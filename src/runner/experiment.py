@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import hardware, warm_start
-from runner.build import build
+from runner.build import build, experiment_id, without_idle_training
 from runner.errors import RunnerError
 from runner.machine import describe_machine
 from runner.parts import Parts, assemble
@@ -46,21 +46,28 @@ def run_experiment(
         Interrupted: after a signal; `runner resume=` goes on.
     """
     if resume is None:
+        config = without_idle_training(config)
         with folder.recording_status():
             folder.start(config, overrides, {**describe_machine(), "hyperparameters": origins})
             start = warm_start.take(config, folder)
             parts = assemble(config, folder.path)
-            warm_start.initialise(parts.model, folder.path, parts.data)
-            folder.write_meta({**folder.meta(), "init_from": start, **parts.facts()})
+            warm_start.initialise(parts.model, config, folder.path, parts.data)
+            meta = {**folder.meta(), "init_from": start, **parts.facts()}
+            folder.write_meta({**meta, **_identity(config, start)})
             return _train(config, folder, parts, TrainingState(), resumed=False)
     # Until the checkpoint is in place, nothing in the folder changes: a resume that cannot be is
     # as if it had never been tried.
+    if folder.meta().get("init_from") and not (folder.path / "init").is_dir():
+        raise RunnerError(
+            f"resume={folder.path}: init/, what the run began from, is missing; restore it"
+        )
     parts = assemble(config, folder.path)
     state = parts.restore(folder.checkpoints / "last.pt")
     with folder.recording_status():
         meta = folder.meta()
-        folder.write_meta({**meta, "resumes": [*meta.get("resumes", []), resume]})
-        folder.drop_metrics_after(state.epoch - 1)
+        meta = {**meta, "resumes": [*meta.get("resumes", []), resume]}
+        folder.write_meta({**meta, **_identity(config, meta.get("init_from"))})
+        folder.drop_metrics_after(state.epoch - 1 if config["train"]["epochs"] else -1)
         log.info("resumed at epoch %d, step %d of %d", state.epoch, state.step, len(parts.sampler))
         return _train(config, folder, parts, state, resumed=True)
 
@@ -144,23 +151,26 @@ def _say_what_is_unusual(config: Mapping[str, Any], parts: Parts) -> None:
             ", ".join(parts.evaluator.names),
             parts.evaluator.selection,
         )
-    if _lacks_warm_start(config):
+    if _warm_start_mode(config) and config["train"]["init_from"] is None:
         log.warning(
-            "the published %s on %s starts from a trained %s: train.init_from=<its run folder>; "
-            "this run trains from scratch, with the settings of %s",
-            config["run"]["model"],
+            "the published completion on %s starts from a trained %s: "
+            "train.init_from=<its run folder>; this run trains from scratch",
             config["run"]["dataset"],
-            dataset["warm_start_model"],
             dataset["warm_start_model"],
         )
 
 
-def _lacks_warm_start(config: Mapping[str, Any]) -> bool:
-    return (
-        "completion" in config["model"]
-        and config["dataset"]["warm_start_model"] is not None
-        and config["train"]["init_from"] is None
-    )
+def _warm_start_mode(config: Mapping[str, Any]) -> str | None:
+    """The `init_mode` with which the published run of such a model starts, None without."""
+    if "completion" not in config["model"]:
+        return None
+    return config["dataset"]["tuned_for_warm_start"].get("train", {}).get("init_mode")
+
+
+def _identity(config: Mapping[str, Any], start: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What tells which runs are repeats of each other."""
+    mode = start["mode"] if start else None
+    return {"experiment": experiment_id(config, warm_start=mode), "seeds": config["seeds"]}
 
 
 def _summary(
@@ -180,19 +190,23 @@ def _summary(
         "select": selection,
         "valid": state.best["valid"],
         "test": state.best["test"],
-        "published": _published(config),
+        "published": _published(config, meta),
         "test_graph": meta["test_graph"],
         "seconds": round(state.seconds, 3),
         "peak_memory_gib": round(peak, 3),
     }
 
 
-def _published(config: Mapping[str, Any]) -> dict[str, Any] | None:
+def _published(config: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any] | None:
     """The figure for this very model, trained as it was: with its sampler and warm start."""
     dataset = config["dataset"]
-    if config["sampler"]["_target_"] != dataset["tuned"].get("sampler"):
+    trained = config["train"]["epochs"] > 0
+    if trained and config["sampler"]["_target_"] != dataset["tuned"].get("sampler"):
         return None
-    if _lacks_warm_start(config):
+    start = meta.get("init_from")
+    if (start and start["mode"]) != _warm_start_mode(config):
+        return None
+    if config["model"].get("depth", 1) != 1:
         return None
     return dataset["published"].get(config["run"]["model"])
 

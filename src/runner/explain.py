@@ -34,7 +34,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     key = _key(error, cause, overrides)
     if key and ("not in struct" in str(cause) or "No match in the defaults list" in str(error)):
-        close = difflib.get_close_matches(key, _known_keys(overrides), n=1, cutoff=0.5)
+        known = [name for name in _known_keys(overrides) if name != key]
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"; did you mean {close[0]}?" if close else ""
         return f"{key}: there is no such key{hint} (`runner --cfg job` prints all keys)"
     first = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -16,10 +16,9 @@ from ops.csr import Graph
 from ops.sparse_rows import SparseRows
 from runner import checkpoint, hardware, warm_start
 from runner.batches import FullGraph
-from runner.build import build, build_model, build_optimizer, build_with, experiment_id, load_data
+from runner.build import build, build_model, build_optimizer, build_with, load_data
 from runner.data.audit import Audit, audit, enforce
 from runner.data.link_data import EvaluationSplit, LinkData
-from runner.errors import RunnerError
 from runner.evaluate import RankingEvaluator
 from runner.seeding import Generators
 from runner.state import TrainingState
@@ -74,7 +73,6 @@ class Parts:
         """What meta.json keeps of them."""
         with_validation = self.task.test_graph is not self.task.train_graph
         return {
-            "experiment": experiment_id(self.config),
             "data": {"fingerprint": self.data.fingerprint, "audit": self.audit.counts},
             "test_graph": "training and validation edges" if with_validation else "training edges",
             "sizes": {
@@ -115,11 +113,6 @@ def assemble(config: Mapping[str, Any], folder: Path) -> Parts:
         test_graph = Graph.from_edges(edges, data.num_nodes)
     features, num_categories = warm_start.input_features(folder, data, train_graph)
     model = build_model(config, num_features=features.shape[-1], num_categories=num_categories)
-    if train["epochs"] > 0 and not any(p.requires_grad for p in model.parameters()):
-        raise RunnerError(
-            f"train.epochs={train['epochs']}: model={config['run']['model']} has nothing to train; "
-            "give train.epochs=0"
-        )
     model = model.to(device)
     task = _on_device(features, train_graph, test_graph, data, device)
     generators = Generators(

@@ -20,6 +20,8 @@ import yaml
 
 from runner.errors import Interrupted, RunnerError
 
+log = logging.getLogger(__name__)
+
 
 class RunFolder:
     """The files of one run; `path` exists. Made by `claim` or `reopen`."""
@@ -134,7 +136,13 @@ class RunFolder:
         Raises:
             RunnerError: naming the process and host that has it.
         """
-        with open(self.log, "a") as file:
+        try:
+            file = open(self.log, "a")  # noqa: SIM115
+        except OSError as error:
+            raise RunnerError(
+                f"{self.log} cannot be written ({error.strerror}); make the run folder writable"
+            ) from None
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -143,6 +151,10 @@ class RunFolder:
                     f"resume={self.path}: process {holder.get('pid')} on {holder.get('host')} is "
                     "running it; wait for its end, or stop it first"
                 ) from None
+            except OSError as error:  # some network file systems know no locks
+                log.warning(
+                    "%s cannot be locked (%s): let no other process resume it", self.path, error
+                )
             yield
 
     @contextmanager

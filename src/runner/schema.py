@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -23,6 +23,13 @@ Overlap = Literal[
     "valid_negative_in_train", "valid_negative_in_valid", "valid_negative_in_test",
     "test_negative_in_train", "test_negative_in_valid", "test_negative_in_test",
 ]  # fmt: skip
+
+
+def _prior(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not isinstance(value, dict) and not (number and value > 0):
+        raise ValueError("give a number above 0, or a node that learns it")
+    return value
 
 
 class Strict(BaseModel):
@@ -117,7 +124,7 @@ class NCNC(NCN):
 
 
 class Completion(Strict):
-    t: Annotated[float, Field(gt=0, le=1)] | Node
+    t: Annotated[Any, AfterValidator(_prior)]
     s: float
     o: float
     alpha: Annotated[float, Field(ge=0)]
@@ -128,21 +135,40 @@ class Completion(Strict):
     seed: Seed
 
 
-def _any_part_of(model: type[BaseModel], **others: Any) -> Any:
-    """The same keys and types as ``model``, none of them needed; ``others`` replace or add."""
-    fields = {name: field.annotation for name, field in model.model_fields.items()}
-    kept: dict[str, Any] = {name: (kind | None, None) for name, kind in fields.items()}  # type: ignore[operator]
+def _part_of(model: type[BaseModel], names: tuple[str, ...], **others: Any) -> Any:
+    """A model with these fields of another, none of them needed, and some more."""
+    kept: dict[str, Any] = {
+        name: (model.model_fields[name].annotation | None, None)  # type: ignore[operator]
+        for name in names
+    }
     return create_model(f"{model.__name__}Column", __base__=Strict, **(kept | others))
+
+
+# What conf/ asks a column for, by section; no other key would have an effect.
+TUNABLE = {
+    "encoder": (
+        "convolution", "hidden", "layers", "residual", "jumping_knowledge", "input_dropout",
+        "hidden_dropout", "output_dropout", "edge_dropout",
+    ),
+    "model": ("dropout", "edge_dropout", "node_transform", "last_linear", "two_layer_head"),
+    "completion": (
+        "t", "s", "o", "alpha", "chunk_size", "keep_train", "keep_eval", "replacement",
+    ),
+    "train": (
+        "epochs", "batch_size", "eval_batch_size", "lr_encoder", "lr_predictor", "clip_norm",
+        "init_mode",
+    ),
+}  # fmt: skip
 
 
 class Column(Strict):
     """A published column: any part of the tunable values."""
 
-    encoder: _any_part_of(Encoder, convolution=(str, None)) = {}  # type: ignore[valid-type]
-    model: _any_part_of(NCN) = {}  # type: ignore[valid-type]
-    completion: _any_part_of(Completion) = {}  # type: ignore[valid-type]
+    encoder: _part_of(Encoder, TUNABLE["encoder"][1:], convolution=(str, None)) = {}  # type: ignore[valid-type]
+    model: _part_of(NCN, TUNABLE["model"]) = {}  # type: ignore[valid-type]
+    completion: _part_of(Completion, TUNABLE["completion"][1:], t=(float, None)) = {}  # type: ignore[valid-type]
     sampler: str | None = None
-    train: _any_part_of(Train) = {}  # type: ignore[valid-type]
+    train: _part_of(Train, TUNABLE["train"]) = {}  # type: ignore[valid-type]
 
 
 class Dataset(Strict):

@@ -19,7 +19,7 @@ class JobRecorder(Callback):
     Attributes:
         multirun: whether this is one.
         jobs: a row for each job that has ended, see `runner.report.sweep_table`.
-        folders: what was there before Hydra made the folder of a single run.
+        folders: what was there before Hydra made the folder of the run, or of the sweep.
     """
 
     multirun: ClassVar[bool] = False
@@ -33,6 +33,7 @@ class JobRecorder(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         JobRecorder.multirun = True
+        JobRecorder.folders = existing(Path(config.hydra.sweep.dir))
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         failed = job_return.status is not None and job_return.status.name == "FAILED"

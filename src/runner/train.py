@@ -73,6 +73,7 @@ def fit(
         RunnerError: if the loss or the gradient is not finite.
     """
     if epochs == 0:
+        state.best, state.seconds = None, 0.0  # a resume does it again
         scores, improved = _evaluate(model, task, evaluator, state, epoch=0)
         row = {"epoch": 0, **scores, "seconds": scores["evaluation_seconds"]}
         state.seconds += row["seconds"]

@@ -12,9 +12,16 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from runner.schema import TUNABLE
+
 _ABSENT = object()
-_TUNABLE = ("encoder", "model", "sampler", "train")
-_SET_BY_OPTION = ("encoder.convolution.path", "sampler._target_", "train.epochs")
+_OF_OPTIONS = {"encoder.convolution.path", "sampler._target_"}
+# Where the value of a column's key stands in the config.
+_TUNABLE = {
+    f"model.{section}.{key}" if section == "completion" else f"{section}.{key}"
+    for section, keys in TUNABLE.items()
+    for key in keys
+} - {"encoder.convolution"} | _OF_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,9 @@ class Origin:
 
     key: str
     value: Any
-    source: str  # "published column", "dataset", "default", "override" or the option, "encoder=gcn"
+    # "published column", "dataset", "default", "override", an option as "encoder=gcn", or
+    # "config file": an experiment's, a model's or the user's own.
+    source: str
 
 
 def register() -> None:
@@ -72,7 +81,7 @@ def origins(
     in_column = "published column" if config.dataset.published else "dataset"
     found = []
     for key, raw in _leaves(OmegaConf.to_container(config, resolve=False)):
-        if key.split(".", 1)[0] not in _TUNABLE:
+        if key not in _TUNABLE:
             continue
         if isinstance(raw, str) and raw.startswith("${tuned:"):
             path = raw.removeprefix("${tuned:").split(",", 1)[0]
@@ -80,11 +89,11 @@ def origins(
             source = in_column if published else "default"
         elif key in overridden:
             source = "override"
-        elif key in _SET_BY_OPTION:
+        elif key in _OF_OPTIONS:
             group = key.split(".", 1)[0]
             source = f"{group}={choices[group]}"
         else:
-            continue
+            source = "config file"
         found.append(Origin(key, OmegaConf.select(config, key), source))
     return found
 

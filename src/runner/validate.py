@@ -48,7 +48,7 @@ def _with_absolute_paths(plain: dict[str, Any]) -> dict[str, Any]:
     source = dataset["source"]
     for key in ("root", "path", "features"):
         if dataset.get(key) is not None:
-            dataset[key] = source[key] = absolute(dataset[key])
+            dataset[key], source[key] = absolute(dataset[key]), absolute(source.get(key))
     plain["run"]["cache"] = absolute(plain["run"]["cache"])
     if "cache" in source:
         source["cache"] = absolute(source["cache"])
@@ -95,7 +95,7 @@ def check(plain: Mapping[str, Any]) -> list[str]:
         try:
             model = known or _signature_model(target, schema.GIVEN_AT_BUILD.get(name, frozenset()))
             if known is schema.GetClass:
-                _locate_class(given.get("path"))
+                _locate_class(given.get("path"), a_convolution=name == "encoder.convolution")
         except (ImportError, ValueError) as error:
             key = f"{name}.path" if known is schema.GetClass else f"{name}._target_"
             problems.append(f"{key}: {error}")
@@ -118,8 +118,10 @@ def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
             f"dataset.protocol.select: {select!r} is not among dataset.protocol.metrics "
             f"({', '.join(map(str, metrics))}); select one of them or add it there"
         )
+    # What a user's own model does with a width of that name is its own business.
+    ours = all(node.get("_target_") in schema.NODES for node in (encoder, model))
     widths = encoder.get("hidden"), model.get("hidden")
-    if None not in widths and widths[0] != widths[1]:
+    if ours and None not in widths and widths[0] != widths[1]:
         yield (
             f"model.hidden: {widths[1]!r} is not the width of the embeddings, "
             f"encoder.hidden={widths[0]!r}; give encoder.hidden alone, the model follows it"
@@ -164,12 +166,14 @@ def _fields_at(model: Any, loc: tuple[Any, ...]) -> Iterator[str]:
     yield from getattr(model, "model_fields", {})
 
 
-def _locate_class(path: Any) -> None:
+def _locate_class(path: Any, *, a_convolution: bool) -> None:
     if isinstance(path, str) and path.startswith("models.convolution."):
         names = ("GCN", "PureGCN", "PureSum", "PureMean", "PureMax", "SAGE", "GIN")
         if path.rsplit(".", 1)[1] in names:
             return
     found = _locate(path)
+    if not a_convolution:
+        return
     from models.convolution import Convolution
 
     if not (inspect.isclass(found) and issubclass(found, Convolution)):

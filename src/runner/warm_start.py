@@ -7,13 +7,13 @@ depend on a folder that may change or go.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
 from ops.csr import Graph
@@ -23,6 +23,12 @@ from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.run_folder import RunFolder
 
+log = logging.getLogger(__name__)
+
+# What an encoder's weights mean, dropout aside.
+_SHAPE_OF_ENCODER = (
+    "_target_", "convolution", "hidden", "layers", "residual", "jumping_knowledge", "layer_norm",
+)  # fmt: skip
 _FILES = ("config.yaml", "meta.json", "checkpoints/best.pt")
 
 
@@ -53,8 +59,9 @@ def take(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any] | None:
         shutil.copy(source / name, target / name)
     if (source / "init").is_dir():
         shutil.copytree(source / "init", target / "init")
-    meta = json.loads((target / "meta.json").read_text())
-    return {"folder": str(source), "run_id": meta["run_id"], "mode": config["train"]["init_mode"]}
+    log.info("begins from %s", source)
+    run_id = RunFolder(target).meta().get("run_id")
+    return {"folder": str(source), "run_id": run_id, "mode": config["train"]["init_mode"]}
 
 
 def _source(config: Mapping[str, Any], folder: RunFolder) -> Path | None:
@@ -65,9 +72,7 @@ def _source(config: Mapping[str, Any], folder: RunFolder) -> Path | None:
     if "completion" not in config["model"] or dataset["warm_start_model"] is None:
         return None
     beside = folder.path.parents[1] / dataset["warm_start_model"]
-    finished = [
-        path.parent for path in beside.glob("*/summary.json") if _has_seed(path, config["seed"])
-    ]
+    finished = [path.parent for path in beside.glob("*/summary.json") if _is_repeat(path, config)]
     if not finished:
         raise RunnerError(
             f"train.init_from=auto: no finished run of {dataset['warm_start_model']} with "
@@ -76,22 +81,21 @@ def _source(config: Mapping[str, Any], folder: RunFolder) -> Path | None:
     return max(finished, key=lambda path: (path / "summary.json").stat().st_mtime)
 
 
-def _has_seed(summary: Path, seed: int) -> bool:
+def _is_repeat(summary: Path, config: Mapping[str, Any]) -> bool:
+    """Whether the finished run of a summary had the same seeds, and so the same split."""
     try:
-        return json.loads(summary.read_text()).get("seed") == seed
-    except (OSError, ValueError):
+        status = json.loads((summary.parent / "status.json").read_text())["status"]
+        seeds = json.loads((summary.parent / "meta.json").read_text())["seeds"]
+    except (OSError, ValueError, KeyError, TypeError):
         return False
+    return status == "done" and seeds == config["seeds"]
 
 
 def _is_in_use(folder: Path, mode: str) -> bool:
     """Whether the run in `folder` has begun with another, in this mode."""
     if not (folder / "init").is_dir():
         return False
-    return bool(_config(folder)["train"]["init_mode"] == mode)
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    return yaml.safe_load((folder / "config.yaml").read_text())
+    return bool(RunFolder(folder).config()["train"]["init_mode"] == mode)
 
 
 def input_features(folder: Path, data: LinkData, graph: Graph) -> tuple[Tensor, int | None]:
@@ -103,28 +107,39 @@ def input_features(folder: Path, data: LinkData, graph: Graph) -> tuple[Tensor, 
     if not _is_in_use(folder, "embeddings"):
         return data.features, data.num_categories
     source = folder / "init"
+    config = RunFolder(source).config()
     features, num_categories = input_features(source, data, graph)
-    model = build_model(
-        _config(source), num_features=features.shape[-1], num_categories=num_categories
-    )
+    model = build_model(config, num_features=features.shape[-1], num_categories=num_categories)
     model.load_state_dict(_weights(source, data))
     model.eval()
     with torch.no_grad():
         return model.encode(features, graph), None
 
 
-def initialise(model: nn.Module, folder: Path, data: LinkData) -> None:
+def initialise(model: nn.Module, config: Mapping[str, Any], folder: Path, data: LinkData) -> None:
     """With `train.init_mode=weights`, give `model` the weights of the best epoch in `init/`.
 
     A predictor with completion takes those of its inner predictor from a run without, and the
     other way round; a learned prior, which such a run has not, keeps its own.
 
     Raises:
-        RunnerError: if a weight has no counterpart of the same shape.
+        RunnerError: if the encoders differ, or a weight of either run has no counterpart of the
+            same shape in the other.
     """
     if not _is_in_use(folder, "weights"):
         return
+    source = RunFolder(folder / "init").config()
+    different = [
+        key for key in _SHAPE_OF_ENCODER if source["encoder"].get(key) != config["encoder"].get(key)
+    ]
+    if different or _is_in_use(folder / "init", "embeddings"):
+        what = ", ".join(f"encoder.{key}" for key in different) or "train.init_mode=embeddings"
+        raise RunnerError(
+            f"train.init_from: that run's encoder is another one ({what}), whose weights mean "
+            "nothing here: give a run with the same encoder, or train.init_mode=embeddings"
+        )
     found = _weights(folder / "init", data)
+    unused = {name for name in found if not name.startswith("predictor.completion.")}
     lacking = []
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -133,15 +148,17 @@ def initialise(model: nn.Module, folder: Path, data: LinkData) -> None:
                 name.replace("predictor.ncn.", "predictor."),
                 name.replace("predictor.", "predictor.ncn."),
             )
-            value = next((found[n] for n in names if n in found), None)
-            if value is not None and value.shape == parameter.shape:
-                parameter.copy_(value)
+            known = next((n for n in names if n in found), None)
+            if known is not None and found[known].shape == parameter.shape:
+                parameter.copy_(found[known])
+                unused.discard(known)
             elif not name.startswith("predictor.completion."):
                 lacking.append(name)
-    if lacking:
+    if lacking or unused:
         raise RunnerError(
-            f"train.init_from: that run has no weights of the same shape for {', '.join(lacking)}; "
-            "the two runs need the same encoder.* and model.* shapes"
+            "train.init_from: the two runs have not the same weights "
+            f"({', '.join(sorted({*lacking, *unused}))}); they need the same encoder.* and "
+            "model.*, completion aside"
         )
 
 

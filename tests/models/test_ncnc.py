@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.dense_reference import arrays, ncn, ncnc, ncnc_weights, transform
+from tests.dense_reference import arrays, ncn, ncnc
 
-from models.completion import Completion
+from models.completion import Completion, LearnedPrior
 from models.ncnc import NCNC
 from ops.overlap import neighbourhoods
 
@@ -93,56 +93,53 @@ def test_without_one_sided_neighbours_it_is_an_ncn(case, settle):
     )
 
 
-def weights_held_fixed(module, case):
-    """The module's logits as a function of h, with the weights P at the given h kept."""
-    x = transform(arrays(module.ncn), case.h.numpy())
-    _, only_u, only_v = neighbourhoods(case.graph, case.pairs)
-    fixed = []
-    for side in range(2):
-        weight = []
-        for u, v in case.pairs.T.tolist():
-            weight += ncnc_weights(arrays(module.ncn), x, case.dense, u, v, CONSTANTS)[
-                side
-            ].values()
-        fixed.append(torch.tensor(weight, dtype=torch.float64))
-    assert [len(weight) for weight in fixed] == [only_u.node.numel(), only_v.node.numel()]
+class InnerLogitsHeld:
+    """Runs a module with the inner logits of its first run, whatever it is given later."""
 
-    class Fixed(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.side = 0
+    def __init__(self, module, monkeypatch):
+        self.module, self.held, self.next = module, [], None
+        self.original = module._logit
+        monkeypatch.setattr(module, "_logit", self.logit)
 
-        def log_prior(self, product):
-            return product
+    def __call__(self, named, *arguments):
+        out = torch.func.functional_call(self.module, named, arguments)
+        self.next = iter(self.held)
+        return out
 
-        def forward(self, score, other, lists, log_prior):
-            self.side += 1
-            return lists, fixed[(self.side - 1) % 2]
-
-    held = build()
-    held.double().eval().load_state_dict(module.state_dict())
-    held.completion = Fixed()
-    return held
+    def logit(self, embeddings, graph, pairs):
+        if len(embeddings) == self.module.depth + 2:  # the outer level
+            return self.original(embeddings, graph, pairs)
+        if self.next is not None:
+            return next(self.next)
+        depth, self.module.depth = self.module.depth, len(embeddings) - 3  # hold this level alone
+        logit = self.original(embeddings, graph, pairs)
+        self.module.depth = depth
+        self.held.append(logit)
+        return logit
 
 
-def test_gradient_is_that_of_fixed_weights(case, settle):
-    """P has no gradient: finite differences agree once P is held where it was."""
+@pytest.mark.parametrize("form", ["depth 1", "depth 2", "learned t"])
+def test_gradient_is_that_of_held_inner_logits(case, settle, monkeypatch, form):
+    """They have no gradient, a learned t has: finite differences agree once they are held."""
     case.pairs = case.pairs[:, ::7]
-    module = settle(build())
-    held = weights_held_fixed(module, case)
+    module = build(depth=2 if form == "depth 2" else 1)
+    if form == "learned t":
+        module.completion.t = LearnedPrior(hidden=6)
+    module = settle(module)
+    held = InnerLogitsHeld(module, monkeypatch)
     h = case.h.clone().requires_grad_()
-    logit = module(h, case.graph, case.pairs)
-    torch.testing.assert_close(held(h, case.graph, case.pairs), logit)
+    parameters = dict(module.named_parameters())
+    logit = held(parameters, h, case.graph, case.pairs)
+    assert len(held.held) >= 2 and not any(inner.requires_grad for inner in held.held)
     upstream = torch.randn(logit.shape, generator=torch.manual_seed(1), dtype=torch.float64)
-    inputs = {"h": h, **dict(module.ncn.named_parameters(prefix="ncn"))}
+    inputs = {"h": h, **parameters}
     gradients = torch.autograd.grad(logit, list(inputs.values()), upstream)
 
     def value(name, shifted):
-        named = {key: tensor for key, tensor in inputs.items() if key != "h"} | {name: shifted}
-        given = named.pop("h", h)
+        named = {**inputs, name: shifted}
+        given = named.pop("h")
         with torch.no_grad():
-            out = torch.func.functional_call(held, named, (given, case.graph, case.pairs))
-        return (out * upstream).sum()
+            return (held(named, given, case.graph, case.pairs) * upstream).sum()
 
     step = 1e-6
     for (name, tensor), gradient in zip(inputs.items(), gradients, strict=True):

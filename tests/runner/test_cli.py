@@ -92,8 +92,20 @@ def test_heuristics_are_evaluated_without_training(runner, tmp_path, model):
     assert "loss" not in row and summary["test"]["mrr"] == row["test/mrr"] > 0.05
     code, out, _ = runner(f"resume={folder}")
     assert code == 0 and "this run is finished" in out
+    (folder / "summary.json").unlink()
+    code, _, err = runner(f"resume={folder}")
+    assert code == 0, err
+    assert len(rows(folder)) == 1 and read(folder, "summary.json")["test"] == summary["test"]
     code, _, err = runner(f"resume={folder}", "train.epochs=3")
     assert code == 1 and "start a new run to train" in err
+
+
+def test_a_sweep_over_models_may_set_the_epochs(runner, tmp_path):
+    code, out, err = runner("-m", "model=cn,ncn", *QUICK[:3])
+    assert code == 0, err
+    assert "cn has nothing to train: train.epochs=2 is taken as 0" in out
+    epochs = {f.parent.name: read(f, "summary.json")["epochs"] for f in run_folders(tmp_path)}
+    assert epochs == {"cn": 0, "ncn": 2}
 
 
 def test_a_model_can_be_evaluated_untrained(runner, tmp_path):
@@ -187,6 +199,11 @@ def test_a_sweep_that_breaks_off_says_so(runner, tmp_path):
     assert "1 jobs" in out
 
 
+def test_a_refused_sweep_leaves_no_folders(runner, tmp_path):
+    assert runner("-m", "seed=0,1", "run.dry=true", *QUICK)[0] == 0
+    assert not (tmp_path / "outputs" / "lesmis").exists()
+
+
 def test_what_was_there_before_a_refused_run_stays(runner, tmp_path):
     (tmp_path / "mine" / "too").mkdir(parents=True)
     assert runner("hydra.run.dir=mine/too", "run.dry=true", *QUICK)[0] == 0
@@ -248,7 +265,9 @@ def test_ablation_preset_uses_the_plain_sampler(runner, tmp_path):
         (["dataset=cora", "dataset.protocol.select=mr"], "'mr' is not among"),
         (["hardware.device=tpu"], "hardware.device: 'tpu'"),
         (["hardware.threads=99999999"], "hardware.threads: 99999999"),
-        (["model=cn", "train.epochs=3"], "model=cn has nothing to train"),
+        (["model.completion.t=-1"], "model.completion.t: -1 does not fit"),
+        (["model.completion.t=ten"], "model.completion.t: 'ten' does not fit"),
+        (["+dataset.tuned.model.beta=2.0"], "dataset.tuned.model.beta: there is no such key"),
         (["model=3"], "model=3: a group takes the name of an option"),
         (["tracker=null"], "tracker=null: a group takes the name of an option"),
         (["sweep=seeds"], "sweep=seeds: a sweep is several runs; write runner -m"),

@@ -10,7 +10,7 @@ import pandas
 import pytest
 from scipy.stats import ttest_ind_from_stats
 
-from runner.compare import collect, main, readable, table
+from runner.compare import _left_out, collect, main, readable, table
 from runner.errors import RunnerError
 
 PUBLISHED = {"metric": "hits@100", "mean": 89.0, "std": 1.0}
@@ -66,6 +66,7 @@ def test_a_seed_counts_once_and_other_settings_are_another_row(root):
     rows = table(collect([root, root / "cora"]))
     ncn = rows[rows["model"] == "ncn"].set_index("experiment")
     assert ncn.loc["cora-ncn-aa", "runs"] == 3
+    assert "left out: 1 repeated with the same seeds" in _left_out(collect([root]))
     assert ncn.loc["cora-ncn-aa", "mean"] == pytest.approx((94 + 90 + 92) / 3)
     assert ncn.loc["cora-ncn-bb", "runs"] == 1
     assert {"ncn aa", "ncn bb", "ncn2"} == set(readable(rows)["model"])
@@ -102,6 +103,25 @@ def test_the_command_writes_markdown_and_csv(root, tmp_path, capsys):
     assert pandas.read_csv(csv)["mean"].tolist() == pytest.approx([90, 80])
     out = capsys.readouterr().out
     assert "90.00 ± 2.00" in out and "left out: 1 failed" in out
+
+
+def test_seeds_of_their_own_are_no_repeats(tmp_path):
+    for initialisation in range(3):
+        folder = write(tmp_path, "ncn", 0, 0.5, name=str(initialisation))
+        meta = {"experiment": "e", "seeds": {"split": 0, "initialisation": initialisation}}
+        (folder / "meta.json").write_text(json.dumps(meta))
+    assert table(collect([tmp_path]))["runs"].tolist() == [3]
+
+
+@pytest.mark.parametrize("summary", ['{"hello": 1}', "[1]", "{", '{"select": "mrr", "test": 3}'])
+def test_a_foreign_or_damaged_file_spoils_nothing(root, capsys, summary):
+    folder = write(root, "ncn", 9, 0.99, published=PUBLISHED)
+    (folder / "summary.json").write_text(summary)
+    assert main([str(root)]) == 0
+    out = capsys.readouterr().out
+    assert "90.00 ± 2.00" in out and "left out: 1 unreadable" in out
+    (write(root.parent / "alone", "ncn", 0, 0.9) / "summary.json").write_text(summary)
+    assert main([str(root.parent / "alone")]) == 1
 
 
 def test_nothing_to_compare_is_one_clear_error(tmp_path, capsys):

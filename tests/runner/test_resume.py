@@ -18,7 +18,7 @@ from runner.run_folder import RunFolder
 SETTING = (
     "model=ncnc", "dataset=lesmis", "tracker=none", "encoder.hidden=8", "train.batch_size=16",
     "model.edge_dropout=0.2", "encoder.edge_dropout=0.1", "model.completion.keep_train=2",
-    "model.completion.keep_eval=3",
+    "model.completion.keep_eval=3", "model.completion.replacement=true",
 )  # fmt: skip
 
 

@@ -26,6 +26,13 @@ def test_an_option_is_an_origin():
     assert values["encoder.hidden"].source == "published column"
 
 
+def test_a_value_of_a_config_file_is_told():
+    config = composed("model=ncn", "dataset=cora")
+    config.train.lr_encoder = 0.1  # as a preset in conf/experiment would
+    values = {o.key: o for o in origins(config, [], HydraConfig.get().runtime.choices)}
+    assert values["train.lr_encoder"].source == "config file"
+
+
 def test_a_dataset_of_ours_has_no_published_column():
     _, values = found("model=ncn", "dataset=synthetic")
     assert values["train.epochs"].source == "dataset"

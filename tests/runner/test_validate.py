@@ -42,6 +42,25 @@ def test_schema_and_signature_errors_share_the_report():
     assert "model.hidden: there is no such key" in message
 
 
+def test_a_predictor_of_the_users_own_may_have_its_own_width_and_classes():
+    config = composed("model=gae")
+    with open_dict(config):
+        config.model = {
+            "_target_": f"{__name__}.Scorer",
+            "width": {"_target_": "hydra.utils.get_class", "path": "torch.nn.ReLU"},
+            "hidden": 3,
+        }
+    with pytest.raises(RunnerError) as error:
+        resolve(config)
+    # Only what is really wrong: Scorer takes no hidden, and a number for its width.
+    assert "no convolution" not in str(error.value) and "not the width" not in str(error.value)
+
+
+def test_the_place_of_the_data_may_be_given_to_the_source_alone():
+    plain = resolve(composed("dataset=cora", "dataset.source.root=/mydata"))
+    assert plain["dataset"]["source"]["root"] == "/mydata"
+
+
 def test_a_target_that_cannot_be_imported():
     with pytest.raises(RunnerError, match=r"model\._target_: 'models\.ncn\.NNC' cannot be"):
         resolve(composed("model._target_=models.ncn.NNC"))

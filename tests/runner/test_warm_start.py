@@ -101,20 +101,48 @@ def test_another_split_is_refused(runner, tmp_path, ncn):
     assert code == 1 and "another split" in err
 
 
-def test_another_shape_is_refused(runner, tmp_path, ncn):
-    code, _, err = runner("model=ncnc", *QUICK, f"train.init_from={ncn}", "encoder.hidden=16")
-    assert code == 1 and "no weights of the same shape for" in err
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("encoder.hidden=16", r"encoder is another one (encoder.hidden)"),
+        ("encoder=puresum", r"encoder is another one (encoder.convolution)"),
+        ("model.last_linear=true", "have not the same weights (predictor.ncn.f_cn.7.bias"),
+    ],
+)
+def test_another_model_is_refused(runner, tmp_path, ncn, override, message):
+    code, _, err = runner("model=ncnc", *QUICK, f"train.init_from={ncn}", override)
+    assert code == 1 and message in err
 
 
-def test_auto_finds_the_run_beside_with_the_same_seed(runner, tmp_path, ncn):
-    arguments = (
-        "model=ncnc", *QUICK, "train.init_from=auto", "dataset.warm_start_model=ncn",
-    )  # fmt: skip
-    code, _, err = runner(*arguments)
+def test_weights_that_have_no_place_are_refused(runner, tmp_path):
+    assert runner("model=ncn_diff", *QUICK, "hydra.run.dir=diff")[0] == 0
+    code, _, err = runner("model=ncnc", *QUICK, "train.init_from=diff")
+    assert code == 1 and "predictor.f_second" in err
+
+
+def test_a_damaged_source_is_one_clear_error(runner, ncn):
+    (ncn / "meta.json").write_text("{")
+    code, out, err = runner("model=ncnc", *QUICK, f"train.init_from={ncn}")
+    assert code == 1 and "meta.json cannot be read" in err and "Traceback" not in out + err
+
+
+AUTO = ("model=ncnc", *QUICK, "train.init_from=auto", "dataset.warm_start_model=ncn")
+
+
+def test_auto_finds_the_newest_finished_run_beside_with_the_same_seeds(runner, tmp_path, ncn):
+    beside = ncn.parent
+    for name, arguments in (
+        ("older", ()), ("newer", ()), ("other_split", ("seeds.split=5",)), ("killed", ()),
+    ):  # fmt: skip
+        code, _, err = runner("model=ncn", *QUICK, *arguments, f"hydra.run.dir={beside / name}")
+        assert code == 0, err
+    (beside / "killed" / "status.json").write_text('{"status": "running"}')
+    (beside / "torn").mkdir()
+    (beside / "torn" / "summary.json").write_text("[1]")
+    code, out, err = runner(*AUTO)
     assert code == 0, err
-    folder = next(f for f in run_folders(tmp_path) if f.parent.name == "ncnc")
-    assert json.loads((folder / "meta.json").read_text())["init_from"]["folder"] == str(ncn)
-    code, _, err = runner(*arguments, "seed=4")
+    assert f"begins from {beside / 'newer'}" in out
+    code, _, err = runner(*AUTO, "seed=4")
     assert code == 1 and "no finished run of ncn with seed=4" in err
 
 
@@ -123,3 +151,16 @@ def test_auto_is_nothing_where_no_warm_start_is_published(runner, tmp_path):
     assert code == 0, err
     (folder,) = run_folders(tmp_path)
     assert json.loads((folder / "meta.json").read_text())["init_from"] is None
+
+
+def test_a_warm_start_is_another_experiment(runner, tmp_path, ncn):
+    for name, arguments in (
+        ("scratch", ()), ("auto_none", ("train.init_from=auto",)),
+        ("warm", (f"train.init_from={ncn}",)),
+    ):  # fmt: skip
+        assert runner("model=ncnc", *QUICK, *arguments, f"hydra.run.dir={name}")[0] == 0
+
+    def experiment(name):
+        return json.loads((tmp_path / name / "meta.json").read_text())["experiment"]
+
+    assert experiment("scratch") == experiment("auto_none") != experiment("warm")
