@@ -100,10 +100,10 @@ def assemble(config: Mapping[str, Any], folder: Path) -> Parts:
     for note in data.notes:
         log.info("%s: %s", config["run"]["dataset"], note)
     checked = audit(data, cache=Path(config["run"]["cache"]))
-    for line in enforce(
+    for level, line in enforce(
         checked, official=protocol["official_split"], permitted=protocol["permitted_overlaps"]
     ):
-        log.info("%s", line)
+        log.log(level, "%s", line)
     evaluator.prepare({"valid": data.valid, "test": data.test})
 
     train_graph = Graph.from_edges(data.train, data.num_nodes)

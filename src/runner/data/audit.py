@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -14,15 +15,12 @@ from torch import Tensor
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.run_folder import atomic
+from runner.schema import Overlap
 
 log = logging.getLogger(__name__)
 
 
-OVERLAPS = (
-    "valid_in_train", "test_in_train", "test_in_valid",
-    "valid_negative_in_train", "valid_negative_in_valid", "valid_negative_in_test",
-    "test_negative_in_train", "test_negative_in_valid", "test_negative_in_test", "self_loops",
-)  # fmt: skip
+OVERLAPS = get_args(Overlap)
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def _inside(keys: Tensor, others: Tensor) -> int:
     return int(torch.isin(keys, others).sum())
 
 
-def enforce(audit: Audit, *, official: bool, permitted: Sequence[str]) -> list[str]:
+def enforce(audit: Audit, *, official: bool, permitted: Sequence[str]) -> list[tuple[int, str]]:
     """Judge the overlaps: an error on our own splits, a line each where they are official.
 
     Args:
@@ -109,7 +107,8 @@ def enforce(audit: Audit, *, official: bool, permitted: Sequence[str]) -> list[s
         permitted: overlaps that the benchmark's protocol is known to have.
 
     Returns:
-        A line for each overlap, which says whether the protocol permits it.
+        A line for each overlap and the level of `logging` that it deserves: a warning unless the
+        protocol permits it.
 
     Raises:
         RunnerError: if one of our own splits leaks.
@@ -126,7 +125,7 @@ def enforce(audit: Audit, *, official: bool, permitted: Sequence[str]) -> list[s
         for name, count in audit.overlaps.items()
         if name in permitted
     ]
-    return [*(f"WARNING: {line}" for line in lines), *allowed]
+    return [(logging.WARNING, line) for line in lines] + [(logging.INFO, line) for line in allowed]
 
 
 def _words(name: str) -> str:
