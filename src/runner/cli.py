@@ -37,8 +37,7 @@ def main() -> None:
     # Until training handles it itself, a polite kill ends a run as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # torch's threads wait for each other by spinning. Beside a second busy process they would spin
-    # away each other's time, and both would run several times slower. To give up sooner costs
-    # nothing that can be measured on an idle machine. It is read when torch is loaded.
+    # away each other's time (measured in docs/results.md). It is read when torch is loaded.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     # Hydra then raises its errors instead of printing them, and we say them in one line.
