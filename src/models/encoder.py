@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from models.convolution import Convolution
+from models.mlp import MLP, Dropout
 from ops.csr import Graph
 from ops.drop import drop_entries
 from ops.sparse_rows import SparseRows
@@ -69,14 +70,12 @@ class Encoder(nn.Module):
         if num_categories is not None:
             embedding = nn.Embedding(num_categories, hidden)
             nn.init.orthogonal_(embedding.weight)
-            self.input = nn.Sequential(embedding, nn.Dropout(hidden_dropout))
+            self.input = nn.Sequential(embedding, Dropout(hidden_dropout))
         elif layers == 0 or not convolution.has_weights:
             linear = nn.Linear(num_features, hidden)
-            self.input = nn.Sequential(
-                nn.Dropout(input_dropout), linear, nn.Dropout(hidden_dropout)
-            )
+            self.input = nn.Sequential(Dropout(input_dropout), linear, Dropout(hidden_dropout))
         else:
-            self.input = nn.Sequential(nn.Dropout(input_dropout))
+            self.input = nn.Sequential(Dropout(input_dropout))
             width = num_features
 
         self.convolutions = nn.ModuleList()
@@ -88,10 +87,10 @@ class Encoder(nn.Module):
             activation: nn.Module = nn.Identity()
             if not convolution.has_weights:
                 if last:
-                    activation = nn.Dropout(output_dropout)
+                    activation = Dropout(output_dropout)
             elif layers == 1 or not last:
                 norm = nn.LayerNorm(hidden) if layer_norm else nn.Identity()
-                activation = nn.Sequential(norm, nn.Dropout(hidden_dropout), nn.ReLU(inplace=True))
+                activation = MLP(norm, nn.Dropout(hidden_dropout), nn.ReLU())
             self.activations.append(activation)
         self.layer_weights = (
             nn.Parameter(torch.randn(layers)) if jumping_knowledge and layers > 0 else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.mlp import head, pair_mlp, pair_product
+from models.mlp import head, pair_mlp
+from ops.aggregate import pair_product
 from ops.csr import Graph
 
 

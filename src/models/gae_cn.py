@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.mlp import head, neighbour_mlp, pair_mlp, pair_product
+from models.mlp import head, neighbour_mlp, pair_mlp
+from ops.aggregate import pair_product
 from ops.csr import Graph
 from ops.drop import drop_entries
 from ops.overlap import common_neighbours

@@ -4,50 +4,74 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ops.aggregate import gather
+from ops.activation import Norm, dropout, rectify
+
+
+class MLP(nn.Sequential):
+    """Layers one after the other, as ``nn.Sequential``; what stands before a Linear in one step.
+
+    ``nn.Sequential.forward`` gives the same, LayerNorm, dropout and ReLU one by one.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm, p = None, 0.0
+        for layer in self:
+            if isinstance(layer, nn.LayerNorm):
+                norm = Norm(layer.weight, layer.bias, layer.eps)
+            elif isinstance(layer, nn.Dropout):
+                p = layer.p if self.training else 0.0
+            elif isinstance(layer, nn.ReLU):
+                x = rectify(x, norm=norm, p=p)
+                norm, p = None, 0.0
+            else:
+                assert norm is None and p == 0, "they end in a ReLU"
+                x = layer(x)
+        return x
+
+
+class Dropout(nn.Dropout):
+    """Dropout by :func:`ops.activation.dropout`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropout(x, self.p if self.training else 0.0)
 
 
 def neighbour_mlp(
     in_features: int, hidden: int, *, dropout: float, layer_norm: bool, last_linear: bool
-) -> nn.Sequential:
+) -> MLP:
     """f_cn: Linear, dropout, ReLU, Linear, LayerNorm, dropout, ReLU, [Linear]."""
     layers = [
         nn.Linear(in_features, hidden),
         nn.Dropout(dropout),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
         *_block(hidden, dropout=dropout, layer_norm=layer_norm),
     ]
     if last_linear:
         layers.append(nn.Linear(hidden, hidden))
-    return nn.Sequential(*layers)
+    return MLP(*layers)
 
 
-def pair_mlp(hidden: int, *, dropout: float, layer_norm: bool, last_linear: bool) -> nn.Sequential:
+def pair_mlp(hidden: int, *, dropout: float, layer_norm: bool, last_linear: bool) -> MLP:
     """f_pair: Linear, LayerNorm, dropout, ReLU, [Linear]."""
     layers = _block(hidden, dropout=dropout, layer_norm=layer_norm)
     if last_linear:
         layers.append(nn.Linear(hidden, hidden))
-    return nn.Sequential(*layers)
+    return MLP(*layers)
 
 
-def node_mlp(hidden: int, *, dropout: float, layer_norm: bool) -> nn.Sequential:
+def node_mlp(hidden: int, *, dropout: float, layer_norm: bool) -> MLP:
     """g: Linear, dropout, ReLU, Linear, LayerNorm, dropout, ReLU."""
     return neighbour_mlp(hidden, hidden, dropout=dropout, layer_norm=layer_norm, last_linear=False)
 
 
-def head(hidden: int, *, dropout: float, layer_norm: bool, two_layer: bool) -> nn.Sequential:
+def head(hidden: int, *, dropout: float, layer_norm: bool, two_layer: bool) -> MLP:
     """Linear, LayerNorm, dropout, ReLU, [the same again], Linear to one logit."""
     layers = _block(hidden, dropout=dropout, layer_norm=layer_norm)
     if two_layer:
         layers += _block(hidden, dropout=dropout, layer_norm=layer_norm)
-    return nn.Sequential(*layers, nn.Linear(hidden, 1))
-
-
-def pair_product(h: Tensor, pairs: Tensor) -> Tensor:
-    """h_u ⊙ h_v of every pair: (N, H) and (2, B) give (B, H)."""
-    return gather(h, pairs[0]) * gather(h, pairs[1])
+    return MLP(*layers, nn.Linear(hidden, 1))
 
 
 def _block(hidden: int, *, dropout: float, layer_norm: bool) -> list[nn.Module]:
     norm = nn.LayerNorm(hidden) if layer_norm else nn.Identity()
-    return [nn.Linear(hidden, hidden), norm, nn.Dropout(dropout), nn.ReLU(inplace=True)]
+    return [nn.Linear(hidden, hidden), norm, nn.Dropout(dropout), nn.ReLU()]

@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from models.mlp import head, neighbour_mlp, node_mlp, pair_mlp, pair_product
-from ops.aggregate import pool
+from models.mlp import head, neighbour_mlp, node_mlp, pair_mlp
+from ops.aggregate import pair_product, pool
 from ops.csr import Graph
 from ops.drop import drop_entries
 from ops.overlap import common_neighbours

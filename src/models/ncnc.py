@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from models.completion import Completion
-from models.mlp import pair_product
 from models.ncn import NCN
-from ops.aggregate import pool
+from ops.aggregate import pair_product, pool
 from ops.csr import Graph
 from ops.overlap import neighbourhoods
 

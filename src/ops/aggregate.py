@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ops import backend
+from ops.csr import offsets
+from ops.kernels import pool as kernels
+from ops.kernels.parallel import array, parallel, split
 
 Reduction = Literal["sum", "mean", "max"]
 
@@ -39,6 +46,11 @@ def pool(
         if reduce != "sum":
             raise ValueError(f'weight needs reduce="sum", got reduce="{reduce}"')
         weight = weight.to(x.dtype)
+    if reduce != "max" and backend.compiled(x):
+        total = _PoolSum.apply(x.contiguous(), rowptr, node, weight)
+        if reduce == "sum":
+            return total
+        return total / rowptr.diff().clamp(min=1).unsqueeze(1).to(x.dtype)
     return F.embedding_bag(
         node, x, rowptr, mode=reduce, per_sample_weights=weight, include_last_offset=True
     )
@@ -51,3 +63,104 @@ def gather(x: Tensor, node: Tensor) -> Tensor:
     bit-deterministic on CPU and CUDA however often a node repeats.
     """
     return F.embedding(node, x)
+
+
+def pair_product(x: Tensor, pairs: Tensor) -> Tensor:
+    """x_u ⊙ x_v of every pair: (N, H) and (2, B) int64 give (B, H).
+
+    Differentiable, as deterministic as :func:`gather`.
+    """
+    if backend.compiled(x):
+        return _PairProduct.apply(x.contiguous(), pairs.contiguous())
+    return gather(x, pairs[0]) * gather(x, pairs[1])
+
+
+class _PoolSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rowptr: Tensor, node: Tensor, weight: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, rowptr, node, weight)
+        return _pool_sum(x, rowptr, node, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, rowptr, node, weight = ctx.saved_tensors
+        grad = grad.contiguous()
+        grad_x = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            grad_x = _pool_sum(grad, *_by_node(rowptr, node, weight, x.size(0)))
+        if ctx.needs_input_grad[3]:
+            grad_weight = torch.empty_like(weight)
+            zero = array(grad).dtype.type(0)
+            parallel(
+                kernels.weight_gradient,
+                *(rowptr.numel() - 1, grad, x, rowptr, node, grad_weight, zero),
+                cost=_cost(x, rowptr, node),
+            )
+        return grad_x, None, None, grad_weight
+
+
+class _PairProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, pairs: Tensor) -> Tensor:
+        ctx.save_for_backward(x, pairs)
+        out = x.new_empty(pairs.size(1), x.size(1))
+        parallel(kernels.product, len(out), x, pairs[0], pairs[1], out, cost=x.size(1))
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        x, pairs = ctx.saved_tensors
+        grad_x = torch.empty_like(x)
+        single = torch.arange(pairs.numel() + 1)
+        rowptr, entry, _ = _by_node(single, pairs.flatten(), None, x.size(0))
+        parallel(
+            kernels.product_gradient,
+            *(x.size(0), grad.contiguous(), x, pairs, rowptr, entry, grad_x),
+            cost=_cost(x, rowptr, entry),
+        )
+        return grad_x, None
+
+
+def _pool_sum(x: Tensor, rowptr: Tensor, node: Tensor, weight: Tensor | None) -> Tensor:
+    out = x.new_empty(rowptr.numel() - 1, x.size(1))
+    cost = _cost(x, rowptr, node)
+    if weight is None:
+        parallel(kernels.pool_sum, len(out), x, rowptr, node, out, cost=cost)
+    else:
+        parallel(kernels.pool_weighted, len(out), x, rowptr, node, weight, out, cost=cost)
+    return out
+
+
+def _by_node(
+    rowptr: Tensor, node: Tensor, weight: Tensor | None, num_nodes: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The transposed lists: of every node, the lists it is in, with the weights.
+
+    The gradient of a node is a sum over them, always in the same order.
+    """
+    counts = torch.zeros(num_nodes, dtype=torch.int64)
+    kernels.count_nodes(array(node), array(counts))
+    transposed = offsets(counts)
+    target = torch.empty_like(node)
+    given = node.new_empty(0, dtype=torch.float32) if weight is None else weight.detach()
+    moved = torch.empty_like(given)
+    free = transposed[:-1].clone()
+    # Every thread reads all entries, and keeps those of nodes that make up its share of them.
+    split(
+        kernels.list_by_node,
+        torch.searchsorted(transposed, _shares(node.numel())).tolist(),
+        *(rowptr, node, given, free, target, moved),
+    )
+    return transposed, target, None if weight is None else moved
+
+
+def _shares(total: int) -> Tensor:
+    threads = torch.get_num_threads() if total > 10_000 else 1
+    return torch.arange(threads + 1) * total // threads
+
+
+def _cost(x: Tensor, rowptr: Tensor, node: Tensor) -> float:
+    """Of one list of average length."""
+    return x.size(1) * (1 + node.numel() / max(1, rowptr.numel() - 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import resource
 import sys
@@ -27,12 +28,27 @@ def set_up(*, device: str, threads: int | None, deterministic: bool) -> torch.de
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(threads or _available_cores())
+    _keep_freed_memory()
     # On a GPU some kernels have no deterministic form: torch then warns instead of refusing.
     torch.use_deterministic_algorithms(deterministic, warn_only=device == "cuda")
     if deterministic:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     return torch.device(device)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc reuse the memory of large tensors instead of returning it to the system.
+
+    A training step frees and takes the same sizes again; the system would hand every page out
+    anew, zeroed, which costs a third of an NCN step (docs/performance.md).
+    """
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # of malloc.h
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(top_pad, 64 * 2**20)
 
 
 def reset_peak_memory(device: torch.device) -> None:

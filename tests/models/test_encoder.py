@@ -8,6 +8,7 @@ from torch import nn
 
 from models.convolution import GCN, GIN, SAGE, Convolution, PureGCN, PureMax, PureMean, PureSum
 from models.encoder import Encoder, NoEncoder
+from models.mlp import Dropout
 from ops.csr import Graph
 from ops.sparse_rows import SparseRows
 
@@ -200,7 +201,7 @@ def test_output_dropout_follows_the_last_layer_only():
     with torch.no_grad():
         assert not module(FEATURES, GRAPH).any()
     kinds = [type(activation) for activation in module.activations]
-    assert kinds == [nn.Identity, nn.Identity, nn.Dropout]
+    assert kinds == [nn.Identity, nn.Identity, Dropout]
 
 
 def test_hidden_dropout_stands_between_norm_and_relu():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.mlp import head, neighbour_mlp, node_mlp, pair_mlp, pair_product
+from models.mlp import head, neighbour_mlp, node_mlp, pair_mlp
 
 LINEAR, NORM, DROPOUT, RELU = nn.Linear, nn.LayerNorm, nn.Dropout, nn.ReLU
 BLOCK = [LINEAR, NORM, DROPOUT, RELU]
@@ -54,9 +54,18 @@ def test_layer_norm_can_be_left_out(mlp):
     assert not any(isinstance(layer, NORM) for layer in mlp)
 
 
-def test_pair_product_by_hand():
-    h = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.5, 4.0]])
-    pairs = torch.tensor([[0, 2, 1], [1, 0, 1]])
-    expected = torch.tensor([[3.0, -2.0], [0.5, 8.0], [9.0, 1.0]])
-    assert torch.equal(pair_product(h, pairs), expected)
-    assert pair_product(h, pairs[:, :0]).shape == (0, 2)
+def test_fused_layers_are_the_layers_one_by_one():
+    torch.manual_seed(0)
+    mlp = neighbour_mlp(4, 4, dropout=0.4, layer_norm=True, last_linear=True).double().eval()
+    x = torch.randn(9, 4, dtype=torch.float64)
+    torch.testing.assert_close(mlp(x), nn.Sequential.forward(mlp, x))
+
+
+def test_dropout_acts_in_training_alone():
+    torch.manual_seed(0)
+    mlp = pair_mlp(64, dropout=0.5, layer_norm=False, last_linear=False)
+    nn.init.zeros_(mlp[0].weight)
+    nn.init.ones_(mlp[0].bias)
+    x = torch.ones(100, 64)
+    assert set(mlp(x).unique().tolist()) == {0.0, 2.0}
+    assert set(mlp.eval()(x).unique().tolist()) == {1.0}

@@ -4,19 +4,15 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ops.aggregate import gather, pool
+from ops import backend
+from ops.aggregate import gather, pair_product, pool
 
 X = torch.tensor([[1.0, -2.0], [3.0, 5.0], [-4.0, 0.5]])
 ROWPTR = torch.tensor([0, 2, 2, 5, 6])
 NODE = torch.tensor([0, 1, 0, 0, 2, 2])
 
 
-@pytest.fixture
-def two_threads():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("form")
 
 
 @pytest.mark.parametrize(
@@ -146,3 +142,58 @@ def test_gather_is_bit_deterministic_with_threads(two_threads):
     upstream = torch.randn(100_000, 32)
     runs = [torch.autograd.grad(gather(x, node), x, upstream)[0] for _ in range(6)]
     assert all(torch.equal(runs[0], run) for run in runs[1:])
+
+
+def test_pair_product_by_hand():
+    pairs = torch.tensor([[0, 2, 1], [1, 0, 1]])
+    expected = torch.tensor([[3.0, -10.0], [-4.0, -1.0], [9.0, 25.0]])
+    assert torch.equal(pair_product(X, pairs), expected)
+    assert pair_product(X, pairs[:, :0]).shape == (0, 2)
+
+
+def test_pair_product_gradient():
+    x = X.double().requires_grad_()
+    pairs = torch.tensor([[0, 2, 1, 0], [1, 0, 1, 1]])
+    assert torch.autograd.gradcheck(lambda x: pair_product(x, pairs), x)
+    assert torch.autograd.gradcheck(lambda x: pair_product(x, pairs[:, :0]), x)
+
+
+def test_pair_product_is_bit_deterministic_with_threads(two_threads):
+    pairs = torch.randint(30, (2, 20_000))
+    x = torch.randn(50, 32, requires_grad=True)
+    upstream = torch.randn(20_000, 32)
+    runs = [torch.autograd.grad(pair_product(x, pairs), x, upstream)[0] for _ in range(4)]
+    assert all(torch.equal(runs[0], run) for run in runs[1:])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_both_forms_agree(two_threads, weighted):
+    rowptr, node = ragged(3000, 60_000, 500)
+    x = torch.randn(500, 33, requires_grad=True)
+    given = (x, torch.rand(60_000, requires_grad=True)) if weighted else (x,)
+    upstream = torch.randn(3000, 33)
+
+    def results():
+        out = pool(x, rowptr, node, weight=given[1] if weighted else None)
+        return out, *torch.autograd.grad(out, given, upstream)
+
+    compiled = results()
+    with backend.plain():
+        plain = results()
+    for a, b in zip(compiled, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_threads_change_no_bit():
+    rowptr, node = ragged(3000, 60_000, 500)
+    weight = torch.rand(60_000)
+    runs = []
+    for threads in (1, 2, 3):
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        x = torch.linspace(-1, 1, 500 * 32).view(500, 32).requires_grad_()
+        out = pool(x, rowptr, node, weight=weight)
+        runs.append((out, *torch.autograd.grad(out, x, torch.ones_like(out).cumsum(0))))
+        torch.set_num_threads(before)
+    for run in runs[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(runs[0], run, strict=True))

@@ -14,8 +14,11 @@ from tests.dense_reference import (
     some_pairs,
 )
 
+from ops import backend
 from ops.csr import Graph
 from ops.overlap import NeighbourLists, common_neighbours, neighbourhoods
+
+pytestmark = pytest.mark.usefixtures("form")
 
 
 def unpack(lists):
@@ -87,6 +90,22 @@ def test_directed_graph():
         assert unpack(lists) == [row[side] for row in expected]
 
 
+def test_skewed_degrees_and_threads(two_threads):
+    """Hubs are searched instead of merged, and pairs go to several threads."""
+    hubs = torch.stack([torch.randint(3, (4000,)), torch.randint(3, 3000, (4000,))])
+    others = torch.randint(3, 3000, (2, 3000))
+    graph = Graph.from_edges(torch.cat([hubs, others], dim=1), 3000)
+    pairs = torch.randint(3000, (2, 20_000))
+    pairs[0, ::3] = torch.randint(3, pairs[0, ::3].shape)
+    found = common_neighbours(graph, pairs), *neighbourhoods(graph, pairs)
+    with backend.plain():
+        expected = common_neighbours(graph, pairs), *neighbourhoods(graph, pairs)
+    assert expected[0].node.numel() > 1000
+    for a, b in zip(found, expected, strict=True):
+        assert torch.equal(a.rowptr, b.rowptr)
+        assert torch.equal(a.node, b.node)
+
+
 def test_no_pairs():
     pairs = torch.zeros(2, 0, dtype=torch.int64)
     for lists in (common_neighbours(GRAPH, pairs), *neighbourhoods(GRAPH, pairs)):
@@ -128,7 +147,8 @@ def test_hub_costs_its_partners_degree():
             return super().find(pairs)
 
     pairs = torch.tensor([[0, 1, 2], [1, 0, 0]])
-    lists = common_neighbours(Counting(graph.rowptr, graph.col), pairs)
+    with backend.plain():
+        lists = common_neighbours(Counting(graph.rowptr, graph.col), pairs)
     assert unpack(lists) == [[], [], []]
     assert sum(queries) == 3
 

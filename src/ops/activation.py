@@ -1,0 +1,187 @@
+"""What stands between two Linears: LayerNorm, dropout and ReLU as one operator, and dropout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ops import backend
+from ops.kernels import activation as kernels
+from ops.kernels.parallel import parallel
+
+_BLOCKS = 64  # of rows, over each of which the LayerNorm's gradients are summed apart
+_ROW = 1024  # columns of the flat view that dropout works on
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """Weight and bias, (H,), and epsilon of a LayerNorm over the last dimension."""
+
+    weight: Tensor
+    bias: Tensor
+    eps: float
+
+
+def rectify(x: Tensor, *, norm: Norm | None = None, p: float = 0.0) -> Tensor:
+    """ReLU(dropout(LayerNorm(x))).
+
+    On the CPU the dropped places are a hash of (seed, row, column), whatever the number of
+    threads; the seed is drawn from torch's default generator, and no mask is kept.
+
+    Args:
+        x: (..., H) floating point.
+        norm: of the LayerNorm, None for none.
+        p: rate of the dropout, in [0, 1].
+    """
+    if not backend.compiled(x):
+        return _plain(x, norm, p)
+    if norm is None:
+        return _DropRectify.apply(x.contiguous(), p)
+    return _NormaliseDropRectify.apply(x.contiguous(), norm.weight, norm.bias, norm.eps, p)
+
+
+def rectify_(x: Tensor, *, norm: Norm | None = None, p: float = 0.0) -> Tensor:
+    """The same in place, without gradient, of a contiguous ``x``."""
+    with torch.no_grad():
+        if not backend.compiled(x):
+            return x.copy_(_plain(x, norm, p))
+        if norm is None:
+            _drop_rectify(x, p, out=x)
+        else:
+            _normalise_drop_rectify(x, norm, p, out=x)
+    return x
+
+
+def dropout(x: Tensor, p: float) -> Tensor:
+    """Zero every entry with probability p in [0, 1], and scale the others by 1 / (1 - p)."""
+    if p == 0:
+        return x
+    return _Drop.apply(x.contiguous(), p) if backend.compiled(x) else F.dropout(x, p)
+
+
+def _plain(x: Tensor, norm: Norm | None, p: float) -> Tensor:
+    if norm is not None:
+        x = F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps)
+    return F.relu(F.dropout(x, p))
+
+
+class _DropRectify(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
+        out = torch.empty_like(x)
+        _drop_rectify(x, p, out=out)
+        ctx.save_for_backward(out)
+        ctx.p = p
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (out,) = ctx.saved_tensors
+        grad, grad_x = grad.contiguous(), torch.empty_like(out)
+        scalars = _typed(out, _scale(ctx.p), 0)
+        rows, out_rows, grad_rows = _rows(grad), _rows(out), _rows(grad_x)
+        parallel(
+            kernels.rectify_backward,
+            *(len(rows), rows, out_rows, *scalars, grad_rows),
+            cost=rows.shape[1],
+        )
+        return grad_x, None
+
+
+class _NormaliseDropRectify(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, p: float) -> Tensor:
+        out = torch.empty_like(x)
+        mean, rstd = _normalise_drop_rectify(x, Norm(weight, bias, eps), p, out=out)
+        ctx.save_for_backward(x, out, weight, mean, rstd)
+        ctx.p = p
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, out, weight, mean, rstd = ctx.saved_tensors
+        grad, grad_x = grad.contiguous(), torch.empty_like(x)
+        sums = torch.empty(2, _BLOCKS, x.shape[-1], dtype=x.dtype)
+        given = (_rows(grad), _rows(out), _rows(x), weight, *_typed(x, _scale(ctx.p), 0))
+        parallel(
+            kernels.normalise_backward,
+            *(_BLOCKS, *given, mean, rstd, _rows(grad_x), sums[0], sums[1]),
+            cost=4 * x.numel() / _BLOCKS,
+        )
+        grad_weight, grad_bias = sums.sum(dim=1)
+        return grad_x, grad_weight, grad_bias, None, None
+
+
+class _Drop(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
+        ctx.p, ctx.seed = p, _seed(p)
+        return _drop(x, p, ctx.seed)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _drop(grad.contiguous(), ctx.p, ctx.seed), None
+
+
+def _drop_rectify(x: Tensor, p: float, *, out: Tensor) -> None:
+    rows = _rows(x)
+    scalars = (_threshold(p), *_typed(x, _scale(p), 0), _seed(p))
+    parallel(kernels.drop_rectify, len(rows), rows, _rows(out), *scalars, cost=rows.shape[1])
+
+
+def _normalise_drop_rectify(
+    x: Tensor, norm: Norm, p: float, *, out: Tensor
+) -> tuple[Tensor, Tensor]:
+    rows = _rows(x)
+    mean, rstd = x.new_empty(2, len(rows))
+    scale, zero, eps = _typed(x, _scale(p), 0, norm.eps)
+    parallel(
+        kernels.normalise_drop_rectify,
+        *(len(rows), rows, _rows(out), norm.weight, norm.bias),
+        *(eps, _threshold(p), scale, zero, _seed(p), mean, rstd),
+        cost=2 * rows.shape[1],
+    )
+    return mean, rstd
+
+
+def _drop(x: Tensor, p: float, seed: np.uint64) -> Tensor:
+    """Works on a flat view, so that every shape is equally fast."""
+    out = torch.empty_like(x)
+    scalars = (_threshold(p), *_typed(x, _scale(p), 0), seed)
+    whole = x.numel() // _ROW
+    for first, count, width in ((0, whole, _ROW), (whole, 1, x.numel() % _ROW)):
+        piece = slice(first * _ROW, first * _ROW + count * width)
+        arrays = (tensor.view(-1)[piece].view(count, width) for tensor in (x, out))
+        parallel(kernels.drop, count, *arrays, *scalars, first, cost=width)
+    return out
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x.view(-1, x.shape[-1])
+
+
+def _typed(like: Tensor, *values: float) -> tuple[Any, ...]:
+    number = np.float64 if like.dtype == torch.float64 else np.float32
+    return tuple(number(value) for value in values)
+
+
+def _threshold(p: float) -> np.uint32:
+    """Of 32 random bits, from which on an entry is kept."""
+    return np.uint32(min(round(p * 2**32), 2**32 - 1))
+
+
+def _seed(p: float) -> np.uint64:
+    return np.uint64(int(torch.randint(2**63 - 1, ())) if p > 0 else 0)
+
+
+def _scale(p: float) -> float:
+    return 1 / (1 - p) if p < 1 else 0.0

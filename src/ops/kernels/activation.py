@@ -1,0 +1,122 @@
+"""Compiled: LayerNorm, dropout and ReLU in one pass over the rows of a matrix, and dropout alone.
+
+Scalars come in the type of the matrix: a literal would turn float32 into float64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, uint32, uint64
+
+# Sums may be reordered, so that they can be vectorised; NaN and infinity stay what they are.
+FAST = {"reassoc", "contract", "nsz"}
+
+
+@njit(inline="always")
+def _key(seed, row):
+    """64 well mixed bits of a row: the finaliser of SplitMix64 (Steele et al. 2014)."""
+    key = uint64(seed) + uint64(row + 1) * uint64(0x9E3779B97F4A7C15)
+    key = (key ^ (key >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+    key = (key ^ (key >> uint64(27))) * uint64(0x94D049BB133111EB)
+    return key ^ (key >> uint64(31))
+
+
+@njit(inline="always")
+def _bits(low, high, column):
+    """32 random bits of a place: the finaliser of MurmurHash3, keyed at both ends.
+
+    Numba widens every integer operation to 64 bits; cast back, a register holds twice as many.
+    """
+    x = uint32(low + uint32(uint32(column) * uint32(0x9E3779B9)))
+    x = uint32(uint32(x ^ uint32(x >> uint32(16))) * uint32(0x85EBCA6B))
+    x = uint32(uint32(uint32(x ^ uint32(x >> uint32(13))) ^ high) * uint32(0xC2B2AE35))
+    return uint32(x ^ uint32(x >> uint32(16)))
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def drop(begin, end, x, out, threshold, scale, zero, seed, first_row):
+    """Dropout; ``x`` may be ``out``. The same seed drops the same places again."""
+    for row in range(begin, end):
+        key = _key(seed, first_row + row)
+        low, high = uint32(key), uint32(key >> uint64(32))
+        for j in range(x.shape[1]):
+            value = x[row, j] * scale
+            out[row, j] = value if _bits(low, high, j) >= threshold else zero
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def drop_rectify(begin, end, x, out, threshold, scale, zero, seed):
+    """Dropout and ReLU; ``x`` may be ``out``."""
+    for row in range(begin, end):
+        key = _key(seed, row)
+        low, high = uint32(key), uint32(key >> uint64(32))
+        for j in range(x.shape[1]):
+            value = x[row, j] * scale
+            kept = _bits(low, high, j) >= threshold
+            out[row, j] = value if kept and not value <= zero else zero
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def rectify_backward(begin, end, grad, out, scale, zero, grad_x):
+    for row in range(begin, end):
+        for j in range(out.shape[1]):
+            value, passed = grad[row, j] * scale, out[row, j]
+            grad_x[row, j] = value if passed != zero else zero
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def normalise_drop_rectify(
+    begin, end, x, out, weight, bias, eps, threshold, scale, zero, seed, mean, rstd
+):
+    """LayerNorm, dropout and ReLU; ``x`` may be ``out``."""
+    width = x.shape[1]
+    for row in range(begin, end):
+        total = zero
+        for j in range(width):
+            total += x[row, j]
+        centre = x.dtype.type(total / width)
+        total = zero
+        for j in range(width):
+            difference = x[row, j] - centre
+            total += difference * difference
+        inverse = x.dtype.type(1 / np.sqrt(total / width + eps))
+        mean[row], rstd[row] = centre, inverse
+        key = _key(seed, row)
+        low, high = uint32(key), uint32(key >> uint64(32))
+        for j in range(width):
+            value = ((x[row, j] - centre) * inverse * weight[j] + bias[j]) * scale
+            kept = _bits(low, high, j) >= threshold
+            out[row, j] = value if kept and not value <= zero else zero
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def normalise_backward(
+    begin, end, grad, out, x, weight, scale, zero, mean, rstd, grad_x, grad_weight, grad_bias
+):
+    """Of blocks of rows, so that the sums over rows do not depend on the number of threads.
+
+    ``grad_weight`` and ``grad_bias`` have a row for each block.
+    """
+    rows, width = x.shape
+    blocks = grad_weight.shape[0]
+    for block in range(begin, end):
+        for j in range(width):
+            grad_weight[block, j] = grad_bias[block, j] = zero
+        for row in range(rows * block // blocks, rows * (block + 1) // blocks):
+            centre, inverse = mean[row], rstd[row]
+            total = projected = zero
+            for j in range(width):
+                value, passed = grad[row, j] * scale, out[row, j]
+                value = value if passed != zero else zero
+                normalised = (x[row, j] - centre) * inverse
+                grad_bias[block, j] += value
+                grad_weight[block, j] += value * normalised
+                value *= weight[j]
+                grad_x[row, j] = value
+                total += value
+                projected += value * normalised
+            average = x.dtype.type(total / width)
+            projected = x.dtype.type(projected / width)
+            for j in range(width):
+                normalised = (x[row, j] - centre) * inverse
+                grad_x[row, j] = inverse * (grad_x[row, j] - average - normalised * projected)

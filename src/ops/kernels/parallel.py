@@ -1,0 +1,56 @@
+"""Run a compiled kernel on all threads."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_PARTS_PER_THREAD = 8  # so that parts of unequal cost even out
+_SMALL = 50_000  # elementary operations that are not worth another thread
+_pool: tuple[int, ThreadPoolExecutor] | None = None
+
+
+def parallel(kernel: Callable[..., None], count: int, *arguments: Any, cost: float) -> None:
+    """Call ``kernel(begin, end, *arguments)`` on ranges that cover 0 to ``count``.
+
+    Kernels release the GIL and write to disjoint places, so that nothing depends on the number of
+    threads, which is torch's.
+
+    Args:
+        arguments: tensors become arrays over the same memory.
+        cost: elementary operations of one of the ``count`` pieces, about.
+    """
+    threads = torch.get_num_threads()
+    parts = max(1, min(count, int(count * cost / _SMALL), threads * _PARTS_PER_THREAD))
+    split(kernel, [count * part // parts for part in range(parts + 1)], *arguments)
+
+
+def split(kernel: Callable[..., None], bounds: Sequence[int], *arguments: Any) -> None:
+    """Call ``kernel(begin, end, *arguments)`` on the ranges between these ascending bounds."""
+    plain = [array(a) if isinstance(a, Tensor) else a for a in arguments]
+    ranges = list(itertools.pairwise(bounds))
+    threads = torch.get_num_threads()
+    if threads == 1 or len(ranges) == 1:
+        kernel(bounds[0], bounds[-1], *plain)
+        return
+    work = [_threads(threads).submit(kernel, *ends, *plain) for ends in ranges]
+    for piece in work:
+        piece.result()
+
+
+def array(x: Tensor) -> Any:
+    """The NumPy array over the memory of ``x``, which must be contiguous."""
+    assert x.is_contiguous(), "a kernel reads rows one after the other"
+    return x.detach().numpy()
+
+
+def _threads(count: int) -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None or _pool[0] != count:
+        _pool = count, ThreadPoolExecutor(count, thread_name_prefix="kernel")
+    return _pool[1]

@@ -1,0 +1,85 @@
+"""Compiled: sums of the rows of a matrix over ragged lists, and products of pairs of rows."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from ops.kernels.activation import FAST
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def pool_sum(begin, end, x, rowptr, node, out):
+    for b in range(begin, end):
+        for j in range(x.shape[1]):
+            out[b, j] = 0
+        for e in range(rowptr[b], rowptr[b + 1]):
+            w = node[e]
+            for j in range(x.shape[1]):
+                out[b, j] += x[w, j]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def pool_weighted(begin, end, x, rowptr, node, weight, out):
+    for b in range(begin, end):
+        for j in range(x.shape[1]):
+            out[b, j] = 0
+        for e in range(rowptr[b], rowptr[b + 1]):
+            w, factor = node[e], weight[e]
+            for j in range(x.shape[1]):
+                out[b, j] += factor * x[w, j]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def weight_gradient(begin, end, grad, x, rowptr, node, grad_weight, zero):
+    for b in range(begin, end):
+        for e in range(rowptr[b], rowptr[b + 1]):
+            w = node[e]
+            total = zero
+            for j in range(x.shape[1]):
+                total += grad[b, j] * x[w, j]
+            grad_weight[e] = total
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def product(begin, end, x, u, v, out):
+    for b in range(begin, end):
+        for j in range(x.shape[1]):
+            out[b, j] = x[u[b], j] * x[v[b], j]
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def product_gradient(begin, end, grad, x, pairs, rowptr, entry, grad_x):
+    """Of nodes; ``entry`` holds where each of them stands among the 2 B endpoints."""
+    count = pairs.shape[1]
+    for w in range(begin, end):
+        for j in range(x.shape[1]):
+            grad_x[w, j] = 0
+        for e in range(rowptr[w], rowptr[w + 1]):
+            side, b = divmod(entry[e], count)
+            other = pairs[1 - side, b]
+            for j in range(x.shape[1]):
+                grad_x[w, j] += grad[b, j] * x[other, j]
+
+
+@njit(nogil=True, cache=True)
+def count_nodes(node, counts):
+    for e in range(node.shape[0]):
+        counts[node[e]] += 1
+
+
+@njit(nogil=True, cache=True)
+def list_by_node(first, last, rowptr, node, weight, free, target, target_weight):
+    """The lists each of the nodes ``first`` to ``last`` is in, ascending.
+
+    ``free`` holds the next free place of every node, ``weight`` nothing or a factor an entry.
+    """
+    weighted = weight.shape[0] > 0
+    for b in range(rowptr.shape[0] - 1):
+        for e in range(rowptr[b], rowptr[b + 1]):
+            w = node[e]
+            if first <= w < last:
+                place = free[w]
+                free[w] = place + 1
+                target[place] = b
+                if weighted:
+                    target_weight[place] = weight[e]

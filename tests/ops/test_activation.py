@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ops import backend
+from ops.activation import Norm, dropout, rectify, rectify_
+
+
+def norm_of(width, dtype=torch.float64):
+    seeded = torch.Generator().manual_seed(1)
+    weight, bias = torch.randn(2, width, dtype=dtype, generator=seeded)
+    return Norm(weight.requires_grad_(), bias.requires_grad_(), 1e-5)
+
+
+def test_by_hand(form):
+    x = torch.tensor([[3.0, -1.0, 0.0]])
+    assert rectify(x).tolist() == [[3.0, 0.0, 0.0]]
+    norm = Norm(torch.tensor([1.0, 1.0, 2.0]), torch.tensor([0.0, 0.0, 1.0]), 0.0)
+    # Mean 2/3, variance 26/9.
+    expected = torch.tensor([[(7 / 3) / (26 / 9) ** 0.5, 0.0, 1 - (4 / 3) / (26 / 9) ** 0.5]])
+    torch.testing.assert_close(rectify(x, norm=norm), expected)
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("shape", [(0, 5), (1, 5), (7, 5), (3, 4, 5), (130, 5)])
+def test_both_forms_agree(shape, normalised):
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    norm = norm_of(5) if normalised else None
+    wanted = (x, norm.weight, norm.bias) if norm else (x,)
+    upstream = torch.randn(shape, dtype=torch.float64)
+
+    def results():
+        out = rectify(x, norm=norm)
+        return out, *torch.autograd.grad(out, wanted, upstream)
+
+    compiled = results()
+    with backend.plain():
+        plain = results()
+    for a, b in zip(compiled, plain, strict=True):
+        torch.testing.assert_close(a, b)
+    torch.testing.assert_close(rectify_(x.detach().clone(), norm=norm), compiled[0].detach())
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_gradient(form, normalised):
+    x = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    if not normalised:
+        assert torch.autograd.gradcheck(rectify, x)
+        return
+    norm = norm_of(4)
+
+    def function(x, weight, bias):
+        return rectify(x, norm=Norm(weight, bias, 1e-5))
+
+    assert torch.autograd.gradcheck(function, (x, norm.weight, norm.bias))
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_gradient_with_dropout_is_of_the_places_that_passed(normalised):
+    x = torch.randn(50, 20, dtype=torch.float64, requires_grad=True)
+    norm = norm_of(20) if normalised else None
+    torch.manual_seed(3)
+    out = rectify(x, norm=norm, p=0.3)
+    upstream = torch.randn_like(out)
+    (grad,) = torch.autograd.grad(out, x, upstream)
+    passed = (out > 0).double() / 0.7
+    before = x if norm is None else F.layer_norm(x, (20,), norm.weight, norm.bias, norm.eps)
+    torch.testing.assert_close(out, before * passed)
+    (expected,) = torch.autograd.grad(before * passed, x, upstream)
+    torch.testing.assert_close(grad, expected)
+
+
+def test_dropout_gradient_drops_the_same_places(form):
+    x = torch.ones(5, 1500, dtype=torch.float64, requires_grad=True)
+    out = dropout(x, 0.25)
+    assert set(out.unique().tolist()) == {0.0, 1 / 0.75}
+    (grad,) = torch.autograd.grad(out.sum(), x)
+    assert torch.equal(grad, out.detach())
+
+
+@pytest.mark.parametrize("operator", ["dropout", "rectify", "normalised"])
+@pytest.mark.parametrize("p", [0.05, 0.5, 0.9])
+def test_rate_and_independence(operator, p):
+    """Kept places are frequent as they should be, in rows, columns, neighbours and repetitions."""
+    rows, columns = 2000, 256
+    torch.manual_seed(0)
+    ones = torch.ones(rows, columns)
+
+    def draw():
+        if operator == "dropout":
+            return (dropout(ones, p) > 0).double()
+        norm = Norm(torch.zeros(columns), torch.ones(columns), 1e-5)
+        norm = norm if operator == "normalised" else None
+        return (rectify(ones, norm=norm, p=p) > 0).double()
+
+    first, second = draw(), draw()
+    variance = p * (1 - p)
+    assert abs(first.mean() - (1 - p)) < 5 * (variance / first.numel()) ** 0.5
+    for dim, count in ((0, rows), (1, columns)):
+        spread = first.mean(dim).var(correction=0) / (variance / count)
+        assert 0.75 < spread < 1.3
+    centred, other = first - (1 - p), second - (1 - p)
+    correlations = [
+        centred[:, 1:] * centred[:, :-1],
+        centred[1:] * centred[:-1],
+        centred[:, 64:] * centred[:, :-64],
+        centred * other,
+    ]
+    for product in correlations:
+        assert abs(product.mean() / variance) < 5 / product.numel() ** 0.5
+
+
+def test_seeded_by_torch_and_the_same_for_any_number_of_threads(form):
+    x = torch.randn(4000, 64)
+    results = []
+    for threads in (1, 2, 3):
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        torch.manual_seed(7)
+        results.append((rectify(x, p=0.4), dropout(x, 0.4), rectify(x, p=0.4)))
+        torch.set_num_threads(before)
+    if form == "compiled":
+        for result in results[1:]:
+            assert all(torch.equal(a, b) for a, b in zip(results[0], result, strict=True))
+    assert not torch.equal(results[0][0], results[0][2])
+
+
+def test_no_dropout_draws_nothing(form):
+    before = torch.get_rng_state()
+    rectify(torch.randn(3, 4, generator=torch.Generator()))
+    dropout(torch.ones(3), 0.0)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_not_a_number_stays_one(form):
+    x = torch.tensor([[float("nan"), float("inf"), -1.0]])
+    out = rectify(x)
+    assert out[0, 0].isnan()
+    assert out[0, 1:].tolist() == [float("inf"), 0.0]
+    assert rectify(x, norm=Norm(torch.ones(3), torch.zeros(3), 1e-5)).isnan().all()
