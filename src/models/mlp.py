@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from ops.activation import Norm, dropout, rectify
+from ops.activation import Norm, dropout, rectify, rectify_
 
 
 class MLP(nn.Sequential):
@@ -14,18 +15,29 @@ class MLP(nn.Sequential):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        norm, p = None, 0.0
-        for layer in self:
+        return self.run(x, dropout=self.training)
+
+    def run(self, x: Tensor, *, dropout: bool, seed: int | None = None) -> Tensor:
+        """The same with dropout on or off, whatever the mode of the module.
+
+        Args:
+            seed: of the dropout, see :func:`ops.activation.rectify`; None draws one.
+        """
+        norm, p, fresh = None, 0.0, False
+        for place, layer in enumerate(self):
             if isinstance(layer, nn.LayerNorm):
                 norm = Norm(layer.weight, layer.bias, layer.eps)
             elif isinstance(layer, nn.Dropout):
-                p = layer.p if self.training else 0.0
+                p = layer.p if dropout else 0.0
             elif isinstance(layer, nn.ReLU):
-                x = rectify(x, norm=norm, p=p)
+                # What a Linear has just made is nobody's but ours.
+                in_place = fresh and not torch.is_grad_enabled()
+                own_seed = None if seed is None else seed + place
+                x = (rectify_ if in_place else rectify)(x, norm=norm, p=p, seed=own_seed)
                 norm, p = None, 0.0
-            else:
-                assert norm is None and p == 0, "they end in a ReLU"
-                x = layer(x)
+            elif not isinstance(layer, nn.Identity):
+                x, fresh = layer(x), True
+        assert norm is None and p == 0, "what stands before a Linear ends in a ReLU"
         return x
 
 

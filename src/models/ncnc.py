@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.completion import Completion
+from models.inner import InnerNCN
 from models.ncn import NCN
 from ops.aggregate import pair_product, pool
 from ops.csr import Graph
@@ -71,19 +72,22 @@ class NCNC(nn.Module):
         with torch.no_grad():
             for _ in range(self.depth):
                 embeddings.append(self.ncn.transform(embeddings[-1]))
-        return self._logit(embeddings, graph, pairs)
+        innermost = InnerNCN(self.ncn, *embeddings[-2:], dropout=self.training)
+        return self._logit(embeddings[:-1], innermost, graph, pairs)
 
-    def _logit(self, embeddings: Sequence[Tensor], graph: Graph, pairs: Tensor) -> Tensor:
+    def _logit(
+        self, embeddings: Sequence[Tensor], innermost: InnerNCN, graph: Graph, pairs: Tensor
+    ) -> Tensor:
         """Logits, (B,); ``embeddings`` are h and x of this level, then the x of every inner one."""
         graph = self.ncn.thin(graph)
-        h, x, *inner = embeddings
-        if not inner:
-            return self.ncn.score(h, x, graph, pairs)
+        if len(embeddings) == 1:
+            return innermost(graph, pairs)
+        h, x = embeddings[:2]
         common, only_u, only_v = neighbourhoods(graph, pairs)
         pooled = pool(x, common.rowptr, common.node)
         product = pair_product(h, pairs)
         log_prior = self.completion.log_prior(product)
-        inner_logit = partial(self._logit, embeddings[1:], graph)
+        inner_logit = partial(self._logit, embeddings[1:], innermost, graph)
         for lists, other in ((only_u, pairs[1]), (only_v, pairs[0])):
             kept, weight = self.completion(inner_logit, other, lists, log_prior)
             pooled = pooled + pool(x, kept.rowptr, kept.node, weight=weight)

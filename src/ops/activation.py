@@ -28,33 +28,39 @@ class Norm:
     eps: float
 
 
-def rectify(x: Tensor, *, norm: Norm | None = None, p: float = 0.0) -> Tensor:
+def rectify(
+    x: Tensor, *, norm: Norm | None = None, p: float = 0.0, seed: int | None = None
+) -> Tensor:
     """ReLU(dropout(LayerNorm(x))).
 
     On the CPU the dropped places are a hash of (seed, row, column), whatever the number of
-    threads; the seed is drawn from torch's default generator, and no mask is kept.
+    threads, and no mask is kept.
 
     Args:
         x: (..., H) floating point.
         norm: of the LayerNorm, None for none.
         p: rate of the dropout, in [0, 1].
+        seed: of the dropped places; None draws one from torch's default generator, which decides
+            them directly in the plain form.
     """
     if not backend.compiled(x):
         return _plain(x, norm, p)
     if norm is None:
-        return _DropRectify.apply(x.contiguous(), p)
-    return _NormaliseDropRectify.apply(x.contiguous(), norm.weight, norm.bias, norm.eps, p)
+        return _DropRectify.apply(x.contiguous(), p, seed)
+    return _NormaliseDropRectify.apply(x.contiguous(), norm.weight, norm.bias, norm.eps, p, seed)
 
 
-def rectify_(x: Tensor, *, norm: Norm | None = None, p: float = 0.0) -> Tensor:
+def rectify_(
+    x: Tensor, *, norm: Norm | None = None, p: float = 0.0, seed: int | None = None
+) -> Tensor:
     """The same in place, without gradient, of a contiguous ``x``."""
     with torch.no_grad():
         if not backend.compiled(x):
             return x.copy_(_plain(x, norm, p))
         if norm is None:
-            _drop_rectify(x, p, out=x)
+            _drop_rectify(x, p, seed, out=x)
         else:
-            _normalise_drop_rectify(x, norm, p, out=x)
+            _normalise_drop_rectify(x, norm, p, seed, out=x)
     return x
 
 
@@ -73,16 +79,16 @@ def _plain(x: Tensor, norm: Norm | None, p: float) -> Tensor:
 
 class _DropRectify(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, p: float, seed: int | None) -> Tensor:
         out = torch.empty_like(x)
-        _drop_rectify(x, p, out=out)
+        _drop_rectify(x, p, seed, out=out)
         ctx.save_for_backward(out)
         ctx.p = p
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (out,) = ctx.saved_tensors
         grad, grad_x = grad.contiguous(), torch.empty_like(out)
         scalars = _typed(out, _scale(ctx.p), 0)
@@ -92,14 +98,16 @@ class _DropRectify(torch.autograd.Function):
             *(len(rows), rows, out_rows, *scalars, grad_rows),
             cost=rows.shape[1],
         )
-        return grad_x, None
+        return grad_x, None, None
 
 
 class _NormaliseDropRectify(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, p: float) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, p: float, seed: int | None
+    ) -> Tensor:
         out = torch.empty_like(x)
-        mean, rstd = _normalise_drop_rectify(x, Norm(weight, bias, eps), p, out=out)
+        mean, rstd = _normalise_drop_rectify(x, Norm(weight, bias, eps), p, seed, out=out)
         ctx.save_for_backward(x, out, weight, mean, rstd)
         ctx.p = p
         return out
@@ -117,13 +125,13 @@ class _NormaliseDropRectify(torch.autograd.Function):
             cost=4 * x.numel() / _BLOCKS,
         )
         grad_weight, grad_bias = sums.sum(dim=1)
-        return grad_x, grad_weight, grad_bias, None, None
+        return grad_x, grad_weight, grad_bias, None, None, None
 
 
 class _Drop(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
-        ctx.p, ctx.seed = p, _seed(p)
+        ctx.p, ctx.seed = p, _seed(p, None)
         return _drop(x, p, ctx.seed)
 
     @staticmethod
@@ -132,14 +140,14 @@ class _Drop(torch.autograd.Function):
         return _drop(grad.contiguous(), ctx.p, ctx.seed), None
 
 
-def _drop_rectify(x: Tensor, p: float, *, out: Tensor) -> None:
+def _drop_rectify(x: Tensor, p: float, seed: int | None, *, out: Tensor) -> None:
     rows = _rows(x)
-    scalars = (_threshold(p), *_typed(x, _scale(p), 0), _seed(p))
+    scalars = (_threshold(p), *_typed(x, _scale(p), 0), _seed(p, seed))
     parallel(kernels.drop_rectify, len(rows), rows, _rows(out), *scalars, cost=rows.shape[1])
 
 
 def _normalise_drop_rectify(
-    x: Tensor, norm: Norm, p: float, *, out: Tensor
+    x: Tensor, norm: Norm, p: float, seed: int | None, *, out: Tensor
 ) -> tuple[Tensor, Tensor]:
     rows = _rows(x)
     mean, rstd = x.new_empty(2, len(rows))
@@ -147,7 +155,7 @@ def _normalise_drop_rectify(
     parallel(
         kernels.normalise_drop_rectify,
         *(len(rows), rows, _rows(out), norm.weight, norm.bias),
-        *(eps, _threshold(p), scale, zero, _seed(p), mean, rstd),
+        *(eps, _threshold(p), scale, zero, _seed(p, seed), mean, rstd),
         cost=2 * rows.shape[1],
     )
     return mean, rstd
@@ -179,8 +187,10 @@ def _threshold(p: float) -> np.uint32:
     return np.uint32(min(round(p * 2**32), 2**32 - 1))
 
 
-def _seed(p: float) -> np.uint64:
-    return np.uint64(int(torch.randint(2**63 - 1, ())) if p > 0 else 0)
+def _seed(p: float, given: int | None) -> np.uint64:
+    if p > 0 and given is None:
+        given = int(torch.randint(2**63 - 1, ()))
+    return np.uint64(given or 0)
 
 
 def _scale(p: float) -> float:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ops import backend
+from ops.aggregate import pool
 from ops.csr import Graph, check_ids, offsets
 from ops.kernels import overlap as kernels
 from ops.kernels.parallel import parallel
@@ -112,6 +113,31 @@ def _neighbourhoods(
     alone = torch.ones_like(of_v.node, dtype=torch.bool)
     alone[of_v.rowptr[pair] + found[shared] - graph.rowptr[v[pair]]] = False
     return of_u.keep(shared), of_u.keep(~shared), of_v.keep(alone)
+
+
+def sum_over_common_neighbours(
+    graph: Graph, pairs: Tensor, x: Tensor, *, start: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Σ x_w over w ∈ N(u) ∩ N(v) of every pair, without gradient and without listing them.
+
+    Fastest where pairs of the same first node stand together.
+
+    Args:
+        pairs: (2, B) int64, ids from 0 to N - 1, which are not checked.
+        x: (N, H) floating point.
+        start: (H,), added to every sum.
+
+    Returns:
+        The sums, (B, H), and the numbers of common neighbours, (B,) int64.
+    """
+    with torch.no_grad():
+        if not backend.compiled(x):
+            common = _common_neighbours(graph, pairs)
+            return pool(x, common.rowptr, common.node) + start, common.counts()
+        u, v = pairs.contiguous()
+        out, counts = x.new_empty(u.numel(), x.size(1)), torch.empty_like(u)
+        _merge(kernels.sum_common, graph, u, v, x, start, out, counts)
+        return out, counts
 
 
 def _count_common(graph: Graph, u: Tensor, v: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from tests.dense_reference import arrays, ncn, ncnc
 
 from models.completion import Completion, LearnedPrior
+from models.inner import InnerNCN
 from models.ncnc import NCNC
 from ops.overlap import neighbourhoods
 
@@ -106,13 +107,13 @@ class InnerLogitsHeld:
         self.next = iter(self.held)
         return out
 
-    def logit(self, embeddings, graph, pairs):
-        if len(embeddings) == self.module.depth + 2:  # the outer level
-            return self.original(embeddings, graph, pairs)
+    def logit(self, embeddings, innermost, graph, pairs):
+        if len(embeddings) == self.module.depth + 1:  # the outer level
+            return self.original(embeddings, innermost, graph, pairs)
         if self.next is not None:
             return next(self.next)
-        depth, self.module.depth = self.module.depth, len(embeddings) - 3  # hold this level alone
-        logit = self.original(embeddings, graph, pairs)
+        depth, self.module.depth = self.module.depth, len(embeddings) - 2  # hold this level alone
+        logit = self.original(embeddings, innermost, graph, pairs)
         self.module.depth = depth
         self.held.append(logit)
         return logit
@@ -171,12 +172,19 @@ def test_inner_edge_dropout_is_drawn_for_every_side_and_chunk(case, settle, monk
     assert len({tuple(thinned.key.tolist()) for _, thinned in inner}) == len(inner)
 
 
-def test_inner_dropout_is_on_in_training(case, settle):
-    module = settle(build(dropout=0.5))
+@pytest.mark.parametrize("training", [False, True])
+def test_inner_dropout_is_on_in_training(case, settle, monkeypatch, training):
+    module = settle(build(dropout=0.5)).train(training)
     seen = []
-    module.ncn.f_cn.register_forward_hook(lambda layer, given, out: seen.append(layer.training))
-    module.train()(case.h, case.graph, case.pairs)
-    assert seen == [True] * 3  # two sides, then the outer pairs
+
+    class Spy(InnerNCN):
+        def __init__(self, *given, dropout):
+            seen.append(dropout)
+            super().__init__(*given, dropout=dropout)
+
+    monkeypatch.setattr("models.ncnc.InnerNCN", Spy)
+    module(case.h, case.graph, case.pairs)
+    assert seen == [training]
 
 
 def test_node_transform_runs_twice_whatever_the_chunks(case, settle):

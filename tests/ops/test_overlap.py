@@ -16,7 +16,12 @@ from tests.dense_reference import (
 
 from ops import backend
 from ops.csr import Graph
-from ops.overlap import NeighbourLists, common_neighbours, neighbourhoods
+from ops.overlap import (
+    NeighbourLists,
+    common_neighbours,
+    neighbourhoods,
+    sum_over_common_neighbours,
+)
 
 pytestmark = pytest.mark.usefixtures("form")
 
@@ -163,3 +168,41 @@ def test_keep():
     lists = NeighbourLists(torch.tensor([0, 2, 2, 5]), torch.tensor([3, 4, 0, 1, 2]))
     kept = lists.keep(torch.tensor([False, False, True, False, True]))
     assert unpack(kept) == [[], [], [0, 2]]
+
+
+@pytest.mark.parametrize("order", ["as they come", "grouped", "all of a hub"])
+@pytest.mark.parametrize("seed", range(3))
+def test_sum_over_common_neighbours(seed, order):
+    edges = random_edges(seed)
+    dense = torch.from_numpy(adjacency(edges, NUM_NODES))
+    graph = Graph.from_edges(torch.from_numpy(edges), NUM_NODES)
+    pairs = torch.from_numpy(some_pairs(edges))
+    if order == "grouped":
+        pairs = pairs[:, pairs[0].argsort(stable=True)]
+    elif order == "all of a hub":
+        pairs = torch.stack([torch.full((NUM_NODES,), HUB), torch.arange(NUM_NODES)])
+    x, start = torch.randn(NUM_NODES, 5).double(), torch.randn(5).double()
+    sums, counts = sum_over_common_neighbours(graph, pairs, x, start=start)
+    shared = dense[pairs[0]] * dense[pairs[1]]
+    assert counts.tolist() == shared.sum(1).long().tolist()
+    torch.testing.assert_close(sums, shared @ x + start)
+    none = sum_over_common_neighbours(graph, pairs[:, :0], x, start=start)
+    assert none[0].shape == (0, 5)
+    assert none[1].shape == (0,)
+
+
+def test_sum_over_common_neighbours_of_skewed_degrees(two_threads):
+    hubs = torch.stack([torch.randint(3, (4000,)), torch.randint(3, 3000, (4000,))])
+    others = torch.randint(3, 3000, (2, 3000))
+    graph = Graph.from_edges(torch.cat([hubs, others], dim=1), 3000)
+    pairs = torch.randint(3000, (2, 20_000))
+    pairs[0, ::3] = torch.randint(3, pairs[0, ::3].shape)
+    pairs[1, 1::3] = torch.randint(3, pairs[1, 1::3].shape)
+    pairs[0, 10_000:] = pairs[0, 10_000:].sort()[0]
+    x = torch.randn(3000, 4).double()
+    found = sum_over_common_neighbours(graph, pairs, x, start=torch.zeros(4).double())
+    with backend.plain():
+        expected = sum_over_common_neighbours(graph, pairs, x, start=torch.zeros(4).double())
+    assert expected[1].sum() > 1000
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b)

@@ -1,6 +1,8 @@
 """Compiled: LayerNorm, dropout and ReLU in one pass over the rows of a matrix, and dropout alone.
 
-Scalars come in the type of the matrix: a literal would turn float32 into float64.
+Scalars come in the type of the matrix: a literal would turn float32 into float64. Loops that read
+and write the same matrix go through a line of their own: otherwise they are not vectorised where
+the two arrays may be one.
 """
 
 from __future__ import annotations
@@ -47,13 +49,16 @@ def drop(begin, end, x, out, threshold, scale, zero, seed, first_row):
 @njit(nogil=True, cache=True, fastmath=FAST)
 def drop_rectify(begin, end, x, out, threshold, scale, zero, seed):
     """Dropout and ReLU; ``x`` may be ``out``."""
+    line = np.empty(x.shape[1], x.dtype)
     for row in range(begin, end):
         key = _key(seed, row)
         low, high = uint32(key), uint32(key >> uint64(32))
         for j in range(x.shape[1]):
             value = x[row, j] * scale
             kept = _bits(low, high, j) >= threshold
-            out[row, j] = value if kept and not value <= zero else zero
+            line[j] = value if kept and not value <= zero else zero
+        for j in range(x.shape[1]):
+            out[row, j] = line[j]
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -70,21 +75,23 @@ def normalise_drop_rectify(
 ):
     """LayerNorm, dropout and ReLU; ``x`` may be ``out``."""
     width = x.shape[1]
+    line = np.empty(width, x.dtype)
     for row in range(begin, end):
         total = zero
         for j in range(width):
-            total += x[row, j]
+            line[j] = x[row, j]
+            total += line[j]
         centre = x.dtype.type(total / width)
         total = zero
         for j in range(width):
-            difference = x[row, j] - centre
+            difference = line[j] - centre
             total += difference * difference
         inverse = x.dtype.type(1 / np.sqrt(total / width + eps))
         mean[row], rstd[row] = centre, inverse
         key = _key(seed, row)
         low, high = uint32(key), uint32(key >> uint64(32))
         for j in range(width):
-            value = ((x[row, j] - centre) * inverse * weight[j] + bias[j]) * scale
+            value = ((line[j] - centre) * inverse * weight[j] + bias[j]) * scale
             kept = _bits(low, high, j) >= threshold
             out[row, j] = value if kept and not value <= zero else zero
 

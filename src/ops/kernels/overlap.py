@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from numba import njit
+import numpy as np
+from numba import njit, uint8
+
+from ops.kernels.activation import FAST
+from ops.kernels.prefetch import AHEAD, prefetch, prefetch_row
 
 _SKEWED = 16  # times as many neighbours, from which on searching beats merging
+_QUEUE = 16  # rows on their way from memory
 
 
 @njit(nogil=True, inline="always")
@@ -93,3 +98,77 @@ def list_neighbourhoods(
             only_v[o] = col[j]
             o += 1
             j += 1
+
+
+@njit(nogil=True, inline="always")
+def _add(out, x, due, number):
+    """Add the row that is due, and leave its place to be filled."""
+    place = number % _QUEUE
+    b, w = due[place, 0], due[place, 1]
+    for j in range(x.shape[1]):
+        out[b, j] += x[w, j]
+
+
+@njit(nogil=True, inline="always")
+def _found(out, x, due, number, b, w):
+    """Note that row ``w`` is to be added to sum ``b``; add the one noted `_QUEUE` times ago."""
+    if number >= _QUEUE:
+        _add(out, x, due, number)
+    place = number % _QUEUE
+    due[place, 0], due[place, 1] = b, w
+    prefetch_row(x, w)
+    return number + 1
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def sum_common(begin, end, rowptr, col, u, v, x, start, out, counts):
+    """Sums of ``x`` over the common neighbours, from ``start`` on, and their number.
+
+    Of pairs in a row with the same first node, its neighbours are marked in a set of bits once,
+    which stays in the first-level cache for some hundred thousand nodes.
+    """
+    marks = np.zeros((rowptr.shape[0] + 7) >> 3, dtype=np.uint8)
+    due = np.empty((_QUEUE, 2), dtype=np.int64)
+    marked, number = -1, 0
+    for b in range(begin, end):
+        if b + 2 * AHEAD < end:
+            prefetch(rowptr, v[b + 2 * AHEAD])
+            ahead = rowptr[v[b + AHEAD]]
+            if ahead < col.shape[0]:
+                prefetch(col, ahead)
+        for j in range(x.shape[1]):
+            out[b, j] = start[j]
+        before, first = number, u[b]
+        if first != marked and b + 1 < end and u[b + 1] == first:
+            if marked >= 0:
+                for e in range(rowptr[marked], rowptr[marked + 1]):
+                    marks[col[e] >> 3] = 0
+            marked = first
+            for e in range(rowptr[marked], rowptr[marked + 1]):
+                marks[col[e] >> 3] |= uint8(1 << (col[e] & 7))
+        i, i_end = rowptr[first], rowptr[first + 1]
+        j, j_end = rowptr[v[b]], rowptr[v[b] + 1]
+        if first == marked and j_end - j <= _SKEWED * (i_end - i):
+            for e in range(j, j_end):
+                w = col[e]
+                if (marks[w >> 3] >> (w & 7)) & 1:
+                    number = _found(out, x, due, number, b, w)
+        else:
+            if i_end - i > j_end - j:
+                i, i_end, j, j_end = j, j_end, i, i_end
+            if j_end - j > _SKEWED * (i_end - i):
+                while i < i_end and j < j_end:
+                    j = _lower_bound(col, j, j_end, col[i])
+                    if j < j_end and col[j] == col[i]:
+                        number = _found(out, x, due, number, b, col[i])
+                    i += 1
+            else:
+                while i < i_end and j < j_end:
+                    left, right = col[i], col[j]
+                    if left == right:
+                        number = _found(out, x, due, number, b, left)
+                    i += left <= right
+                    j += right <= left
+        counts[b] = number - before
+    for left in range(max(0, number - _QUEUE), number):
+        _add(out, x, due, left)

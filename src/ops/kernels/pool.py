@@ -5,6 +5,7 @@ from __future__ import annotations
 from numba import njit
 
 from ops.kernels.activation import FAST
+from ops.kernels.prefetch import AHEAD, prefetch_row
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -13,6 +14,8 @@ def pool_sum(begin, end, x, rowptr, node, out):
         for j in range(x.shape[1]):
             out[b, j] = 0
         for e in range(rowptr[b], rowptr[b + 1]):
+            if e + AHEAD < node.shape[0]:
+                prefetch_row(x, node[e + AHEAD])
             w = node[e]
             for j in range(x.shape[1]):
                 out[b, j] += x[w, j]
@@ -24,6 +27,8 @@ def pool_weighted(begin, end, x, rowptr, node, weight, out):
         for j in range(x.shape[1]):
             out[b, j] = 0
         for e in range(rowptr[b], rowptr[b + 1]):
+            if e + AHEAD < node.shape[0]:
+                prefetch_row(x, node[e + AHEAD])
             w, factor = node[e], weight[e]
             for j in range(x.shape[1]):
                 out[b, j] += factor * x[w, j]
@@ -33,6 +38,8 @@ def pool_weighted(begin, end, x, rowptr, node, weight, out):
 def weight_gradient(begin, end, grad, x, rowptr, node, grad_weight, zero):
     for b in range(begin, end):
         for e in range(rowptr[b], rowptr[b + 1]):
+            if e + AHEAD < node.shape[0]:
+                prefetch_row(x, node[e + AHEAD])
             w = node[e]
             total = zero
             for j in range(x.shape[1]):
@@ -43,6 +50,9 @@ def weight_gradient(begin, end, grad, x, rowptr, node, grad_weight, zero):
 @njit(nogil=True, cache=True, fastmath=FAST)
 def product(begin, end, x, u, v, out):
     for b in range(begin, end):
+        if b + AHEAD < end:
+            prefetch_row(x, u[b + AHEAD])
+            prefetch_row(x, v[b + AHEAD])
         for j in range(x.shape[1]):
             out[b, j] = x[u[b], j] * x[v[b], j]
 
@@ -55,6 +65,10 @@ def product_gradient(begin, end, grad, x, pairs, rowptr, entry, grad_x):
         for j in range(x.shape[1]):
             grad_x[w, j] = 0
         for e in range(rowptr[w], rowptr[w + 1]):
+            if e + AHEAD < entry.shape[0]:
+                side, b = divmod(entry[e + AHEAD], count)
+                prefetch_row(grad, b)
+                prefetch_row(x, pairs[1 - side, b])
             side, b = divmod(entry[e], count)
             other = pairs[1 - side, b]
             for j in range(x.shape[1]):

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from models.inner import InnerNCN
+from models.ncn import NCN
+from ops import backend
+
+
+def build(**changed):
+    given = {
+        "hidden": 6,
+        "dropout": 0.0,
+        "edge_dropout": 0.0,
+        "node_transform": True,
+        "last_linear": False,
+        "two_layer_head": False,
+        "layer_norm": True,
+    }
+    return NCN(**{**given, **changed})
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Seven pairs each, so that several stand side by side."""
+    monkeypatch.setattr("models.inner._BLOCK_BYTES", 7 * 6 * 8)
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("form", ["compiled", "plain"])
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"last_linear": True, "two_layer_head": True}, {"layer_norm": False}],
+    ids=["", "last linear, two-layer head", "no LayerNorm"],
+)
+def test_scores_as_the_ncn(case, settle, small_blocks, changed, form, dropout):
+    """With and without the code path of dropout, whose rate is 0 here."""
+    ncn = settle(build(**changed))
+    x = ncn.transform(case.h)
+    expected = ncn.score(case.h, x, case.graph, case.pairs)
+    inner = InnerNCN(ncn, case.h, x, dropout=dropout)
+    if form == "plain":
+        with backend.plain():
+            logit = inner(case.graph, case.pairs)
+    else:
+        logit = inner(case.graph, case.pairs)
+    assert not logit.requires_grad
+    torch.testing.assert_close(logit, expected.detach(), rtol=0, atol=1e-11)
+
+
+def test_reads_weights_and_embeddings_of_the_step(case, settle):
+    ncn = settle(build())
+    x = ncn.transform(case.h)
+    before = InnerNCN(ncn, case.h, x, dropout=False)(case.graph, case.pairs)
+    with torch.no_grad():
+        for parameter in ncn.parameters():
+            parameter.mul_(1.5)
+    after = InnerNCN(ncn, case.h, x, dropout=False)(case.graph, case.pairs)
+    assert not torch.allclose(before, after)
+
+
+def test_dropout_has_the_law_of_the_ncns(case, settle):
+    """Mean and spread over many draws; the draws of two pairs are independent."""
+    torch.manual_seed(0)
+    ncn = settle(build(dropout=0.3)).train()
+    x = case.h
+    pair = case.pairs[:, :1].repeat(1, 20_000)
+    inner = InnerNCN(ncn, case.h, x, dropout=True)(case.graph, pair)
+    outer = ncn.score(case.h, x, case.graph, pair).detach()
+    spread = outer.std()
+    assert abs(inner.mean() - outer.mean()) < 5 * spread * (2 / 20_000) ** 0.5
+    assert abs(inner.std() / spread - 1) < 0.05
+    centred = (inner - inner.mean()) / inner.std()
+    for lag in (1, 7, 8192):
+        assert abs((centred[lag:] * centred[:-lag]).mean()) < 0.05
+
+
+def test_threads_change_no_bit(case, settle, small_blocks):
+    ncn = settle(build(dropout=0.4)).train()
+    results = []
+    for threads in (1, 2, 3):
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        torch.manual_seed(5)
+        inner = InnerNCN(ncn, case.h, ncn.transform(case.h), dropout=True)
+        torch.manual_seed(6)
+        results.append(inner(case.graph, case.pairs))
+        assert torch.get_num_threads() == threads
+        torch.set_num_threads(before)
+    # g has drawn from the first seed; blocks from the second.
+    assert all(torch.equal(results[0], result) for result in results[1:])
