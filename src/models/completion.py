@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ops.aggregate import gather
 from ops.overlap import NeighbourLists
 from ops.sample import sample_neighbours
+from ops.stage import stage
 
 
 class LearnedPrior(nn.Module):
@@ -121,7 +122,7 @@ class Completion(nn.Module):
                 lists, keep, self.generator, replacement=self.replacement
             )
         pairs = torch.stack((other[lists.target], lists.node))
-        with torch.no_grad():
+        with torch.no_grad(), stage("completion"):
             chunks = pairs.split(self.chunk_size or max(pairs.size(1), 1), dim=1)
             logits = [score(chunk) for chunk in chunks if chunk.size(1) > 0]
             logit = torch.cat(logits) if logits else log_prior.new_zeros(0)

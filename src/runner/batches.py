@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ops.csr import Graph
+from ops.stage import stage
 from runner.errors import RunnerError
 from runner.seeding import Generators
 
@@ -75,12 +76,15 @@ class FullGraph:
 
     def epoch(self, skip: int = 0) -> Iterator[Batch]:
         """Draw an epoch's order and negatives, then yield its batches from number `skip` on."""
-        order = torch.randperm(self.targets.shape[1], generator=self.generators.batches)
-        drawn = self.negatives.epoch(self.graph, self.targets, self.generators.negatives)
+        with stage("order and negatives of an epoch"):
+            order = torch.randperm(self.targets.shape[1], generator=self.generators.batches)
+            drawn = self.negatives.epoch(self.graph, self.targets, self.generators.negatives)
         for number in range(skip, len(self)):
             rows = order[number * self.batch_size : (number + 1) * self.batch_size]
             rows = rows.to(self.targets.device)
-            yield Batch(self.graph_for(rows), self.targets[:, rows], drawn[:, rows])
+            with stage("graph without the targets"):
+                graph = self.graph_for(rows)
+            yield Batch(graph, self.targets[:, rows], drawn[:, rows])
 
     def graph_for(self, rows: Tensor) -> Graph:
         """The graph that a batch with these target rows may see."""

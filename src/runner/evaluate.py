@@ -10,6 +10,7 @@ from torch import Tensor
 from models.link_model import LinkModel
 from ops.csr import Graph
 from ops.sparse_rows import SparseRows
+from ops.stage import stage
 from runner.data.link_data import EvaluationSplit
 from runner.errors import RunnerError
 from runner.metrics import parse_metric
@@ -91,8 +92,9 @@ class RankingEvaluator:
             (2, P, K).
         """
         model.eval()
-        with torch.no_grad():
-            embeddings = model.encode(features, graph)
+        with torch.no_grad(), stage("evaluation"):
+            with stage("encoder"):
+                embeddings = model.encode(features, graph)
             positive = self._score(model, embeddings, graph, split.positive)
             shape = split.negative.shape[1:]
             flat = split.negative.reshape(2, -1)

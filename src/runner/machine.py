@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = (
-    "runner", "torch", "torch-geometric", "numpy", "scipy", "ogb", "hydra-core", "omegaconf",
-    "wandb",
+    "runner", "torch", "torch-geometric", "numba", "numpy", "scipy", "ogb", "hydra-core",
+    "omegaconf", "wandb",
 )  # fmt: skip
 
 

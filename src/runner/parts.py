@@ -149,7 +149,7 @@ def _on_device(
 
     moved = train_graph.to(device)
     return Task(
-        features=_compact(features).to(device),
+        features=compact(features).to(device),
         train_graph=moved,
         test_graph=moved if test_graph is train_graph else test_graph.to(device),
         valid=split(data.valid),
@@ -157,7 +157,7 @@ def _on_device(
     )
 
 
-def _compact(features: Tensor) -> Tensor | SparseRows:
+def compact(features: Tensor) -> Tensor | SparseRows:
     """Bags of words as the sparse matrix they are."""
     if not features.is_floating_point() or features.count_nonzero() > _SPARSE * features.numel():
         return features

@@ -14,6 +14,7 @@ from torch import Tensor
 from models.link_model import LinkModel
 from ops.csr import Graph
 from ops.sparse_rows import SparseRows
+from ops.stage import stage
 from runner.batches import Batch, FullGraph
 from runner.data.link_data import EvaluationSplit
 from runner.errors import Interrupted, RunnerError
@@ -164,19 +165,24 @@ def train_step(
     Nothing is updated if either is not finite, so that the weights stay those of a good step.
     """
     optimizer.zero_grad(set_to_none=True)
-    embeddings = model.encode(features, batch.graph)
-    positive = model.predictor(embeddings, batch.graph, batch.positives)
-    negative = model.predictor(embeddings, batch.graph, batch.negatives)
-    loss = F.softplus(-positive).mean() + F.softplus(negative).mean()
-    loss.backward()
-    groups = [group["params"] for group in optimizer.param_groups]
-    norms = [_gradient_norm(parameters) for parameters in groups]
-    norm = math.hypot(*norms)
-    if math.isfinite(loss.item() + norm):
-        if clip_norm is not None:
-            for parameters in groups:
-                torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
-        optimizer.step()
+    with stage("encoder"):
+        embeddings = model.encode(features, batch.graph)
+    with stage("positives"):
+        positive = model.predictor(embeddings, batch.graph, batch.positives)
+    with stage("negatives"):
+        negative = model.predictor(embeddings, batch.graph, batch.negatives)
+    with stage("backward"):
+        loss = F.softplus(-positive).mean() + F.softplus(negative).mean()
+        loss.backward()
+    with stage("optimiser"):
+        groups = [group["params"] for group in optimizer.param_groups]
+        norms = [_gradient_norm(parameters) for parameters in groups]
+        norm = math.hypot(*norms)
+        if math.isfinite(loss.item() + norm):
+            if clip_norm is not None:
+                for parameters in groups:
+                    torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
+            optimizer.step()
     return loss.item(), norm
 
 

@@ -1,0 +1,192 @@
+"""Measure the speed and memory of `runner` on this machine.
+
+    python scripts/benchmark.py                      # everything: about half an hour
+    python scripts/benchmark.py kernels              # some parts: kernels, steps, epoch, growth
+    python scripts/benchmark.py steps --models ncn,ncnc --graphs collab-shaped
+    python scripts/benchmark.py --write docs/performance.md
+
+RUNNER_DATA names the folder of the real Cora and ogbl-ddi; without them their rows are left out.
+Whole models run in a process of their own each, so that its memory is theirs alone. U is the unit
+that seconds are divided by; it is measured again in every process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from benchmarks import graphs, kernels, steps
+from benchmarks.timing import UNIT_ROWS, unit
+
+from runner import hardware
+from runner.machine import describe_machine
+
+MODELS = ("gae", "ncn", "ncn2", "ncn_diff", "ncnc", "ncnc2")
+PARTS = ("kernels", "steps", "epoch", "growth")
+MILLIONS_OF_EDGES = (0.25, 0.5, 1.0, 2.0, 4.0)
+LIMIT = 120  # seconds of a cell
+
+
+def main() -> None:
+    arguments = _arguments()
+    if arguments.child:
+        print(json.dumps(_child(json.loads(arguments.child))))
+        return
+    hardware.set_up(device="cpu", threads=arguments.threads, deterministic=True)
+    sections = [_machine()]
+    for part in arguments.parts or PARTS:
+        sections.append(globals()[f"_{part}"](arguments))
+        print(sections[-1], flush=True)
+    if arguments.write:
+        _write(arguments.write, "\n\n".join(sections))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--graphs", default=",".join(graphs.DATASETS))
+    parser.add_argument("--threads", type=int, help="default: the cores this process may use")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=1.0, help="of the collab-shaped graph")
+    parser.add_argument("--write", type=Path, help="a file: what stands between its markers")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _machine() -> str:
+    facts = describe_machine()
+    versions = ", ".join(
+        f"{name} {facts['versions'][name]}"
+        for name in ("python", "torch", "numba", "numpy", "scipy")
+        if name in facts["versions"]
+    )
+    return (
+        f"{facts['machine']['processor']}, {torch.get_num_threads()} threads, "
+        f"{platform.system()}; {versions}; revision {facts['git'] or 'unknown'}.\n\n"
+        f"U, {UNIT_ROWS:,} rows through 4 x (Linear 64→64, ReLU), best of 5: {unit():.3f} s."
+    )
+
+
+def _kernels(arguments: argparse.Namespace) -> str:
+    rows = []
+    for row in kernels.measure(arguments.repeats):
+        ours = row["ours"].median
+        cells = {"65,536 training pairs": row["name"], "ours, s": str(row["ours"])}
+        for other in ("plain PyTorch", "SciPy"):
+            times = row.get(other)
+            cells[f"{other}, s"] = str(times) if times else ""
+            cells[f"{other} / ours"] = f"{times.median / ours:.1f}" if times else ""
+        cells["floor, s"] = f"{row['floor']:.4f}"
+        cells["ours / floor"] = f"{ours / row['floor']:.1f}"
+        rows.append(cells)
+    return f"### Neighbourhoods\n\n{_table(rows)}"
+
+
+def _steps(arguments: argparse.Namespace) -> str:
+    rows = []
+    for graph in arguments.graphs.split(","):
+        for model in arguments.models.split(","):
+            reason = graphs.missing(graph)
+            row = {"graph": graph, "model": model}
+            rows.append(row)
+            if reason:
+                row["step, s"] = reason
+                continue
+            found = _in_child("step", arguments, model=model, graph=graph, scale=arguments.scale)
+            _fill(row, "step", found["step"], found["unit"])
+            total = sum(found["step"] or [0]) or 1
+            row["share of the stages, %"] = ", ".join(
+                f"{name} {100 * seconds / total:.0f}"
+                for name, seconds in found["stages"].items()
+                if seconds > 0.02 * total
+            )
+            row["step, GiB"] = f"{found['step_gib']:.2f}"
+            _fill(row, "evaluation", found["evaluation"], found["unit"])
+            row["most, GiB"] = f"{found['peak_gib']:.2f}"
+            print(row, file=sys.stderr, flush=True)
+    note = (
+        "A step: graph without the targets, encoder, positives, negatives, backward, optimiser, in "
+        "the published setting. Evaluation: the encoder once, and 65,536 pairs. Memory is the most "
+        "that the process has held, imports and all."
+    )
+    return f"### Steps\n\n{note}\n\n{_table(rows)}"
+
+
+def _epoch(arguments: argparse.Namespace) -> str:
+    rows = []
+    for model in arguments.models.split(","):
+        if reason := graphs.missing("cora"):
+            return f"### An epoch of Cora with its evaluation\n\nLeft out: {reason}."
+        found = _in_child("epoch", arguments, model=model, graph="cora")
+        row = {"model": model}
+        _fill(row, "epoch and evaluation", found["epoch"], found["unit"])
+        rows.append(row)
+    return f"### An epoch of Cora with its evaluation\n\n{_table(rows)}"
+
+
+def _growth(arguments: argparse.Namespace) -> str:
+    rows, sizes, seconds, memory = [], [], [], []
+    for millions in MILLIONS_OF_EDGES:
+        scale = arguments.scale * millions * 1e6 / graphs.COLLAB_EDGES
+        found = _in_child("step", arguments, model="ncnc", graph="collab-shaped", scale=scale)
+        row = {"edges, millions": millions}
+        _fill(row, "step", found["step"], found["unit"])
+        row["GiB"] = f"{found['step_gib']:.2f}"
+        rows.append(row)
+        if found["step"]:
+            sizes.append(millions)
+            seconds.append(float(np.median(found["step"])))
+            memory.append(found["step_gib"])
+    exponent, _ = np.polyfit(np.log(sizes), np.log(seconds), 1)
+    per_million, fixed = np.polyfit(sizes, memory, 1)
+    note = (
+        f"NCNC, batch 65,536. Time grows as edges to the power {exponent:.2f}; memory is "
+        f"{fixed:.2f} GiB and {per_million:.2f} GiB a million edges (least squares)."
+    )
+    return f"### Growth with the graph\n\n{note}\n\n{_table(rows)}"
+
+
+def _fill(row: dict[str, Any], name: str, seconds: list[float] | None, unit_: float) -> None:
+    row[f"{name}, s"], row[f"{name}, U"] = steps.in_units(seconds, unit_, LIMIT)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    return pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True)
+
+
+def _in_child(task: str, arguments: argparse.Namespace, **what: Any) -> dict[str, Any]:
+    given = {"threads": arguments.threads, "repeats": arguments.repeats, "limit": LIMIT, **what}
+    command = [sys.executable, __file__, "--child", json.dumps({"task": task, **given})]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _child(what: dict[str, Any]) -> dict[str, Any]:
+    measure = {"step": steps.measure, "epoch": steps.measure_epoch}[what.pop("task")]
+    return measure(**what)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace what stands between the markers of `path`, or add it at the end."""
+    begin, end = "<!-- scripts/benchmark.py -->", "<!-- end -->"
+    before = path.read_text() if path.exists() else "# Performance\n"
+    block = f"{begin}\n\n{text}\n\n{end}"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    found = pattern.search(before)
+    path.write_text(pattern.sub(lambda _: block, before) if found else f"{before}\n{block}\n")
+
+
+if __name__ == "__main__":
+    main()

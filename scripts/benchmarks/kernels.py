@@ -1,0 +1,108 @@
+"""The neighbourhood operators on the pairs of one training batch, beside other ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from benchmarks.graphs import collab_shaped
+from benchmarks.timing import copy_bandwidth, in_turn
+from ops import backend
+from ops.aggregate import pool
+from ops.csr import Graph
+from ops.overlap import common_neighbours, neighbourhoods, sum_over_common_neighbours
+
+PAIRS, WIDTH = 65_536, 64
+
+
+def measure(repeats: int) -> list[dict[str, Any]]:
+    """A row for each operator: seconds of ours, of the others, and of the floor."""
+    case = collab_shaped(1.0)
+    seeded = torch.Generator().manual_seed(0)
+    rows = torch.randperm(case.edges.shape[1], generator=seeded)
+    pairs = case.edges[:, rows[:PAIRS]]
+    graph = Graph.from_edges(case.edges[:, rows[PAIRS:]], case.num_nodes)  # targets removed
+    x = torch.randn(case.num_nodes, WIDTH, generator=seeded)
+
+    common, only_u, only_v = neighbourhoods(graph, pairs)
+    inner = torch.stack([pairs[1][only_u.target], only_u.node])[:, : 16 * PAIRS]
+    bandwidth = copy_bandwidth()
+    read = 4 * int(graph.degree()[pairs].sum())  # both rows at 4 bytes a neighbour
+    listed = common.node.numel() + only_u.node.numel() + only_v.node.numel()
+    index = common.node.element_size()
+    rowptr = 3 * common.rowptr.numel() * 8
+    return [
+        _row(
+            "common neighbours, listed",
+            lambda: common_neighbours(graph, pairs),
+            lambda: _scipy(graph, pairs),
+            (read + common.node.numel() * index + rowptr / 3) / bandwidth,
+            repeats,
+        ),
+        _row(
+            "common neighbours, pooled (width 64)",
+            lambda: pool(x, *_lists(common_neighbours(graph, pairs))),
+            lambda: _scipy(graph, pairs) @ x.numpy(),
+            (read + (common.node.numel() + PAIRS) * WIDTH * 4) / bandwidth,
+            repeats,
+        ),
+        _row(
+            "common and one-sided neighbours, listed",
+            lambda: neighbourhoods(graph, pairs),
+            lambda: _scipy_one_sided(graph, pairs),
+            (read + listed * index + rowptr) / bandwidth,
+            repeats,
+        ),
+        _row(
+            f"pooled over the common neighbours of {inner.shape[1]:,} inner pairs",
+            lambda: sum_over_common_neighbours(graph, inner, x, start=torch.zeros(WIDTH)),
+            None,
+            4 * int(graph.degree()[inner[1]].sum()) / bandwidth
+            + inner.shape[1] * WIDTH * 4 / bandwidth,
+            repeats,
+        ),
+    ]
+
+
+def _lists(lists: Any) -> tuple[Tensor, Tensor]:
+    return lists.rowptr, lists.node
+
+
+def _row(
+    name: str,
+    ours: Callable[[], Any],
+    scipy: Callable[[], Any] | None,
+    floor: float,
+    repeats: int,
+) -> dict[str, Any]:
+    def plain() -> None:
+        with backend.plain():
+            ours()
+
+    candidates = {"ours": ours, "plain PyTorch": plain}
+    if scipy is not None:
+        candidates["SciPy"] = scipy
+    return {"name": name, "floor": floor, **in_turn(candidates, repeats)}
+
+
+def _matrix(graph: Graph) -> sparse.csr_array:
+    shape = (graph.num_nodes, graph.num_nodes)
+    ones = np.ones(graph.num_entries, dtype=np.float32)
+    return sparse.csr_array((ones, graph.col.numpy(), graph.rowptr.numpy()), shape)
+
+
+def _scipy(graph: Graph, pairs: Tensor) -> sparse.csr_array:
+    adjacency = _matrix(graph)
+    return adjacency[pairs[0].numpy()].multiply(adjacency[pairs[1].numpy()]).tocsr()
+
+
+def _scipy_one_sided(graph: Graph, pairs: Tensor) -> tuple[sparse.csr_array, ...]:
+    adjacency = _matrix(graph)
+    of_u, of_v = (adjacency[side.numpy()] for side in pairs)
+    common = of_u.multiply(of_v).tocsr()
+    return common, of_u - common, of_v - common

@@ -1,0 +1,182 @@
+"""Training steps and evaluations of whole models, each in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from benchmarks.graphs import Case, config, load
+from benchmarks.timing import Times, unit
+from ops.csr import Graph
+from ops.sparse_rows import SparseRows
+from ops.stage import observed
+from runner import hardware
+from runner.batches import Batch, TargetLinkRemoval
+from runner.build import build_model, build_optimizer, load_data
+from runner.data.link_data import EvaluationSplit
+from runner.evaluate import RankingEvaluator
+from runner.negatives import UniformNonEdges
+from runner.parts import compact
+from runner.profile import StageProfile
+from runner.seeding import Generators
+from runner.train import train_step
+
+EVALUATED_PAIRS = 65_536
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A model in its published setting, ready to train on a graph."""
+
+    model: Any
+    features: torch.Tensor | SparseRows
+    graph: Graph
+    sampler: TargetLinkRemoval
+    optimizer: torch.optim.Optimizer
+    settings: dict[str, Any]
+
+    def batches(self) -> Iterator[Batch]:
+        while True:
+            yield from self.sampler.epoch()
+
+    def step(self, batch: Batch) -> None:
+        train_step(self.model, self.features, batch, self.optimizer, None)
+
+    def evaluate(self, positives: torch.Tensor, negatives: torch.Tensor) -> None:
+        evaluator = RankingEvaluator(
+            metrics=["hits@50"],
+            select="hits@50",
+            batch_size=self.settings["train"]["eval_batch_size"],
+        )
+        evaluator.prepare({"valid": EvaluationSplit(positives, negatives)})
+        split = EvaluationSplit(positives, negatives)
+        evaluator.evaluate(self.model, self.features, self.graph, split)
+
+
+def prepare(case: Case, settings: dict[str, Any]) -> Bench:
+    features = compact(case.features)
+    graph = case.graph()
+    width = case.features.shape[-1]
+    model = build_model(settings, num_features=width, num_categories=case.num_categories)
+    generators = Generators(batches=0, negatives=0, dropout=0)
+    sampler = TargetLinkRemoval(
+        batch_size=min(settings["train"]["batch_size"], case.edges.shape[1]),
+        graph=graph,
+        targets=case.edges,
+        negatives=UniformNonEdges(),
+        generators=generators,
+    )
+    optimizer = build_optimizer(
+        model,
+        lr_encoder=settings["train"]["lr_encoder"],
+        lr_predictor=settings["train"]["lr_predictor"],
+    )
+    return Bench(model.train(), features, graph, sampler, optimizer, settings)
+
+
+def measure(
+    model: str, graph: str, *, scale: float, threads: int | None, repeats: int, limit: int
+) -> dict[str, Any]:
+    """One training step and one evaluation of 65,536 pairs.
+
+    Seconds of every repetition, share of each stage, the most memory, and U afterwards; None where
+    `limit` seconds were not enough.
+    """
+    settings = config(model, graph)
+    hardware.set_up(device="cpu", threads=threads, deterministic=True)
+    bench = prepare(load(graph, settings, scale=scale), settings)
+    hardware.reset_peak_memory(torch.device("cpu"))
+    profile = StageProfile(lambda: 0.0)
+    batches = bench.batches()
+
+    def step() -> None:
+        bench.model.train()
+        bench.step(next(batches))
+
+    half = EVALUATED_PAIRS // 2
+    seeded = torch.Generator().manual_seed(0)
+    rows = torch.randint(bench.sampler.targets.shape[1], (half,), generator=seeded)
+    positives = bench.sampler.targets[:, rows]
+    negatives = torch.randint(bench.graph.num_nodes, (2, half), generator=seeded)
+
+    steps = _timed(step, repeats, limit, profile)
+    memory = hardware.peak_memory_gib(torch.device("cpu"))
+    stages = {name: cost.seconds for name, cost in profile.costs.items()}
+    evaluations = _timed(lambda: bench.evaluate(positives, negatives), repeats, limit, None)
+    return {
+        "step": steps,
+        "stages": stages,
+        "evaluation": evaluations,
+        "step_gib": memory,
+        "peak_gib": hardware.peak_memory_gib(torch.device("cpu")),
+        "unit": unit(),
+    }
+
+
+def measure_epoch(
+    model: str, graph: str, *, threads: int | None, repeats: int, limit: int
+) -> dict[str, Any]:
+    """An epoch with its evaluation of both splits, as `runner` runs it, and U afterwards."""
+    settings = config(model, graph)
+    hardware.set_up(device="cpu", threads=threads, deterministic=True)
+    data = load_data(settings)
+    bench = prepare(load(graph, settings), settings)
+
+    def epoch() -> None:
+        bench.model.train()
+        for batch in bench.sampler.epoch():
+            bench.step(batch)
+        for split in (data.valid, data.test):
+            bench.evaluate(split.positive, split.negative)
+
+    return {"epoch": _timed(epoch, repeats, limit, None), "unit": unit()}
+
+
+def _timed(
+    function: Callable[[], None], repeats: int, limit: int, profile: StageProfile | None
+) -> list[float] | None:
+    """Seconds of `repeats` calls after an unmeasured one; None if one takes over `limit`."""
+    taken = []
+    try:
+        with _alarm(limit):
+            function()
+        for _ in range(repeats):
+            began = time.perf_counter()
+            with _alarm(limit):
+                if profile is None:
+                    function()
+                else:
+                    with observed(profile):
+                        function()
+            taken.append(time.perf_counter() - began)
+    except TimeoutError:
+        return None
+    return taken
+
+
+@contextmanager
+def _alarm(seconds: int) -> Iterator[None]:
+    def stop(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def in_units(seconds: list[float] | None, unit_seconds: float, limit: int) -> tuple[str, str]:
+    """The cells "seconds" and "U"."""
+    if seconds is None:
+        return f"> {limit}, stopped", f"> {limit / unit_seconds:.0f}"
+    times = Times(tuple(seconds))
+    return str(times), f"{times.median / unit_seconds:.2f}"
