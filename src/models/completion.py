@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ops.aggregate import gather
+from ops.distinct import distinct_pairs
 from ops.overlap import NeighbourLists
 from ops.sample import sample_neighbours
 from ops.stage import stage
@@ -51,6 +52,9 @@ class Completion(nn.Module):
             :func:`ops.sample.sample_neighbours`; None for all.
         keep_eval: the same in evaluation.
         replacement: draw them with replacement, as the release.
+        dropout: in training, score inner pairs with the predictor's dropouts of neurons and edges,
+            drawn anew, as the release. Without, as in evaluation, each distinct inner pair is
+            scored once, and those without common neighbours share a value of f_cn.
         seed: of the generator that draws them. Its state is part of the module's state dict.
 
     Raises:
@@ -69,6 +73,7 @@ class Completion(nn.Module):
         keep_eval: int | None,
         seed: int,
         replacement: bool = False,
+        dropout: bool = True,
     ) -> None:
         super().__init__()
         if not isinstance(t, LearnedPrior) and t <= 0:
@@ -88,6 +93,7 @@ class Completion(nn.Module):
         self.keep_train = keep_train
         self.keep_eval = keep_eval
         self.replacement = replacement
+        self.dropout = dropout
         self.generator = torch.Generator().manual_seed(seed)
 
     def log_prior(self, product: Tensor) -> Tensor:
@@ -99,35 +105,58 @@ class Completion(nn.Module):
     def forward(
         self,
         score: Callable[[Tensor], Tensor],
-        other: Tensor,
-        lists: NeighbourLists,
+        sides: Sequence[tuple[Tensor, NeighbourLists]],
         log_prior: Tensor,
-    ) -> tuple[NeighbourLists, Tensor]:
-        """Weigh the one-sided neighbours of one side.
+        *,
+        each_once: int | None = None,
+    ) -> list[tuple[NeighbourLists, Tensor]]:
+        """Weigh one-sided neighbours.
 
         Args:
-            score: inner predictor, pairs (2, n) to logits (n,); called once a chunk, never on an
-                empty one.
-            other: (B,) int64, the endpoint that the neighbours in ``lists`` lack.
-            lists: one-sided neighbours of the B pairs.
+            score: inner predictor, pairs (2, n) to logits (n,); called once a chunk of a side,
+                never on an empty one.
+            sides: of u and of v: the other endpoints, (B,) int64, and the neighbours they lack.
             log_prior: (B,) of :meth:`log_prior`.
+            each_once: score each distinct unordered inner pair once, for a score without chance;
+                the number of nodes.
 
         Returns:
-            The neighbours kept, and their weights, (nnz,).
+            Of every side, the neighbours kept and their weights, (nnz,).
         """
-        keep = self.keep_train if self.training else self.keep_eval
-        factor = None
-        if keep is not None:
-            lists, factor = sample_neighbours(
-                lists, keep, self.generator, replacement=self.replacement
-            )
-        pairs = torch.stack((other[lists.target], lists.node))
+        sampled = [self._sample(lists) for _, lists in sides]
+        inner = [
+            torch.stack((other[lists.target], lists.node))
+            for (other, _), (lists, _) in zip(sides, sampled, strict=True)
+        ]
         with torch.no_grad(), stage("completion"):
-            chunks = pairs.split(self.chunk_size or max(pairs.size(1), 1), dim=1)
-            logits = [score(chunk) for chunk in chunks if chunk.size(1) > 0]
-            logit = torch.cat(logits) if logits else log_prior.new_zeros(0)
-        weight = self.probability(logit, gather(log_prior.unsqueeze(1), lists.target).squeeze(1))
-        return lists, weight if factor is None else weight * factor
+            if each_once is None:
+                logits = [self._score_chunks(score, part) for part in inner]
+            else:
+                sizes = [part.size(1) for part in inner]
+                distinct, number = distinct_pairs(torch.cat(inner, dim=1), each_once)
+                del inner
+                logits = list(self._score_chunks(score, distinct)[number].split(sizes))
+        weighed = []
+        for (lists, factor), logit in zip(sampled, logits, strict=True):
+            prior = gather(log_prior.unsqueeze(1), lists.target).squeeze(1)
+            weight = self.probability(logit, prior)
+            weighed.append((lists, weight if factor is None else weight * factor))
+        return weighed
+
+    @property
+    def keep(self) -> int | None:
+        """One-sided neighbours kept of each side in the present mode; None for all."""
+        return self.keep_train if self.training else self.keep_eval
+
+    def _sample(self, lists: NeighbourLists) -> tuple[NeighbourLists, Tensor | None]:
+        if self.keep is None:
+            return lists, None
+        return sample_neighbours(lists, self.keep, self.generator, replacement=self.replacement)
+
+    def _score_chunks(self, score: Callable[[Tensor], Tensor], pairs: Tensor) -> Tensor:
+        chunks = pairs.split(self.chunk_size or max(pairs.size(1), 1), dim=1)
+        logits = [score(chunk) for chunk in chunks if chunk.size(1) > 0]
+        return torch.cat(logits) if logits else torch.zeros(0, device=pairs.device)
 
     def probability(self, logit: Tensor, log_prior: Tensor | float) -> Tensor:
         """P of every inner logit, of any shape, with log t of the same or a broadcast shape."""

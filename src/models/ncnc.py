@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +27,7 @@ class NCNC(nn.Module):
 
     As in the release, in training the inner predictor runs with dropout, and edge dropout is drawn
     again on the thinned graph for every side and chunk; g, though, is drawn once for all of them.
+    With ``completion.dropout`` off, it scores as in evaluation, on the outer pairs' graph.
 
     Args:
         completion: the completion stage.
@@ -72,23 +72,39 @@ class NCNC(nn.Module):
         with torch.no_grad():
             for _ in range(self.depth):
                 embeddings.append(self.ncn.transform(embeddings[-1]))
-        innermost = InnerNCN(self.ncn, *embeddings[-2:], dropout=self.training)
-        return self._logit(embeddings[:-1], innermost, graph, pairs)
+        innermost = InnerNCN(self.ncn, *embeddings[-2:], dropout=self._inner_dropout)
+        return self._logit(embeddings[:-1], innermost, self.ncn.thin(graph), pairs)
+
+    @property
+    def _inner_dropout(self) -> bool:
+        return self.training and self.completion.dropout
 
     def _logit(
         self, embeddings: Sequence[Tensor], innermost: InnerNCN, graph: Graph, pairs: Tensor
     ) -> Tensor:
-        """Logits, (B,); ``embeddings`` are h and x of this level, then the x of every inner one."""
-        graph = self.ncn.thin(graph)
+        """Logits, (B,), on a thinned graph.
+
+        ``embeddings`` are h and x of this level, then the x of every level down to the innermost.
+        """
         if len(embeddings) == 1:
             return innermost(graph, pairs)
         h, x = embeddings[:2]
         common, only_u, only_v = neighbourhoods(graph, pairs)
         pooled = pool(x, common.rowptr, common.node)
         product = pair_product(h, pairs)
-        log_prior = self.completion.log_prior(product)
-        inner_logit = partial(self._logit, embeddings[1:], innermost, graph)
-        for lists, other in ((only_u, pairs[1]), (only_v, pairs[0])):
-            kept, weight = self.completion(inner_logit, other, lists, log_prior)
+
+        def inner_logit(inner_pairs: Tensor) -> Tensor:
+            thinned = self.ncn.thin(graph) if self._inner_dropout else graph
+            return self._logit(embeddings[1:], innermost, thinned, inner_pairs)
+
+        sampled_below = len(embeddings) > 2 and self.completion.keep is not None
+        each_once = not (self._inner_dropout or sampled_below)
+        completed = self.completion(
+            inner_logit,
+            [(pairs[1], only_u), (pairs[0], only_v)],
+            self.completion.log_prior(product),
+            each_once=graph.num_nodes if each_once else None,
+        )
+        for kept, weight in completed:
             pooled = pooled + pool(x, kept.rowptr, kept.node, weight=weight)
         return self.ncn.combine(pooled, product)

@@ -88,7 +88,7 @@ class _PoolSum(torch.autograd.Function):
         grad = grad.contiguous()
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
-            grad_x = _pool_sum(grad, *_by_node(rowptr, node, weight, x.size(0)))
+            grad_x = _pool_sum(grad, *by_node(rowptr, node, weight, x.size(0)))
         if ctx.needs_input_grad[3]:
             grad_weight = torch.empty_like(weight)
             zero = array(grad).dtype.type(0)
@@ -114,7 +114,7 @@ class _PairProduct(torch.autograd.Function):
         x, pairs = ctx.saved_tensors
         grad_x = torch.empty_like(x)
         single = torch.arange(pairs.numel() + 1)
-        rowptr, entry, _ = _by_node(single, pairs.flatten(), None, x.size(0))
+        rowptr, entry, _ = by_node(single, pairs.flatten(), None, x.size(0))
         parallel(
             kernels.product_gradient,
             *(x.size(0), grad.contiguous(), x, pairs, rowptr, entry, grad_x),
@@ -133,7 +133,7 @@ def _pool_sum(x: Tensor, rowptr: Tensor, node: Tensor, weight: Tensor | None) ->
     return out
 
 
-def _by_node(
+def by_node(
     rowptr: Tensor, node: Tensor, weight: Tensor | None, num_nodes: int
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The transposed lists: of every node, the lists it is in, with the weights.

@@ -132,6 +132,7 @@ class Completion(Strict):
     keep_train: PositiveInt | None
     keep_eval: PositiveInt | None
     replacement: bool
+    dropout: bool
     seed: Seed
 
 

@@ -42,7 +42,7 @@ def build(
 
 def weigh(stage, scorer, other=OTHER, lists=LISTS):
     product = torch.ones(other.numel(), 4, dtype=torch.float64)
-    return stage(scorer, other, lists, stage.log_prior(product))
+    return stage(scorer, [(other, lists)], stage.log_prior(product))[0]
 
 
 class Scorer:
@@ -175,8 +175,30 @@ def test_a_learned_prior_is_one_of_every_pair_and_gets_a_gradient():
     product = torch.randn(3, 4, generator=torch.manual_seed(0), dtype=torch.float64)
     t = torch.sigmoid(prior.mlp(product)).squeeze(1)
     torch.testing.assert_close(stage.log_prior(product).exp(), t)
-    _, weight = stage(Scorer(), OTHER, LISTS, stage.log_prior(product))
+    ((_, weight),) = stage(Scorer(), [(OTHER, LISTS)], stage.log_prior(product))
     # p0 = 1/2: P = t / (t + 1).
     torch.testing.assert_close(weight, (t / (t + 1))[LISTS.target])
     weight.sum().backward()
     assert all(bool(parameter.grad.any()) for parameter in prior.parameters())
+
+
+def test_each_distinct_pair_once():
+    """Of both sides together, in either orientation; the weights are those of every neighbour."""
+
+    class Symmetric(Scorer):
+        def __call__(self, pairs):
+            super().__call__(pairs)
+            return pairs.sum(0) / 10 + pairs.prod(0).double()
+
+    mirrored = NeighbourLists(torch.tensor([0, 1, 1, 3]), torch.tensor([7, 7, 9]))
+    sides = [(OTHER, LISTS), (torch.tensor([3, 0, 2]), mirrored)]
+    stage = build(chunk_size=2)
+    every, once = Symmetric(), Symmetric()
+    expected = stage(every, sides, torch.zeros(3).double())
+    found = stage(once, sides, torch.zeros(3).double(), each_once=10)
+    for (_, a), (_, b) in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b)
+    scored = [frozenset(pair) for call in once.calls for pair in zip(*call, strict=True)]
+    assert len(scored) == len(set(scored)) == 6
+    assert {frozenset(p) for call in every.calls for p in zip(*call, strict=True)} == set(scored)
+    assert sum(len(call[0]) for call in every.calls) == 8

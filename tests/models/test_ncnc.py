@@ -24,6 +24,7 @@ def build(
     keep_train=None,
     keep_eval=None,
     depth=1,
+    inner_dropout=True,
 ):
     return NCNC(
         hidden=6,
@@ -35,7 +36,12 @@ def build(
         layer_norm=True,
         depth=depth,
         completion=Completion(
-            **CONSTANTS, chunk_size=chunk_size, keep_train=keep_train, keep_eval=keep_eval, seed=0
+            **CONSTANTS,
+            chunk_size=chunk_size,
+            keep_train=keep_train,
+            keep_eval=keep_eval,
+            dropout=inner_dropout,
+            seed=0,
         ),
     )
 
@@ -131,7 +137,7 @@ def test_gradient_is_that_of_held_inner_logits(case, settle, monkeypatch, form):
     h = case.h.clone().requires_grad_()
     parameters = dict(module.named_parameters())
     logit = held(parameters, h, case.graph, case.pairs)
-    assert len(held.held) >= 2 and not any(inner.requires_grad for inner in held.held)
+    assert held.held and not any(inner.requires_grad for inner in held.held)
     upstream = torch.randn(logit.shape, generator=torch.manual_seed(1), dtype=torch.float64)
     inputs = {"h": h, **parameters}
     gradients = torch.autograd.grad(logit, list(inputs.values()), upstream)
@@ -199,3 +205,18 @@ def test_node_transform_runs_twice_whatever_the_chunks(case, settle):
 def test_contains_an_ncn_and_its_completion():
     names = {name.split(".")[0] for name in build().state_dict()}
     assert names == {"ncn", "completion"}
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_without_inner_dropout_training_completes_as_evaluation(case, settle, depth):
+    """With the outer dropout at 0, training with edge dropout sees one thinned graph throughout."""
+    pairs = case.pairs[:, ::9]
+    module = settle(build(inner_dropout=False, edge_dropout=0.4, depth=depth))
+    torch.manual_seed(4)
+    thinned = module.train().ncn.thin(case.graph)
+    torch.manual_seed(4)
+    in_training = module(case.h, case.graph, pairs)
+    torch.testing.assert_close(in_training, module.eval()(case.h, thinned, pairs))
+    torch.manual_seed(4)
+    with_dropout = settle(build(edge_dropout=0.4, depth=depth)).train()(case.h, case.graph, pairs)
+    assert not torch.allclose(in_training, with_dropout)
