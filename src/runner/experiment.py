@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from runner.build import build, experiment_id, without_idle_training
 from runner.errors import RunnerError
 from runner.machine import describe_machine
 from runner.parts import Parts, assemble
+from runner.profile import profiled
 from runner.progress import Progress
 from runner.records import RunRecorder
 from runner.run_folder import RunFolder
@@ -95,12 +97,16 @@ def _train(
     )
     peak = partial(hardware.peak_memory_gib, parts.device)
     exit_code = 1
+    profile: dict[str, Any] = {}
     try:
-        with Progress(
-            epochs=train["epochs"],
-            start_epoch=state.epoch - 1,
-            metric_name=parts.evaluator.selection,
-        ) as progress:
+        with (
+            ExitStack() as during,
+            Progress(
+                epochs=train["epochs"],
+                start_epoch=state.epoch - 1,
+                metric_name=parts.evaluator.selection,
+            ) as progress,
+        ):
             recorder = RunRecorder(
                 folder=folder,
                 tracker=tracker,
@@ -110,19 +116,21 @@ def _train(
                 selection=parts.evaluator.selection,
                 checkpoint_minutes=train["checkpoint_minutes"],
             )
-            with recorder.stop_on_signals():
-                fit(
-                    model=parts.model,
-                    task=parts.task,
-                    sampler=parts.sampler,
-                    generators=parts.generators,
-                    evaluator=parts.evaluator,
-                    optimizer=parts.optimizer,
-                    epochs=train["epochs"],
-                    clip_norm=train["clip_norm"],
-                    state=state,
-                    recorder=recorder,
-                )
+            during.enter_context(recorder.stop_on_signals())
+            if config["hardware"]["profile"]:
+                during.enter_context(profiled(folder.path, peak, profile))
+            fit(
+                model=parts.model,
+                task=parts.task,
+                sampler=parts.sampler,
+                generators=parts.generators,
+                evaluator=parts.evaluator,
+                optimizer=parts.optimizer,
+                epochs=train["epochs"],
+                clip_norm=train["clip_norm"],
+                state=state,
+                recorder=recorder,
+            )
         folder.write_json(
             "summary.json", _summary(config, meta, parts.evaluator.selection, state, peak())
         )
@@ -130,7 +138,7 @@ def _train(
     finally:
         # A run that stops early has a best epoch too, which W&B would not know of by itself.
         so_far = state.best and _summary(config, meta, parts.evaluator.selection, state, peak())
-        tracker.finish(so_far or {}, exit_code=exit_code)
+        tracker.finish({**(so_far or {}), **profile}, exit_code=exit_code)
     return {
         **read_summary(folder.path),
         "folder": str(folder.path),

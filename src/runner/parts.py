@@ -91,7 +91,9 @@ def assemble(config: Mapping[str, Any], folder: Path) -> Parts:
         RunnerError: if the data is missing, damaged or leaks, or a part cannot be built.
     """
     train, protocol = config["train"], config["dataset"]["protocol"]
-    device = hardware.set_up(**config["hardware"])
+    device = hardware.set_up(
+        **{key: config["hardware"][key] for key in ("device", "threads", "deterministic")}
+    )
     hardware.reset_peak_memory(device)
     evaluator: RankingEvaluator = build("evaluator", config["evaluator"])
 

@@ -1,11 +1,25 @@
-"""Time and memory of every stage of a run."""
+"""`hardware.profile=true`: time and memory of every stage of a run, and a trace of a few steps."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch.profiler import ProfilerActivity, profile, schedule
+
+from ops.stage import observed
+
+log = logging.getLogger(__name__)
+
+_LAST_OF_A_STEP = "optimiser"
+_SKIPPED, _TRACED = 2, 3  # steps before the trace, which load kernels and fill caches, and in it
 
 
 @dataclass
@@ -22,11 +36,17 @@ class StageProfile:
 
     Args:
         peak_memory_gib: the most memory held so far.
+        after: called with the name of every stage that ends.
     """
 
-    def __init__(self, peak_memory_gib: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        peak_memory_gib: Callable[[], float],
+        after: Callable[[str], None] = lambda name: None,
+    ) -> None:
         self.costs: dict[str, StageCost] = {}
         self.peak_memory_gib = peak_memory_gib
+        self.after = after
         self._open: list[str] = []
 
     @contextmanager
@@ -41,3 +61,57 @@ class StageProfile:
             cost.seconds += time.perf_counter() - began
             cost.raised_peak_gib += max(0.0, self.peak_memory_gib() - peak)
             self._open.pop()
+            self.after(name)
+
+    def table(self) -> pd.DataFrame:
+        """A row for each stage; the shares are of the stages that stand in no other."""
+        rows = pd.DataFrame(
+            [{"stage": name, **asdict(cost)} for name, cost in self.costs.items()],
+            columns=["stage", "calls", "seconds", "raised_peak_gib"],
+        )
+        outermost = ~rows["stage"].str.contains(" / ", regex=False)
+        rows["share"] = rows["seconds"] / rows["seconds"][outermost].sum()
+        rows["seconds_a_call"] = rows["seconds"] / rows["calls"]
+        return rows
+
+    def flat(self) -> Mapping[str, float]:
+        """The same for the tracker's summary."""
+        return {
+            f"profile/{name}/{key}": value
+            for name, cost in self.costs.items()
+            for key, value in asdict(cost).items()
+        }
+
+
+@contextmanager
+def profiled(
+    folder: Path, peak_memory_gib: Callable[[], float], summary: dict[str, Any]
+) -> Iterator[None]:
+    """Observe what runs within; at its end, write profile.csv and add it to `summary`.
+
+    trace.json in `folder` is for chrome://tracing or https://ui.perfetto.dev. A resume writes both
+    anew, of its own steps.
+    """
+    activities = [ProfilerActivity.CPU]
+    if torch.cuda.is_available():
+        activities.append(ProfilerActivity.CUDA)
+    trace = profile(
+        activities=activities,
+        schedule=schedule(wait=_SKIPPED - 1, warmup=1, active=_TRACED, repeat=1),
+        on_trace_ready=lambda ready: ready.export_chrome_trace(str(folder / "trace.json")),
+    )
+
+    def after(name: str) -> None:
+        if name == _LAST_OF_A_STEP:
+            trace.step()
+
+    stages = StageProfile(peak_memory_gib, after)
+    trace.start()
+    try:
+        with observed(stages):
+            yield
+    finally:
+        trace.stop()
+        stages.table().to_csv(folder / "profile.csv", index=False, float_format="%.6g")
+        summary.update(stages.flat())
+        log.info("profile.csv and trace.json tell where the time and memory went")

@@ -56,6 +56,7 @@ class Hardware(Strict):
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(gt=0, le=4096)] | None
     deterministic: bool
+    profile: bool
 
 
 class Train(Strict):
