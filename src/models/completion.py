@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,10 @@ from ops.distinct import distinct_pairs
 from ops.overlap import NeighbourLists
 from ops.sample import sample_neighbours
 from ops.stage import stage
+
+log = logging.getLogger(__name__)
+
+_MEMORY_GIB = 1.0
 
 
 class LearnedPrior(nn.Module):
@@ -47,7 +52,10 @@ class Completion(nn.Module):
         s: scale of the logit.
         o: offset of the logit.
         alpha: factor of the probability; it may exceed 1.
-        chunk_size: inner pairs scored at a time, to bound memory; None for all at once.
+        chunk_size: inner pairs scored at a time, at most; None for no such limit.
+        memory_gib: what scoring a chunk may take, about; with many neighbours a chunk is smaller.
+            None for 1 GiB, on every machine, since the chunks decide which edges are dropped. Where
+            memory runs out nevertheless, chunks are halved from then on, and the log says so.
         keep_train: one-sided neighbours kept of each side in training, see
             :func:`ops.sample.sample_neighbours`; None for all.
         keep_eval: the same in evaluation.
@@ -58,7 +66,7 @@ class Completion(nn.Module):
         seed: of the generator that draws them. Its state is part of the module's state dict.
 
     Raises:
-        ValueError: if t ≤ 0, or a chunk or kept number is below 1.
+        ValueError: if t ≤ 0, there is no memory, or a chunk or kept number is below 1.
     """
 
     def __init__(
@@ -74,8 +82,11 @@ class Completion(nn.Module):
         seed: int,
         replacement: bool = False,
         dropout: bool = True,
+        memory_gib: float | None = None,
     ) -> None:
         super().__init__()
+        if memory_gib is not None and memory_gib <= 0:
+            raise ValueError(f"memory_gib must be above 0, or None for 1 GiB; got {memory_gib}")
         if not isinstance(t, LearnedPrior) and t <= 0:
             raise ValueError(f"t must be above 0, got {t}")
         for name, value in (
@@ -94,6 +105,8 @@ class Completion(nn.Module):
         self.keep_eval = keep_eval
         self.replacement = replacement
         self.dropout = dropout
+        self.memory_gib = _MEMORY_GIB if memory_gib is None else memory_gib
+        self._halved = 0  # times that memory ran out
         self.generator = torch.Generator().manual_seed(seed)
 
     def log_prior(self, product: Tensor) -> Tensor:
@@ -108,6 +121,7 @@ class Completion(nn.Module):
         sides: Sequence[tuple[Tensor, NeighbourLists]],
         log_prior: Tensor,
         *,
+        bytes_a_pair: float = 1.0,
         each_once: int | None = None,
     ) -> list[tuple[NeighbourLists, Tensor]]:
         """Weigh one-sided neighbours.
@@ -117,6 +131,7 @@ class Completion(nn.Module):
                 never on an empty one.
             sides: of u and of v: the other endpoints, (B,) int64, and the neighbours they lack.
             log_prior: (B,) of :meth:`log_prior`.
+            bytes_a_pair: memory that ``score`` needs for each, about.
             each_once: score each distinct unordered inner pair once, for a score without chance;
                 the number of nodes.
 
@@ -130,12 +145,13 @@ class Completion(nn.Module):
         ]
         with torch.no_grad(), stage("completion"):
             if each_once is None:
-                logits = [self._score_chunks(score, part) for part in inner]
+                logits = [self._score_chunks(score, part, bytes_a_pair) for part in inner]
             else:
                 sizes = [part.size(1) for part in inner]
                 distinct, number = distinct_pairs(torch.cat(inner, dim=1), each_once)
                 del inner
-                logits = list(self._score_chunks(score, distinct)[number].split(sizes))
+                logit = self._score_chunks(score, distinct, bytes_a_pair)
+                logits = list(logit[number].split(sizes))
         weighed = []
         for (lists, factor), logit in zip(sampled, logits, strict=True):
             prior = gather(log_prior.unsqueeze(1), lists.target).squeeze(1)
@@ -153,10 +169,34 @@ class Completion(nn.Module):
             return lists, None
         return sample_neighbours(lists, self.keep, self.generator, replacement=self.replacement)
 
-    def _score_chunks(self, score: Callable[[Tensor], Tensor], pairs: Tensor) -> Tensor:
-        chunks = pairs.split(self.chunk_size or max(pairs.size(1), 1), dim=1)
-        logits = [score(chunk) for chunk in chunks if chunk.size(1) > 0]
+    def _score_chunks(
+        self, score: Callable[[Tensor], Tensor], pairs: Tensor, bytes_a_pair: float
+    ) -> Tensor:
+        logits, begin = [], 0
+        while begin < pairs.size(1):
+            size = self._chunk(bytes_a_pair)
+            try:
+                logits.append(score(pairs[:, begin : begin + size]))
+            except (MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error) or size == 1:
+                    raise
+                self._halved += 1
+                log.warning(
+                    "the memory does not suffice to complete %d inner pairs at a time; "
+                    "%d from now on",
+                    size,
+                    self._chunk(bytes_a_pair),
+                )
+            else:
+                begin += size
         return torch.cat(logits) if logits else torch.zeros(0, device=pairs.device)
+
+    def _chunk(self, bytes_a_pair: float) -> int:
+        """Inner pairs scored at a time."""
+        size = int(self.memory_gib * 2**30 / bytes_a_pair)
+        if self.chunk_size is not None:
+            size = min(size, self.chunk_size)
+        return max(1, size >> self._halved)
 
     def probability(self, logit: Tensor, log_prior: Tensor | float) -> Tensor:
         """P of every inner logit, of any shape, with log t of the same or a broadcast shape."""
@@ -172,3 +212,10 @@ class Completion(nn.Module):
     def extra_repr(self) -> str:
         t = "" if isinstance(self.t, LearnedPrior) else f"t={self.t}, "
         return f"{t}s={self.s}, o={self.o}, alpha={self.alpha}"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On the CPU torch has no class of its own for it.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "DefaultCPUAllocator" in str(error)
+    )

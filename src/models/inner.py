@@ -27,6 +27,9 @@ class InnerNCN:
         ncn: the predictor, whose weights are read now.
         h, x: (N, H) embeddings and what is pooled.
         dropout: with the predictor's dropout.
+
+    Attributes:
+        in_blocks: whether memory does not grow with the number of pairs, as on the CPU.
     """
 
     def __init__(self, ncn: NCN, h: Tensor, x: Tensor, *, dropout: bool) -> None:
@@ -39,12 +42,13 @@ class InnerNCN:
         self.f_cn = MLP(*others)
         self.h = h.detach()
         self.dropout = dropout
+        self.in_blocks = backend.compiled(h)
         self.block = max(1, _BLOCK_BYTES // (h.size(1) * h.element_size()))
 
     @torch.no_grad()
     def __call__(self, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B); best where those of a first node stand together."""
-        if not backend.compiled(self.h):
+        if not self.in_blocks:
             return self._score(graph, pairs, seed=0)
         blocks = pairs.split(self.block, dim=1)
         seeds = torch.randint(2**62, (len(blocks),)).tolist() if self.dropout else [0] * len(blocks)

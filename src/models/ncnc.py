@@ -14,6 +14,9 @@ from ops.aggregate import pair_product, pool
 from ops.csr import Graph
 from ops.overlap import neighbourhoods
 
+_PAIR_BYTES = 64  # of a pair or a neighbour in lists: ids, list, position, logit, weight
+_MATRICES = 6  # of the width of the embeddings, at the most at a time
+
 
 class NCNC(nn.Module):
     """Neural common neighbour with completion of Wang et al. (2024).
@@ -103,8 +106,17 @@ class NCNC(nn.Module):
             inner_logit,
             [(pairs[1], only_u), (pairs[0], only_v)],
             self.completion.log_prior(product),
+            bytes_a_pair=self._bytes_a_pair(graph, x, innermost if len(embeddings) == 2 else None),
             each_once=graph.num_nodes if each_once else None,
         )
         for kept, weight in completed:
             pooled = pooled + pool(x, kept.rowptr, kept.node, weight=weight)
         return self.ncn.combine(pooled, product)
+
+    def _bytes_a_pair(self, graph: Graph, x: Tensor, innermost: InnerNCN | None) -> float:
+        """Memory that an inner pair takes, about, when all of a chunk are scored at once."""
+        if innermost is not None and innermost.in_blocks:
+            return _PAIR_BYTES
+        degree = graph.degree().double()
+        neighbours = 2 * float(degree.square().sum() / max(1.0, float(degree.sum())))
+        return _PAIR_BYTES + _MATRICES * x.size(1) * x.element_size() + _PAIR_BYTES * neighbours

@@ -130,6 +130,7 @@ class Completion(Strict):
     o: float
     alpha: Annotated[float, Field(ge=0)]
     chunk_size: PositiveInt | None
+    memory_gib: Positive | None
     keep_train: PositiveInt | None
     keep_eval: PositiveInt | None
     replacement: bool

@@ -25,6 +25,7 @@ def build(
     keep_train=None,
     keep_eval=None,
     replacement=False,
+    memory_gib=None,
     seed=0,
 ):
     return Completion(
@@ -36,6 +37,7 @@ def build(
         keep_train=keep_train,
         keep_eval=keep_eval,
         replacement=replacement,
+        memory_gib=memory_gib,
         seed=seed,
     )
 
@@ -153,6 +155,7 @@ def test_generator_is_its_own_and_travels_in_the_state():
     [
         ({"t": 0.0}, "t must be above 0"),
         ({"chunk_size": 0}, "chunk_size must be at least 1"),
+        ({"memory_gib": 0.0}, "memory_gib must be above 0"),
         ({"keep_train": 0}, "keep_train must be at least 1"),
         ({"keep_eval": -1}, "keep_eval must be at least 1"),
     ],
@@ -202,3 +205,53 @@ def test_each_distinct_pair_once():
     assert len(scored) == len(set(scored)) == 6
     assert {frozenset(p) for call in every.calls for p in zip(*call, strict=True)} == set(scored)
     assert sum(len(call[0]) for call in every.calls) == 8
+
+
+def test_chunks_follow_the_memory():
+    stage = build(chunk_size=4)
+    scorer = Scorer()
+    stage.memory_gib = 3 * 100 / 2**30
+    sides = [(OTHER, LISTS)]
+    stage(scorer, sides, torch.zeros(3).double(), bytes_a_pair=100)
+    assert [len(call[0]) for call in scorer.calls] == [3, 2]
+    stage.memory_gib = 1.0
+    stage(scorer, sides, torch.zeros(3).double(), bytes_a_pair=100)
+    assert [len(call[0]) for call in scorer.calls[2:]] == [4, 1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+    ],
+)
+def test_out_of_memory_halves_the_chunks_and_goes_on(error, caplog):
+    class Small(Scorer):
+        def __call__(self, pairs):
+            if pairs.size(1) > 1:
+                raise error
+            return super().__call__(pairs)
+
+    scorer, stage = Small(), build(chunk_size=4)
+    _, weight = weigh(stage, scorer)
+    torch.testing.assert_close(weight, weigh(build(), Scorer())[1])
+    assert [len(call[0]) for call in scorer.calls] == [1] * 5
+    assert [record.args for record in caplog.records] == [(4, 2), (2, 1)]
+    weigh(stage, scorer)
+    assert len(caplog.records) == 2  # it stays so
+
+
+def test_other_errors_and_a_memory_for_no_pair_are_raised():
+    def scorer(pairs):
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        weigh(build(), scorer)
+
+    def never(pairs):
+        raise MemoryError("not one")
+
+    with pytest.raises(MemoryError, match="not one"):
+        weigh(build(chunk_size=4), never)
