@@ -106,11 +106,11 @@ def _steps(arguments: argparse.Namespace) -> str:
                 continue
             found = _in_child("step", arguments, model=model, graph=graph, scale=arguments.scale)
             _fill(row, "step", found["step"], found["unit"])
-            total = sum(found["step"] or [0]) or 1
+            total = sum(found["step"] or [])
             row["share of the stages, %"] = ", ".join(
                 f"{name} {100 * seconds / total:.0f}"
                 for name, seconds in found["stages"].items()
-                if seconds > 0.02 * total
+                if total and seconds > 0.02 * total
             )
             row["step, GiB"] = f"{found['step_gib']:.2f}"
             _fill(row, "evaluation", found["evaluation"], found["unit"])
@@ -149,12 +149,14 @@ def _growth(arguments: argparse.Namespace) -> str:
             sizes.append(millions)
             seconds.append(float(np.median(found["step"])))
             memory.append(found["step_gib"])
-    exponent, _ = np.polyfit(np.log(sizes), np.log(seconds), 1)
-    per_million, fixed = np.polyfit(sizes, memory, 1)
-    note = (
-        f"NCNC, batch 65,536. Time grows as edges to the power {exponent:.2f}; memory is "
-        f"{fixed:.2f} GiB and {per_million:.2f} GiB a million edges (least squares)."
-    )
+    note = "NCNC, batch 65,536."
+    if len(sizes) > 2:
+        exponent, _ = np.polyfit(np.log(sizes), np.log(seconds), 1)
+        per_million, fixed = np.polyfit(sizes, memory, 1)
+        note += (
+            f" Time grows as edges to the power {exponent:.2f}; memory is {fixed:.2f} GiB and "
+            f"{per_million:.2f} GiB a million edges (least squares)."
+        )
     return f"### Growth with the graph\n\n{note}\n\n{_table(rows)}"
 
 

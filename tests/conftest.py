@@ -1,4 +1,4 @@
-"""Every test works in its own folder, offline, and leaves nothing outside it."""
+"""Every test works in its own folder, offline, and leaves nothing outside but compiled kernels."""
 
 from __future__ import annotations
 

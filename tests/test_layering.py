@@ -38,7 +38,7 @@ def test_imports_point_one_way(package):
 
 def test_help_imports_nothing_heavy():
     """cli, and what it imports at its top, leave torch, W&B and OGB to what needs them."""
-    heavy = {"torch", "wandb", "ogb", "torch_geometric", "scipy", "pandas"}
+    heavy = {"torch", "numba", "wandb", "ogb", "torch_geometric", "scipy", "pandas"}
     at_start, seen = ["cli"], set()
     while at_start:
         module = at_start.pop()

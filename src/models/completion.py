@@ -174,12 +174,13 @@ class Completion(nn.Module):
     ) -> Tensor:
         logits, begin = [], 0
         while begin < pairs.size(1):
-            size = self._chunk(bytes_a_pair)
+            size, chance = self._chunk(bytes_a_pair), _Chance(self.generator, pairs.device)
             try:
                 logits.append(score(pairs[:, begin : begin + size]))
             except (MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error) or size == 1:
                     raise
+                chance.restore()
                 self._halved += 1
                 log.warning(
                     "the memory does not suffice to complete %d inner pairs at a time; "
@@ -204,14 +205,32 @@ class Completion(nn.Module):
         return self.alpha * torch.sigmoid(self.s * (logit - self.o) + log_prior)
 
     def get_extra_state(self) -> Tensor:
-        return self.generator.get_state()
+        """State of the generator, and how often chunks were halved: what a resume goes on with."""
+        return torch.cat([self.generator.get_state(), torch.tensor([self._halved]).byte()])
 
     def set_extra_state(self, state: Tensor) -> None:
-        self.generator.set_state(state.cpu())
+        size = self.generator.get_state().numel()
+        self.generator.set_state(state[:size].cpu())
+        self._halved = int(state[size:].sum())
 
     def extra_repr(self) -> str:
         t = "" if isinstance(self.t, LearnedPrior) else f"t={self.t}, "
         return f"{t}s={self.s}, o={self.o}, alpha={self.alpha}"
+
+
+class _Chance:
+    """The generators as they are now, for an attempt that may have to be made again."""
+
+    def __init__(self, generator: torch.Generator, device: torch.device) -> None:
+        self.generator, self.device = generator, device
+        self.own, self.default = generator.get_state(), torch.get_rng_state()
+        self.gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+    def restore(self) -> None:
+        self.generator.set_state(self.own)
+        torch.set_rng_state(self.default)
+        if self.gpu is not None:
+            torch.cuda.set_rng_state(self.gpu, self.device)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -76,9 +76,11 @@ class NCN(nn.Module):
         """The graph that neighbourhoods are read from: in training, one draw of edge dropout."""
         return drop_entries(graph, self.edge_dropout) if self.training else graph
 
-    def transform(self, h: Tensor) -> Tensor:
-        """x, (N, H): what is pooled over neighbours."""
-        return h if self.g is None else h + self.g(h)
+    def transform(self, h: Tensor, *, dropout: bool | None = None) -> Tensor:
+        """x, (N, H): what is pooled over neighbours; ``dropout`` None follows the mode."""
+        if self.g is None:
+            return h
+        return h + self.g.run(h, dropout=self.training if dropout is None else dropout)
 
     def score(self, h: Tensor, x: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), when h, x and the thinned graph are at hand."""

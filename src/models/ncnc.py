@@ -30,7 +30,8 @@ class NCNC(nn.Module):
 
     As in the release, in training the inner predictor runs with dropout, and edge dropout is drawn
     again on the thinned graph for every side and chunk; g, though, is drawn once for all of them.
-    With ``completion.dropout`` off, it scores as in evaluation, on the outer pairs' graph.
+    With ``completion.dropout`` off, it scores as in evaluation, on the outer pairs' graph; h and x,
+    which it starts from, have had their own dropout.
 
     Args:
         completion: the completion stage.
@@ -74,7 +75,7 @@ class NCNC(nn.Module):
         embeddings = [h, self.ncn.transform(h)]
         with torch.no_grad():
             for _ in range(self.depth):
-                embeddings.append(self.ncn.transform(embeddings[-1]))
+                embeddings.append(self.ncn.transform(embeddings[-1], dropout=self._inner_dropout))
         innermost = InnerNCN(self.ncn, *embeddings[-2:], dropout=self._inner_dropout)
         return self._logit(embeddings[:-1], innermost, self.ncn.thin(graph), pairs)
 

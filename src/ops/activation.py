@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +41,8 @@ def rectify(
         x: (..., H) floating point.
         norm: of the LayerNorm, None for none.
         p: rate of the dropout, in [0, 1].
-        seed: of the dropped places; None draws one from torch's default generator, which decides
-            them directly in the plain form.
+        seed: of the dropped places; None draws one from torch's default generator. The plain form
+            has no use for it: there the default generator decides directly.
     """
     if not backend.compiled(x):
         return _plain(x, norm, p)
@@ -61,6 +62,7 @@ def rectify_(
             _drop_rectify(x, p, seed, out=x)
         else:
             _normalise_drop_rectify(x, norm, p, seed, out=x)
+        torch.autograd.graph.increment_version(x)
     return x
 
 
@@ -154,7 +156,7 @@ def _normalise_drop_rectify(
     scale, zero, eps = _typed(x, _scale(p), 0, norm.eps)
     parallel(
         kernels.normalise_drop_rectify,
-        *(len(rows), rows, _rows(out), norm.weight, norm.bias),
+        *(len(rows), rows, _rows(out), norm.weight.contiguous(), norm.bias.contiguous()),
         *(eps, _threshold(p), scale, zero, _seed(p, seed), mean, rstd),
         cost=2 * rows.shape[1],
     )
@@ -174,7 +176,7 @@ def _drop(x: Tensor, p: float, seed: np.uint64) -> Tensor:
 
 
 def _rows(x: Tensor) -> Tensor:
-    return x.view(-1, x.shape[-1])
+    return x.view(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def _typed(like: Tensor, *values: float) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ops import backend
-from ops.csr import offsets
+from ops.csr import check_ids, offsets
 from ops.kernels import pool as kernels
 from ops.kernels.parallel import array, parallel, split
 
@@ -40,14 +40,15 @@ def pool(
         (B, H) of the type of ``x``.
 
     Raises:
-        ValueError: if a weight is given with another reduction.
+        ValueError: if a weight is given with another reduction, or a node is no row of ``x``.
     """
     if weight is not None:
         if reduce != "sum":
             raise ValueError(f'weight needs reduce="sum", got reduce="{reduce}"')
-        weight = weight.to(x.dtype)
+        weight = weight.to(x.dtype).contiguous()
+    check_ids(node, x.size(0), "node")
     if reduce != "max" and backend.compiled(x):
-        total = _PoolSum.apply(x.contiguous(), rowptr, node, weight)
+        total = _PoolSum.apply(x.contiguous(), rowptr.contiguous(), node.contiguous(), weight)
         if reduce == "sum":
             return total
         return total / rowptr.diff().clamp(min=1).unsqueeze(1).to(x.dtype)
@@ -69,7 +70,11 @@ def pair_product(x: Tensor, pairs: Tensor) -> Tensor:
     """x_u ⊙ x_v of every pair: (N, H) and (2, B) int64 give (B, H).
 
     Differentiable, as deterministic as :func:`gather`.
+
+    Raises:
+        ValueError: if a node is no row of ``x``.
     """
+    check_ids(pairs, x.size(0), "pairs")
     if backend.compiled(x):
         return _PairProduct.apply(x.contiguous(), pairs.contiguous())
     return gather(x, pairs[0]) * gather(x, pairs[1])

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor
 
+_DTYPES = (torch.float32, torch.float64, torch.int64)
 _plain_only = False
 
 
 def compiled(tensor: Tensor) -> bool:
     """Whether an operator on such a tensor runs its compiled kernel."""
-    return tensor.device.type == "cpu" and not _plain_only
+    return tensor.device.type == "cpu" and tensor.dtype in _DTYPES and not _plain_only
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
 from torch import Tensor
@@ -19,12 +20,14 @@ def map_blocks(function: Callable[[int], Tensor], count: int) -> list[Tensor]:
     Gradients are not recorded. For the CPU.
     """
     threads = torch.get_num_threads()
-    if threads == 1 or count == 1:
-        with torch.no_grad():
-            return [function(block) for block in range(count)]
     torch.set_num_threads(1)
     try:
-        return list(_threads(threads).map(torch.no_grad()(function), range(count)))
+        if threads == 1 or count == 1:
+            with torch.no_grad():
+                return [function(block) for block in range(count)]
+        work = [_threads(threads).submit(torch.no_grad()(function), b) for b in range(count)]
+        wait(work)  # also after an error: what still runs is to have one thread
+        return [block.result() for block in work]
     finally:
         torch.set_num_threads(threads)
 
@@ -32,14 +35,20 @@ def map_blocks(function: Callable[[int], Tensor], count: int) -> list[Tensor]:
 def _threads(count: int) -> ThreadPoolExecutor:
     global _pool
     if _pool is None or _pool[0] != count:
-        # The number of threads is a setting of the thread that asks for it.
-        _pool = (
-            count,
-            ThreadPoolExecutor(
-                count,
-                thread_name_prefix="block",
-                initializer=torch.set_num_threads,
-                initargs=(1,),
-            ),
-        )
+        _pool = count, ThreadPoolExecutor(count, "block", initializer=_use_one_thread)
     return _pool[1]
+
+
+def _use_one_thread() -> None:
+    # The number is a setting of the thread; torch takes it up when it is first asked for it.
+    torch.set_num_threads(1)
+    torch.get_num_threads()
+
+
+def _forget_threads() -> None:
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)  # a fork has none of its parent's threads

@@ -136,7 +136,7 @@ def sum_over_common_neighbours(
             return pool(x, common.rowptr, common.node) + start, common.counts()
         u, v = pairs.contiguous()
         out, counts = x.new_empty(u.numel(), x.size(1)), torch.empty_like(u)
-        _merge(kernels.sum_common, graph, u, v, x, start, out, counts)
+        _merge(kernels.sum_common, graph, u, v, x.contiguous(), start.contiguous(), out, counts)
         return out, counts
 
 

@@ -104,22 +104,27 @@ def experiment_id(config: Mapping[str, Any], *, warm_start: str | None) -> str:
     Args:
         warm_start: the mode in which the run has begun with another, None for none.
     """
+    later = {"model.completion.dropout": True, "model.completion.memory_gib": None}
     identity = {k: v for k, v in config.items() if k not in ("seed", "hardware", "tracker", "run")}
     dropped = {
         "seeds", "dataset.source.split.seed", "model.completion.seed",
         "dataset.root", "dataset.source.root", "dataset.source.cache", "dataset.published",
         "train.checkpoint_minutes", "train.init_from",
     }  # fmt: skip
-    text = json.dumps([_without(identity, dropped), warm_start])
+    text = json.dumps([_without(identity, dropped, later), warm_start])
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     return f"{config['run']['dataset']}-{config['run']['model']}-{digest}"
 
 
-def _without(node: Any, dropped: set[str], prefix: str = "") -> Any:
+def _without(
+    node: Any, dropped: set[str], unless_changed: Mapping[str, Any], prefix: str = ""
+) -> Any:
+    """Without these keys, and without those that have the value that runs had before they came."""
     if not isinstance(node, Mapping):
         return node
     return {
-        key: _without(value, dropped, f"{prefix}{key}.")
+        key: _without(value, dropped, unless_changed, f"{prefix}{key}.")
         for key, value in node.items()
-        if f"{prefix}{key}" not in dropped
+        if (name := f"{prefix}{key}") not in dropped
+        and not (name in unless_changed and value == unless_changed[name])
     }

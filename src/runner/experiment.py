@@ -117,8 +117,8 @@ def _train(
                 checkpoint_minutes=train["checkpoint_minutes"],
             )
             during.enter_context(recorder.stop_on_signals())
-            if config["hardware"]["profile"]:
-                during.enter_context(profiled(folder.path, peak, profile))
+            if config["hardware"].get("profile"):
+                during.enter_context(profiled(folder.path, parts.device, peak, profile))
             fit(
                 model=parts.model,
                 task=parts.task,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +38,31 @@ class StageProfile:
     Args:
         peak_memory_gib: the most memory held so far.
         after: called with the name of every stage that ends.
+        settle: waits until the device has done what it was given.
     """
 
     def __init__(
         self,
         peak_memory_gib: Callable[[], float],
         after: Callable[[str], None] = lambda name: None,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
         self.costs: dict[str, StageCost] = {}
         self.peak_memory_gib = peak_memory_gib
         self.after = after
+        self.settle = settle
         self._open: list[str] = []
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         self._open.append(name)
         cost = self.costs.setdefault(" / ".join(self._open), StageCost())
+        self.settle()
         peak, began = self.peak_memory_gib(), time.perf_counter()
         try:
             yield
         finally:
+            self.settle()
             cost.calls += 1
             cost.seconds += time.perf_counter() - began
             cost.raised_peak_gib += max(0.0, self.peak_memory_gib() - peak)
@@ -85,15 +91,19 @@ class StageProfile:
 
 @contextmanager
 def profiled(
-    folder: Path, peak_memory_gib: Callable[[], float], summary: dict[str, Any]
+    folder: Path,
+    device: torch.device,
+    peak_memory_gib: Callable[[], float],
+    summary: dict[str, Any],
 ) -> Iterator[None]:
     """Observe what runs within; at its end, write profile.csv and add it to `summary`.
 
     trace.json in `folder` is for chrome://tracing or https://ui.perfetto.dev. A resume writes both
-    anew, of its own steps.
+    anew, of its own steps. A run of fewer than two steps leaves no trace.
     """
     activities = [ProfilerActivity.CPU]
-    if torch.cuda.is_available():
+    on_gpu = device.type == "cuda"
+    if on_gpu:
         activities.append(ProfilerActivity.CUDA)
     trace = profile(
         activities=activities,
@@ -105,13 +115,14 @@ def profiled(
         if name == _LAST_OF_A_STEP:
             trace.step()
 
-    stages = StageProfile(peak_memory_gib, after)
+    settle = partial(torch.cuda.synchronize, device) if on_gpu else lambda: None
+    stages = StageProfile(peak_memory_gib, after, settle)
     trace.start()
     try:
         with observed(stages):
             yield
     finally:
-        trace.stop()
         stages.table().to_csv(folder / "profile.csv", index=False, float_format="%.6g")
         summary.update(stages.flat())
-        log.info("profile.csv and trace.json tell where the time and memory went")
+        trace.stop()
+        log.info("profile.csv tells where the time and memory went, trace.json of a few steps")

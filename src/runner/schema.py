@@ -56,7 +56,7 @@ class Hardware(Strict):
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(gt=0, le=4096)] | None
     deterministic: bool
-    profile: bool
+    profile: bool = False  # came later: runs from before have none
 
 
 class Train(Strict):
@@ -130,11 +130,11 @@ class Completion(Strict):
     o: float
     alpha: Annotated[float, Field(ge=0)]
     chunk_size: PositiveInt | None
-    memory_gib: Positive | None
+    memory_gib: Positive | None = None  # came later
     keep_train: PositiveInt | None
     keep_eval: PositiveInt | None
     replacement: bool
-    dropout: bool
+    dropout: bool = True  # came later
     seed: Seed
 
 

@@ -255,3 +255,29 @@ def test_other_errors_and_a_memory_for_no_pair_are_raised():
 
     with pytest.raises(MemoryError, match="not one"):
         weigh(build(chunk_size=4), never)
+
+
+def test_a_resume_goes_on_with_the_halved_chunks():
+    class Small(Scorer):
+        def __call__(self, pairs):
+            torch.rand(1)
+            if pairs.size(1) > 2:
+                raise MemoryError
+            return super().__call__(pairs)
+
+    stage = build(chunk_size=4, keep_train=2)
+    stage.generator.manual_seed(1)
+    torch.manual_seed(2)
+    weigh(stage, Small())
+    after = torch.rand(1)
+    torch.manual_seed(2)
+    torch.rand(2)
+    assert torch.equal(after, torch.rand(1))  # what the failed attempt drew does not count
+    resumed = build(chunk_size=4, keep_train=2)
+    resumed.load_state_dict(stage.state_dict())
+    scorer = Scorer()
+    weigh(resumed, scorer)
+    assert max(len(call[0]) for call in scorer.calls) == 2
+    older = {**stage.state_dict(), "_extra_state": stage.generator.get_state()}
+    resumed.load_state_dict(older)  # of a checkpoint from before
+    assert torch.equal(resumed.generator.get_state(), stage.generator.get_state())

@@ -8,6 +8,7 @@ from tests.dense_reference import arrays, ncn, ncnc
 from models.completion import Completion, LearnedPrior
 from models.inner import InnerNCN
 from models.ncnc import NCNC
+from ops import backend
 from ops.overlap import neighbourhoods
 
 CONSTANTS = {"t": 0.3, "s": 1.7, "o": 0.1, "alpha": 1.05}
@@ -193,10 +194,13 @@ def test_inner_dropout_is_on_in_training(case, settle, monkeypatch, training):
     assert seen == [training]
 
 
-def test_node_transform_runs_twice_whatever_the_chunks(case, settle):
+def test_node_transform_runs_twice_whatever_the_chunks(case, settle, monkeypatch):
     module = settle(build(chunk_size=1))
     calls = []
-    module.ncn.g.register_forward_hook(lambda layer, given, out: calls.append(given[0]))
+    original = module.ncn.g.run
+    monkeypatch.setattr(
+        module.ncn.g, "run", lambda h, **given: calls.append(h) or original(h, **given)
+    )
     module(case.h, case.graph, case.pairs)
     assert len(calls) == 2
     assert torch.equal(calls[0], case.h)
@@ -220,3 +224,37 @@ def test_without_inner_dropout_training_completes_as_evaluation(case, settle, de
     torch.manual_seed(4)
     with_dropout = settle(build(edge_dropout=0.4, depth=depth)).train()(case.h, case.graph, pairs)
     assert not torch.allclose(in_training, with_dropout)
+
+
+def test_without_inner_dropout_the_transform_has_none_there_either(case, settle, monkeypatch):
+    module = settle(build(inner_dropout=False, dropout=0.5)).train()
+    given = []
+    original = module.ncn.g.run
+
+    def run(h, *, dropout, seed=None):
+        given.append(dropout)
+        return original(h, dropout=dropout, seed=seed)
+
+    monkeypatch.setattr(module.ncn.g, "run", run)
+    module(case.h, case.graph, case.pairs)
+    assert given == [True, False]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("training", [False, True])
+def test_both_forms_agree(case, settle, training, depth):
+    """Values and gradients, of one step with dropout at 0."""
+    pairs = case.pairs[:, ::5]
+    module = settle(build(depth=depth, last_linear=True)).train(training)
+    h = case.h.clone().requires_grad_()
+    wanted = [h, *(p for p in module.parameters() if p.requires_grad)]
+
+    def results():
+        logit = module(h, case.graph, pairs)
+        return logit, *torch.autograd.grad(logit.square().sum(), wanted)
+
+    compiled = results()
+    with backend.plain():
+        plain = results()
+    for a, b in zip(compiled, plain, strict=True):
+        torch.testing.assert_close(a, b)

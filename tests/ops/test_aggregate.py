@@ -167,7 +167,9 @@ def test_pair_product_is_bit_deterministic_with_threads(two_threads):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_both_forms_agree(two_threads, weighted):
+def test_both_forms_agree(two_threads, weighted, form):
+    if form == "plain":
+        pytest.skip("compares the two forms")
     rowptr, node = ragged(3000, 60_000, 500)
     x = torch.randn(500, 33, requires_grad=True)
     given = (x, torch.rand(60_000, requires_grad=True)) if weighted else (x,)
@@ -197,3 +199,20 @@ def test_threads_change_no_bit():
         torch.set_num_threads(before)
     for run in runs[1:]:
         assert all(torch.equal(a, b) for a, b in zip(runs[0], run, strict=True))
+
+
+def test_nodes_that_are_no_rows_are_refused():
+    with pytest.raises(ValueError, match="pairs holds ids 0 to 3, but nodes are 0 to 2"):
+        pair_product(X, torch.tensor([[0], [3]]))
+    with pytest.raises(ValueError, match="node holds ids -1 to 5"):
+        pool(X, torch.tensor([0, 2]), torch.tensor([-1, 5]))
+
+
+def test_half_precision_runs_in_the_plain_form():
+    assert pair_product(X.bfloat16(), torch.tensor([[0], [1]])).dtype == torch.bfloat16
+
+
+def test_a_strided_matrix():
+    wide = torch.stack([X, X], dim=2)[:, :, 0]
+    assert not wide.is_contiguous()
+    assert torch.equal(pool(wide, ROWPTR, NODE), pool(X, ROWPTR, NODE))

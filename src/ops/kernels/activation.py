@@ -2,7 +2,7 @@
 
 Scalars come in the type of the matrix: a literal would turn float32 into float64. Loops that read
 and write the same matrix go through a line of their own: otherwise they are not vectorised where
-the two arrays may be one.
+the two arrays may be one. NaN and infinity stay what they are at places that are kept.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint32, uint64
 
-# Sums may be reordered, so that they can be vectorised; NaN and infinity stay what they are.
-FAST = {"reassoc", "contract", "nsz"}
+from ops.kernels.compile import kernel
 
 
 @njit(inline="always")
@@ -35,9 +34,9 @@ def _bits(low, high, column):
     return uint32(x ^ uint32(x >> uint32(16)))
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@kernel
 def drop(begin, end, x, out, threshold, scale, zero, seed, first_row):
-    """Dropout; ``x`` may be ``out``. The same seed drops the same places again."""
+    """Dropout. The same seed drops the same places again."""
     for row in range(begin, end):
         key = _key(seed, first_row + row)
         low, high = uint32(key), uint32(key >> uint64(32))
@@ -46,7 +45,7 @@ def drop(begin, end, x, out, threshold, scale, zero, seed, first_row):
             out[row, j] = value if _bits(low, high, j) >= threshold else zero
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@kernel
 def drop_rectify(begin, end, x, out, threshold, scale, zero, seed):
     """Dropout and ReLU; ``x`` may be ``out``."""
     line = np.empty(x.shape[1], x.dtype)
@@ -61,7 +60,7 @@ def drop_rectify(begin, end, x, out, threshold, scale, zero, seed):
             out[row, j] = line[j]
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@kernel
 def rectify_backward(begin, end, grad, out, scale, zero, grad_x):
     for row in range(begin, end):
         for j in range(out.shape[1]):
@@ -69,7 +68,7 @@ def rectify_backward(begin, end, grad, out, scale, zero, grad_x):
             grad_x[row, j] = value if passed != zero else zero
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@kernel
 def normalise_drop_rectify(
     begin, end, x, out, weight, bias, eps, threshold, scale, zero, seed, mean, rstd
 ):
@@ -96,7 +95,7 @@ def normalise_drop_rectify(
             out[row, j] = value if kept and not value <= zero else zero
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@kernel
 def normalise_backward(
     begin, end, grad, out, x, weight, scale, zero, mean, rstd, grad_x, grad_weight, grad_bias
 ):

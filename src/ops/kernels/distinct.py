@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ops.kernels.compile import kernel
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_distinct(begin, end, rowptr, entry, second, counts):
     """Distinct second nodes of the entries of every first node."""
     seen = np.full(rowptr.shape[0], -1, dtype=np.int64)
@@ -20,7 +21,7 @@ def count_distinct(begin, end, rowptr, entry, second, counts):
         counts[u] = count
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def number_distinct(begin, end, rowptr, entry, second, first_number, distinct, number):
     """The distinct pairs, and which of them every entry is."""
     seen = np.full(rowptr.shape[0], -1, dtype=np.int64)

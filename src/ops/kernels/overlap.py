@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint8
 
-from ops.kernels.activation import FAST
+from ops.kernels.compile import kernel
 from ops.kernels.prefetch import AHEAD, prefetch, prefetch_row
 
 _SKEWED = 16  # times as many neighbours, from which on searching beats merging
@@ -24,7 +24,7 @@ def _lower_bound(col, low, high, node):
     return low
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_common(begin, end, rowptr, col, u, v, counts):
     for b in range(begin, end):
         i, i_end, j, j_end = rowptr[u[b]], rowptr[u[b] + 1], rowptr[v[b]], rowptr[v[b] + 1]
@@ -45,7 +45,7 @@ def count_common(begin, end, rowptr, col, u, v, counts):
         counts[b] = count
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def list_common(begin, end, rowptr, col, u, v, common_rowptr, common):
     for b in range(begin, end):
         place, full = common_rowptr[b], common_rowptr[b + 1]
@@ -68,7 +68,7 @@ def list_common(begin, end, rowptr, col, u, v, common_rowptr, common):
                 j += right <= left
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def list_neighbourhoods(
     begin, end, rowptr, col, u, v, common_rowptr, u_rowptr, v_rowptr, common, only_u, only_v
 ):
@@ -120,7 +120,7 @@ def _found(out, x, due, number, b, w):
     return number + 1
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@kernel
 def sum_common(begin, end, rowptr, col, u, v, x, start, out, counts):
     """Sums of ``x`` over the common neighbours, from ``start`` on, and their number.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -54,3 +55,12 @@ def _threads(count: int) -> ThreadPoolExecutor:
     if _pool is None or _pool[0] != count:
         _pool = count, ThreadPoolExecutor(count, thread_name_prefix="kernel")
     return _pool[1]
+
+
+def _forget_threads() -> None:
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)  # a fork has none of its parent's threads

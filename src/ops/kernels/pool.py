@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from numba import njit
-
-from ops.kernels.activation import FAST
+from ops.kernels.compile import kernel
 from ops.kernels.prefetch import AHEAD, prefetch_row
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@kernel
 def pool_sum(begin, end, x, rowptr, node, out):
     for b in range(begin, end):
         for j in range(x.shape[1]):
@@ -21,7 +19,7 @@ def pool_sum(begin, end, x, rowptr, node, out):
                 out[b, j] += x[w, j]
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@kernel
 def pool_weighted(begin, end, x, rowptr, node, weight, out):
     for b in range(begin, end):
         for j in range(x.shape[1]):
@@ -34,7 +32,7 @@ def pool_weighted(begin, end, x, rowptr, node, weight, out):
                 out[b, j] += factor * x[w, j]
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@kernel
 def weight_gradient(begin, end, grad, x, rowptr, node, grad_weight, zero):
     for b in range(begin, end):
         for e in range(rowptr[b], rowptr[b + 1]):
@@ -47,7 +45,7 @@ def weight_gradient(begin, end, grad, x, rowptr, node, grad_weight, zero):
             grad_weight[e] = total
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@kernel
 def product(begin, end, x, u, v, out):
     for b in range(begin, end):
         if b + AHEAD < end:
@@ -57,7 +55,7 @@ def product(begin, end, x, u, v, out):
             out[b, j] = x[u[b], j] * x[v[b], j]
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
+@kernel
 def product_gradient(begin, end, grad, x, pairs, rowptr, entry, grad_x):
     """Of nodes; ``entry`` holds where each of them stands among the 2 B endpoints."""
     count = pairs.shape[1]
@@ -75,13 +73,13 @@ def product_gradient(begin, end, grad, x, pairs, rowptr, entry, grad_x):
                 grad_x[w, j] += grad[b, j] * x[other, j]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_nodes(node, counts):
     for e in range(node.shape[0]):
         counts[node[e]] += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def list_by_node(first, last, rowptr, node, weight, free, target, target_weight):
     """The lists each of the nodes ``first`` to ``last`` is in, ascending.
 
