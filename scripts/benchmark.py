@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import re
 import subprocess
@@ -171,7 +172,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
 def _in_child(task: str, arguments: argparse.Namespace, **what: Any) -> dict[str, Any]:
     given = {"threads": arguments.threads, "repeats": arguments.repeats, "limit": LIMIT, **what}
     command = [sys.executable, __file__, "--child", json.dumps({"task": task, **given})]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    environment = {"GOMP_SPINCOUNT": "3000", **os.environ}  # as `runner` sets it
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 
