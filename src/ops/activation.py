@@ -109,18 +109,20 @@ class _NormaliseDropRectify(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, p: float, seed: int | None
     ) -> Tensor:
         out = torch.empty_like(x)
-        mean, rstd = _normalise_drop_rectify(x, Norm(weight, bias, eps), p, seed, out=out)
-        ctx.save_for_backward(x, out, weight, mean, rstd)
-        ctx.p = p
+        ctx.p, ctx.seed = p, int(_seed(p, seed))
+        mean, rstd = _normalise_drop_rectify(x, Norm(weight, bias, eps), p, ctx.seed, out=out)
+        ctx.save_for_backward(x, weight, bias, mean, rstd)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, out, weight, mean, rstd = ctx.saved_tensors
+        x, weight, bias, mean, rstd = ctx.saved_tensors
         grad, grad_x = grad.contiguous(), torch.empty_like(x)
         sums = torch.empty(2, _BLOCKS, x.shape[-1], dtype=x.dtype)
-        given = (_rows(grad), _rows(out), _rows(x), weight, *_typed(x, _scale(ctx.p), 0))
+        affine = weight.contiguous(), bias.contiguous()
+        chance = _threshold(ctx.p), *_typed(x, _scale(ctx.p), 0), np.uint64(ctx.seed)
+        given = (_rows(grad), _rows(x), *affine, *chance)
         parallel(
             kernels.normalise_backward,
             *(_BLOCKS, *given, mean, rstd, _rows(grad_x), sums[0], sums[1]),

@@ -83,7 +83,9 @@ def pair_product(x: Tensor, pairs: Tensor) -> Tensor:
 class _PoolSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, rowptr: Tensor, node: Tensor, weight: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, rowptr, node, weight)
+        # x, which may be large, is needed for the weights' gradient alone.
+        ctx.save_for_backward(x if ctx.needs_input_grad[3] else None, rowptr, node, weight)
+        ctx.num_rows = x.size(0)
         return _pool_sum(x, rowptr, node, weight)
 
     @staticmethod
@@ -93,7 +95,7 @@ class _PoolSum(torch.autograd.Function):
         grad = grad.contiguous()
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
-            grad_x = _pool_sum(grad, *by_node(rowptr, node, weight, x.size(0)))
+            grad_x = _pool_sum(grad, *by_node(rowptr, node, weight, ctx.num_rows))
         if ctx.needs_input_grad[3]:
             grad_weight = torch.empty_like(weight)
             zero = array(grad).dtype.type(0)

@@ -97,11 +97,26 @@ def normalise_drop_rectify(
 
 @kernel
 def normalise_backward(
-    begin, end, grad, out, x, weight, scale, zero, mean, rstd, grad_x, grad_weight, grad_bias
+    begin,
+    end,
+    grad,
+    x,
+    weight,
+    bias,
+    threshold,
+    scale,
+    zero,
+    seed,
+    mean,
+    rstd,
+    grad_x,
+    grad_weight,
+    grad_bias,
 ):
     """Of blocks of rows, so that the sums over rows do not depend on the number of threads.
 
-    ``grad_weight`` and ``grad_bias`` have a row for each block.
+    What passed is computed again, so that the output need not be kept. ``grad_weight`` and
+    ``grad_bias`` have a row for each block.
     """
     rows, width = x.shape
     blocks = grad_weight.shape[0]
@@ -111,10 +126,13 @@ def normalise_backward(
         for row in range(rows * block // blocks, rows * (block + 1) // blocks):
             centre, inverse = mean[row], rstd[row]
             total = projected = zero
+            key = _key(seed, row)
+            low, high = uint32(key), uint32(key >> uint64(32))
             for j in range(width):
-                value, passed = grad[row, j] * scale, out[row, j]
-                value = value if passed != zero else zero
                 normalised = (x[row, j] - centre) * inverse
+                kept = _bits(low, high, j) >= threshold
+                passed = kept and not normalised * weight[j] + bias[j] <= zero
+                value = grad[row, j] * scale if passed else zero
                 grad_bias[block, j] += value
                 grad_weight[block, j] += value * normalised
                 value *= weight[j]

@@ -24,9 +24,22 @@ def _lower_bound(col, low, high, node):
     return low
 
 
+@njit(nogil=True, inline="always")
+def _fetch(b, end, rowptr, col, u, v):
+    """Have the rows of the pairs after ``b`` on their way, and where they begin before that."""
+    if b + 2 * AHEAD < end:
+        prefetch(rowptr, u[b + 2 * AHEAD])
+        prefetch(rowptr, v[b + 2 * AHEAD])
+        first, second = rowptr[u[b + AHEAD]], rowptr[v[b + AHEAD]]
+        if max(first, second) < col.shape[0]:
+            prefetch(col, first)
+            prefetch(col, second)
+
+
 @kernel
 def count_common(begin, end, rowptr, col, u, v, counts):
     for b in range(begin, end):
+        _fetch(b, end, rowptr, col, u, v)
         i, i_end, j, j_end = rowptr[u[b]], rowptr[u[b] + 1], rowptr[v[b]], rowptr[v[b] + 1]
         if i_end - i > j_end - j:
             i, i_end, j, j_end = j, j_end, i, i_end
@@ -48,6 +61,7 @@ def count_common(begin, end, rowptr, col, u, v, counts):
 @kernel
 def list_common(begin, end, rowptr, col, u, v, common_rowptr, common):
     for b in range(begin, end):
+        _fetch(b, end, rowptr, col, u, v)
         place, full = common_rowptr[b], common_rowptr[b + 1]
         i, i_end, j, j_end = rowptr[u[b]], rowptr[u[b] + 1], rowptr[v[b]], rowptr[v[b] + 1]
         if i_end - i > j_end - j:
@@ -73,6 +87,7 @@ def list_neighbourhoods(
     begin, end, rowptr, col, u, v, common_rowptr, u_rowptr, v_rowptr, common, only_u, only_v
 ):
     for b in range(begin, end):
+        _fetch(b, end, rowptr, col, u, v)
         c, a, o = common_rowptr[b], u_rowptr[b], v_rowptr[b]
         i, i_end, j, j_end = rowptr[u[b]], rowptr[u[b] + 1], rowptr[v[b]], rowptr[v[b] + 1]
         while i < i_end and j < j_end:
@@ -131,11 +146,7 @@ def sum_common(begin, end, rowptr, col, u, v, x, start, out, counts):
     due = np.empty((_QUEUE, 2), dtype=np.int64)
     marked, number = -1, 0
     for b in range(begin, end):
-        if b + 2 * AHEAD < end:
-            prefetch(rowptr, v[b + 2 * AHEAD])
-            ahead = rowptr[v[b + AHEAD]]
-            if ahead < col.shape[0]:
-                prefetch(col, ahead)
+        _fetch(b, end, rowptr, col, u, v)
         for j in range(x.shape[1]):
             out[b, j] = start[j]
         before, first = number, u[b]
