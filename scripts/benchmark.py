@@ -19,6 +19,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import numpy as np
 import pandas as pd
 import torch
 from benchmarks import graphs, kernels, steps
-from benchmarks.timing import UNIT_ROWS, unit
+from benchmarks.timing import UNIT_ROWS, Times, unit
 
 from runner import hardware
 from runner.machine import describe_machine
@@ -82,11 +83,11 @@ def _machine() -> str:
 
 def _kernels(arguments: argparse.Namespace) -> str:
     rows = []
-    for row in kernels.measure(arguments.repeats):
-        ours = row["ours"].median
-        cells = {"65,536 training pairs": row["name"], "ours, s": str(row["ours"])}
+    for row in _in_child("kernels", arguments):
+        ours = Times(tuple(row["ours"])).median
+        cells = {"65,536 training pairs": row["name"], "ours, s": str(Times(tuple(row["ours"])))}
         for other in ("plain PyTorch", "SciPy"):
-            times = row.get(other)
+            times = Times(tuple(row[other])) if other in row else None
             cells[f"{other}, s"] = str(times) if times else ""
             cells[f"{other} / ours"] = f"{times.median / ours:.1f}" if times else ""
         cells["floor, s"] = f"{row['floor']:.4f}"
@@ -169,7 +170,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     return pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True)
 
 
-def _in_child(task: str, arguments: argparse.Namespace, **what: Any) -> dict[str, Any]:
+def _in_child(task: str, arguments: argparse.Namespace, **what: Any) -> Any:
     given = {"threads": arguments.threads, "repeats": arguments.repeats, "limit": LIMIT, **what}
     command = [sys.executable, __file__, "--child", json.dumps({"task": task, **given})]
     environment = {"GOMP_SPINCOUNT": "3000", **os.environ}  # as `runner` sets it
@@ -177,9 +178,13 @@ def _in_child(task: str, arguments: argparse.Namespace, **what: Any) -> dict[str
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _child(what: dict[str, Any]) -> dict[str, Any]:
-    measure = {"step": steps.measure, "epoch": steps.measure_epoch}[what.pop("task")]
-    return measure(**what)
+def _child(what: dict[str, Any]) -> Any:
+    tasks: dict[str, Callable[..., Any]] = {
+        "step": steps.measure,
+        "epoch": steps.measure_epoch,
+        "kernels": kernels.measure,
+    }
+    return tasks[what.pop("task")](**what)
 
 
 def _write(path: Path, text: str) -> None:

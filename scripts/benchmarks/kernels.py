@@ -16,12 +16,14 @@ from ops import backend
 from ops.aggregate import pool
 from ops.csr import Graph
 from ops.overlap import common_neighbours, neighbourhoods, sum_over_common_neighbours
+from runner import hardware
 
 PAIRS, WIDTH = 65_536, 64
 
 
-def measure(repeats: int) -> list[dict[str, Any]]:
+def measure(*, threads: int | None, repeats: int, limit: int) -> list[dict[str, Any]]:
     """A row for each operator: seconds of ours, of the others, and of the floor."""
+    hardware.set_up(device="cpu", threads=threads, deterministic=True)
     case = collab_shaped(1.0)
     seeded = torch.Generator().manual_seed(0)
     rows = torch.randperm(case.edges.shape[1], generator=seeded)
@@ -87,7 +89,8 @@ def _row(
     candidates = {"ours": ours, "plain PyTorch": plain}
     if scipy is not None:
         candidates["SciPy"] = scipy
-    return {"name": name, "floor": floor, **in_turn(candidates, repeats)}
+    taken = in_turn(candidates, repeats)
+    return {"name": name, "floor": floor, **{n: times.seconds for n, times in taken.items()}}
 
 
 def _matrix(graph: Graph) -> sparse.csr_array:

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.py"
+
+
+def run(tmp_path, *arguments):
+    environment = {**os.environ, "RUNNER_DATA": str(tmp_path / "nothing"), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    ).stdout
+
+
+def test_steps_of_a_small_graph_and_what_is_missing(tmp_path):
+    document = tmp_path / "performance.md"
+    document.write_text("# Title\n\n<!-- scripts/benchmark.py -->\nold\n<!-- end -->\n\nkept\n")
+    small = ("--models", "ncnc", "--scale", "0.08", "--repeats", "1", "--threads", "1")
+    out = run(tmp_path, "steps", *small, "--write", str(document))
+    rows = [line.split("|") for line in out.splitlines() if "| ncnc" in line]
+    by_graph = {row[1].strip(): [cell.strip() for cell in row[3:-1]] for row in rows}
+    assert "no " in by_graph["cora"][0]
+    seconds, units, shares, memory = by_graph["collab-shaped"][:4]
+    assert float(seconds) > 0 and float(units) > 0 and 0.1 < float(memory) < 8
+    assert "positives" in shares and "backward" in shares
+    text = document.read_text()
+    assert text.startswith("# Title") and text.endswith("kept\n")
+    assert "collab-shaped" in text and "old" not in text
