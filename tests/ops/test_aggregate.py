@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ops import backend
 from ops.aggregate import gather, pair_product, pool
 
 X = torch.tensor([[1.0, -2.0], [3.0, 5.0], [-4.0, 0.5]])
@@ -164,26 +163,6 @@ def test_pair_product_is_bit_deterministic_with_threads(two_threads):
     upstream = torch.randn(20_000, 32)
     runs = [torch.autograd.grad(pair_product(x, pairs), x, upstream)[0] for _ in range(4)]
     assert all(torch.equal(runs[0], run) for run in runs[1:])
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-def test_both_forms_agree(two_threads, weighted, form):
-    if form == "plain":
-        pytest.skip("compares the two forms")
-    rowptr, node = ragged(3000, 60_000, 500)
-    x = torch.randn(500, 33, requires_grad=True)
-    given = (x, torch.rand(60_000, requires_grad=True)) if weighted else (x,)
-    upstream = torch.randn(3000, 33)
-
-    def results():
-        out = pool(x, rowptr, node, weight=given[1] if weighted else None)
-        return out, *torch.autograd.grad(out, given, upstream)
-
-    compiled = results()
-    with backend.plain():
-        plain = results()
-    for a, b in zip(compiled, plain, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_threads_change_no_bit():

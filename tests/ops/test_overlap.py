@@ -95,24 +95,6 @@ def test_directed_graph():
         assert unpack(lists) == [row[side] for row in expected]
 
 
-def test_skewed_degrees_and_threads(two_threads, form):
-    """Hubs are searched instead of merged, and pairs go to several threads."""
-    if form == "plain":
-        pytest.skip("compares the two forms")
-    hubs = torch.stack([torch.randint(3, (4000,)), torch.randint(3, 3000, (4000,))])
-    others = torch.randint(3, 3000, (2, 3000))
-    graph = Graph.from_edges(torch.cat([hubs, others], dim=1), 3000)
-    pairs = torch.randint(3000, (2, 20_000))
-    pairs[0, ::3] = torch.randint(3, pairs[0, ::3].shape)
-    found = common_neighbours(graph, pairs), *neighbourhoods(graph, pairs)
-    with backend.plain():
-        expected = common_neighbours(graph, pairs), *neighbourhoods(graph, pairs)
-    assert expected[0].node.numel() > 1000
-    for a, b in zip(found, expected, strict=True):
-        assert torch.equal(a.rowptr, b.rowptr)
-        assert torch.equal(a.node, b.node)
-
-
 def test_no_pairs():
     pairs = torch.zeros(2, 0, dtype=torch.int64)
     for lists in (common_neighbours(GRAPH, pairs), *neighbourhoods(GRAPH, pairs)):
@@ -191,22 +173,3 @@ def test_sum_over_common_neighbours(seed, order):
     none = sum_over_common_neighbours(graph, pairs[:, :0], x, start=start)
     assert none[0].shape == (0, 5)
     assert none[1].shape == (0,)
-
-
-def test_sum_over_common_neighbours_of_skewed_degrees(two_threads, form):
-    if form == "plain":
-        pytest.skip("compares the two forms")
-    hubs = torch.stack([torch.randint(3, (4000,)), torch.randint(3, 3000, (4000,))])
-    others = torch.randint(3, 3000, (2, 3000))
-    graph = Graph.from_edges(torch.cat([hubs, others], dim=1), 3000)
-    pairs = torch.randint(3000, (2, 20_000))
-    pairs[0, ::3] = torch.randint(3, pairs[0, ::3].shape)
-    pairs[1, 1::3] = torch.randint(3, pairs[1, 1::3].shape)
-    pairs[0, 10_000:] = pairs[0, 10_000:].sort()[0]
-    x = torch.randn(3000, 4).double()
-    found = sum_over_common_neighbours(graph, pairs, x, start=torch.zeros(4).double())
-    with backend.plain():
-        expected = sum_over_common_neighbours(graph, pairs, x, start=torch.zeros(4).double())
-    assert expected[1].sum() > 1000
-    for a, b in zip(found, expected, strict=True):
-        torch.testing.assert_close(a, b)
