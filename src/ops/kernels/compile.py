@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ def kernel(function: Callable[..., None]) -> Any:
         # Neither the installation nor the home is writable: compile in every process.
         return njit(nogil=True, fastmath=FAST)(function)
     # Numba looks at the file of a kernel alone, but what it calls from the others is compiled in.
-    compiled._cache._cache_file._source_stamp = _STAMP  # type: ignore[attr-defined]
+    with suppress(AttributeError):  # of another version of Numba: then it stays so
+        compiled._cache._cache_file._source_stamp = _STAMP  # type: ignore[attr-defined]
     return compiled
 
 
