@@ -132,11 +132,9 @@ class _PairProduct(torch.autograd.Function):
 
 def _pool_sum(x: Tensor, rowptr: Tensor, node: Tensor, weight: Tensor | None) -> Tensor:
     out = x.new_empty(rowptr.numel() - 1, x.size(1))
+    factor = x.new_empty(0) if weight is None else weight
     cost = _cost(x, rowptr, node)
-    if weight is None:
-        parallel(kernels.pool_sum, len(out), x, rowptr, node, out, cost=cost)
-    else:
-        parallel(kernels.pool_weighted, len(out), x, rowptr, node, weight, out, cost=cost)
+    parallel(kernels.pool_sum, len(out), x, rowptr, node, factor, out, cost=cost)
     return out
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ops.threads import workers
+
 _PARTS_PER_THREAD = 8  # so that parts of unequal cost even out
 _SMALL = 50_000  # elementary operations that are not worth another thread
-_pool: tuple[int, ThreadPoolExecutor] | None = None
 
 
 def parallel(kernel: Callable[..., None], count: int, *arguments: Any, cost: float) -> None:
@@ -39,7 +38,7 @@ def split(kernel: Callable[..., None], bounds: Sequence[int], *arguments: Any) -
     if threads == 1 or len(ranges) == 1:
         kernel(bounds[0], bounds[-1], *plain)
         return
-    work = [_threads(threads).submit(kernel, *ends, *plain) for ends in ranges]
+    work = [workers(threads).submit(kernel, *ends, *plain) for ends in ranges]
     for piece in work:
         piece.result()
 
@@ -48,19 +47,3 @@ def array(x: Tensor) -> Any:
     """The NumPy array over the memory of ``x``, which must be contiguous."""
     assert x.is_contiguous(), "a kernel reads rows one after the other"
     return x.detach().numpy()
-
-
-def _threads(count: int) -> ThreadPoolExecutor:
-    global _pool
-    if _pool is None or _pool[0] != count:
-        _pool = count, ThreadPoolExecutor(count, thread_name_prefix="kernel")
-    return _pool[1]
-
-
-def _forget_threads() -> None:
-    global _pool
-    _pool = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)  # a fork has none of its parent's threads

@@ -7,7 +7,9 @@ from ops.kernels.prefetch import AHEAD, prefetch_row
 
 
 @kernel
-def pool_sum(begin, end, x, rowptr, node, out):
+def pool_sum(begin, end, x, rowptr, node, weight, out):
+    """``weight`` holds nothing, or a factor an entry."""
+    weighted = weight.shape[0] > 0
     for b in range(begin, end):
         for j in range(x.shape[1]):
             out[b, j] = 0
@@ -15,19 +17,7 @@ def pool_sum(begin, end, x, rowptr, node, out):
             if e + AHEAD < node.shape[0]:
                 prefetch_row(x, node[e + AHEAD])
             w = node[e]
-            for j in range(x.shape[1]):
-                out[b, j] += x[w, j]
-
-
-@kernel
-def pool_weighted(begin, end, x, rowptr, node, weight, out):
-    for b in range(begin, end):
-        for j in range(x.shape[1]):
-            out[b, j] = 0
-        for e in range(rowptr[b], rowptr[b + 1]):
-            if e + AHEAD < node.shape[0]:
-                prefetch_row(x, node[e + AHEAD])
-            w, factor = node[e], weight[e]
+            factor = weight[e] if weighted else x.dtype.type(1)
             for j in range(x.shape[1]):
                 out[b, j] += factor * x[w, j]
 
