@@ -63,10 +63,14 @@ class Completion(nn.Module):
         dropout: in training, score inner pairs with the predictor's dropouts of neurons and edges,
             drawn anew, as the release. Without, as in evaluation, each distinct inner pair is
             scored once, and those without common neighbours share a value of f_cn.
+        precision: "bfloat16" rounds the activations and Linears of the inner predictor to 8 bits of
+            mantissa, which is faster where the processor multiplies such numbers; None for those
+            of the model.
         seed: of the generator that draws them. Its state is part of the module's state dict.
 
     Raises:
-        ValueError: if t ≤ 0, there is no memory, or a chunk or kept number is below 1.
+        ValueError: if t ≤ 0, there is no memory, a chunk or kept number is below 1, or the
+            precision is unknown.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Completion(nn.Module):
         replacement: bool = False,
         dropout: bool = True,
         memory_gib: float | None = None,
+        precision: str | None = None,
     ) -> None:
         super().__init__()
         if memory_gib is not None and memory_gib <= 0:
@@ -105,6 +110,9 @@ class Completion(nn.Module):
         self.keep_eval = keep_eval
         self.replacement = replacement
         self.dropout = dropout
+        if precision not in (None, "bfloat16"):
+            raise ValueError(f'precision must be "bfloat16", or None; got {precision!r}')
+        self.precision = torch.bfloat16 if precision else None
         self.memory_gib = _MEMORY_GIB if memory_gib is None else memory_gib
         self._halved = 0  # times that memory ran out
         self.generator = torch.Generator().manual_seed(seed)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ops.aggregate import pool
 from ops.csr import Graph
+from ops.propagate import propagate, row_sum
 
 
 class Convolution(nn.Module):
@@ -61,7 +62,7 @@ class PureGCN(PureConvolution):
     """D^-1/2 (A + I) D^-1/2 x with D = 1 + the row sums of the (weighted) A."""
 
     def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
-        return normalised_sum(x, graph, weight)
+        return propagate(x, graph, weight)
 
 
 class PureSum(PureConvolution):
@@ -103,8 +104,8 @@ class GCN(Convolution):
     def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
         # The two products commute: propagate whichever side is narrower.
         if self.in_features < self.out_features:
-            return self.linear(normalised_sum(x, graph, weight)) + self.bias
-        return normalised_sum(self.linear(x), graph, weight) + self.bias
+            return self.linear(propagate(x, graph, weight)) + self.bias
+        return propagate(self.linear(x), graph, weight) + self.bias
 
 
 class SAGE(Convolution):
@@ -150,24 +151,9 @@ def _pyg_layers() -> ModuleType:
     return torch_geometric.nn
 
 
-def normalised_sum(x: Tensor, graph: Graph, weight: Tensor | None) -> Tensor:
-    """D^-1/2 (A + I) D^-1/2 x, (N, H), with D = 1 + the row sums of the (weighted) A."""
-    scale = (1 + row_sum(graph, weight, x)).rsqrt()
-    x = scale * x
-    return scale * (pool(x, graph.rowptr, graph.col, weight=weight) + x)
-
-
 def neighbour_mean(x: Tensor, graph: Graph, weight: Tensor | None) -> Tensor:
     """The (weighted) mean of the neighbours, (N, H), zero where there is none."""
     if weight is None:
         return pool(x, graph.rowptr, graph.col, reduce="mean")
     total = row_sum(graph, weight, x)
     return pool(x, graph.rowptr, graph.col, weight=weight) / torch.where(total == 0, 1, total)
-
-
-def row_sum(graph: Graph, weight: Tensor | None, like: Tensor) -> Tensor:
-    """The sum of every row's weights, (N, 1), of the type of ``like``."""
-    if weight is None:
-        return graph.degree().unsqueeze(1).to(like.dtype)
-    ones = like.new_ones(graph.num_nodes, 1)
-    return pool(ones, graph.rowptr, graph.col, weight=weight)

@@ -17,13 +17,16 @@ class MLP(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         return self.run(x, dropout=self.training)
 
-    def run(self, x: Tensor, *, dropout: bool, seed: int | None = None) -> Tensor:
+    def run(
+        self, x: Tensor, *, dropout: bool, seed: int | None = None, overwrite: bool = False
+    ) -> Tensor:
         """The same with dropout on or off, whatever the mode of the module.
 
         Args:
             seed: of the dropout, see :func:`ops.activation.rectify`; None draws one.
+            overwrite: without gradient, ``x`` may be worked on in place.
         """
-        norm, p, fresh = None, 0.0, False
+        norm, p, fresh = None, 0.0, overwrite
         for place, layer in enumerate(self):
             if isinstance(layer, nn.LayerNorm):
                 norm = Norm(layer.weight, layer.bias, layer.eps)

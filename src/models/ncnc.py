@@ -76,7 +76,12 @@ class NCNC(nn.Module):
         with torch.no_grad():
             for _ in range(self.depth):
                 embeddings.append(self.ncn.transform(embeddings[-1], dropout=self._inner_dropout))
-        innermost = InnerNCN(self.ncn, *embeddings[-2:], dropout=self._inner_dropout)
+        innermost = InnerNCN(
+            self.ncn,
+            *embeddings[-2:],
+            dropout=self._inner_dropout,
+            dtype=self.completion.precision,
+        )
         return self._logit(embeddings[:-1], innermost, self.ncn.thin(graph), pairs)
 
     @property

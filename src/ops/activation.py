@@ -54,11 +54,16 @@ def rectify(
 def rectify_(
     x: Tensor, *, norm: Norm | None = None, p: float = 0.0, seed: int | None = None
 ) -> Tensor:
-    """The same in place, without gradient, of a contiguous ``x``."""
+    """The same in place, without gradient, of a contiguous ``x``, which may be bfloat16 as well.
+
+    With bfloat16 the sums are float32, and so are ``norm`` and its gain.
+    """
     with torch.no_grad():
-        if not backend.compiled(x):
-            return x.copy_(_plain(x, norm, p))
-        if norm is None:
+        if not backend.compiled(x, torch.bfloat16):
+            return x.copy_(_plain(x.float() if x.dtype == torch.bfloat16 else x, norm, p))
+        if x.dtype == torch.bfloat16:
+            _rectify_bfloat16(x, norm, p, seed)
+        elif norm is None:
             _drop_rectify(x, p, seed, out=x)
         else:
             _normalise_drop_rectify(x, norm, p, seed, out=x)
@@ -163,6 +168,19 @@ def _normalise_drop_rectify(
         cost=2 * rows.shape[1],
     )
     return mean, rstd
+
+
+def _rectify_bfloat16(x: Tensor, norm: Norm | None, p: float, seed: int | None) -> None:
+    bits = _rows(x).view(torch.uint16)
+    cost = 2 * bits.shape[1]
+    scale, zero = np.float32(_scale(p)), np.float32(0)
+    chance = _threshold(p), scale, zero, _seed(p, seed)
+    if norm is None:
+        parallel(kernels.drop_rectify_bfloat16, len(bits), bits, *chance, cost=cost)
+        return
+    affine = norm.weight.contiguous(), norm.bias.contiguous(), np.float32(norm.eps)
+    kernel = kernels.normalise_drop_rectify_bfloat16
+    parallel(kernel, len(bits), bits, *affine, *chance, cost=cost)
 
 
 def _drop(x: Tensor, p: float, seed: np.uint64) -> Tensor:

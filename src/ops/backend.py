@@ -12,9 +12,14 @@ _DTYPES = (torch.float32, torch.float64, torch.int64)
 _plain_only = False
 
 
-def compiled(tensor: Tensor) -> bool:
-    """Whether an operator on such a tensor runs its compiled kernel."""
-    return tensor.device.type == "cpu" and tensor.dtype in _DTYPES and not _plain_only
+def compiled(tensor: Tensor, *more: torch.dtype) -> bool:
+    """Whether an operator on such a tensor runs its compiled kernel.
+
+    Args:
+        more: types for which this operator has a kernel besides the common ones.
+    """
+    known = tensor.dtype in _DTYPES or tensor.dtype in more
+    return tensor.device.type == "cpu" and known and not _plain_only
 
 
 @contextmanager

@@ -135,6 +135,7 @@ class Completion(Strict):
     keep_eval: PositiveInt | None
     replacement: bool
     dropout: bool = True  # came later
+    precision: Literal["bfloat16"] | None = None  # came later
     seed: Seed
 
 

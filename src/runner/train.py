@@ -167,10 +167,10 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     with stage("encoder"):
         embeddings = model.encode(features, batch.graph)
-    with stage("positives"):
-        positive = model.predictor(embeddings, batch.graph, batch.positives)
-    with stage("negatives"):
-        negative = model.predictor(embeddings, batch.graph, batch.negatives)
+    with stage("predictor"):
+        pairs = torch.cat([batch.positives, batch.negatives], dim=1)
+        logits = model.predictor(embeddings, batch.graph, pairs)
+        positive, negative = logits.tensor_split([batch.positives.size(1)])
     with stage("backward"):
         loss = F.softplus(-positive).mean() + F.softplus(negative).mean()
         loss.backward()

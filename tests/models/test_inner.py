@@ -49,6 +49,33 @@ def test_scores_as_the_ncn(case, settle, small_blocks, changed, form, dropout):
     torch.testing.assert_close(logit, expected.detach(), rtol=0, atol=1e-11)
 
 
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize("form", ["compiled", "plain"])
+@pytest.mark.parametrize("changed", [{}, {"last_linear": True, "two_layer_head": True}], ids=str)
+def test_bfloat16_rounds_only(case, settle, small_blocks, changed, form, dropout):
+    ncn = settle(build(**changed)).float()
+    h = case.h.float()
+    x = ncn.transform(h)
+    with nullcontext() if form == "compiled" else backend.plain():
+        exact = InnerNCN(ncn, h, x, dropout=dropout)(case.graph, case.pairs)
+        inner = InnerNCN(ncn, h, x, dropout=dropout, dtype=torch.bfloat16)
+        found = inner(case.graph, case.pairs)
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, exact)
+    assert (found - exact).abs().max() < 0.03 * exact.abs().max()
+
+
+def test_changes_no_weight_and_draws_no_number(case, settle):
+    ncn = settle(build(last_linear=True)).float()
+    before = [weight.clone() for weight in ncn.parameters()]
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    InnerNCN(ncn, case.h.float(), case.h.float(), dropout=False, dtype=torch.bfloat16)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(map(torch.equal, before, ncn.parameters()))
+    assert all(weight.dtype == torch.float32 for weight in ncn.parameters())
+
+
 def test_reads_weights_and_embeddings_of_the_step(case, settle):
     ncn = settle(build())
     x = ncn.transform(case.h)

@@ -185,9 +185,9 @@ def test_inner_dropout_is_on_in_training(case, settle, monkeypatch, training):
     seen = []
 
     class Spy(InnerNCN):
-        def __init__(self, *given, dropout):
+        def __init__(self, *given, dropout, **others):
             seen.append(dropout)
-            super().__init__(*given, dropout=dropout)
+            super().__init__(*given, dropout=dropout, **others)
 
     monkeypatch.setattr("models.ncnc.InnerNCN", Spy)
     module(case.h, case.graph, case.pairs)

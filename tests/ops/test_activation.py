@@ -140,3 +140,34 @@ def test_not_a_number_stays_one(form):
     assert out[0, 0].isnan()
     assert out[0, 1:].tolist() == [float("inf"), 0.0]
     assert rectify(x, norm=Norm(torch.ones(3), torch.zeros(3), 1e-5)).isnan().all()
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("width", [1, 5, 64, 67])
+def test_bfloat16_is_float32_rounded_at_the_end(form, width, normalised):
+    x = 3 * torch.randn(9, width).to(torch.bfloat16)
+    norm = norm_of(width, torch.float32) if normalised else None
+    expected = rectify(x.float(), norm=norm).detach().to(torch.bfloat16)
+    found = rectify_(x.clone(), norm=norm)
+    assert found.dtype == torch.bfloat16
+    # The same sums in another order may fall to the other side of a tie.
+    torch.testing.assert_close(found, expected, rtol=2**-7, atol=0)
+    assert (found == expected).float().mean() > 0.98
+
+
+def test_bfloat16_rounds_to_nearest_and_keeps_what_is_no_number(form):
+    p = 0.5
+    x = torch.tensor([[1.0, 3.0, -2.0, float("inf"), float("nan")]] * 200).to(torch.bfloat16)
+    torch.manual_seed(0)
+    found = rectify_(x.clone(), p=p).float()
+    for column, value in enumerate([2.0, 6.0, 0.0]):
+        assert set(found[:, column].tolist()) <= {0.0, value}
+    assert found[:, 3].isinf().any()
+    assert 60 < found[:, 0].eq(2).sum() < 140
+    assert found[:, 4].isnan().any()
+
+
+def test_bfloat16_drops_the_same_places_as_float32():
+    x = torch.rand(40, 33) + 1
+    wide = rectify_(x.clone(), p=0.3, seed=7) == 0
+    assert torch.equal(rectify_(x.to(torch.bfloat16), p=0.3, seed=7) == 0, wide)

@@ -39,12 +39,12 @@ def test_a_profiled_run(runner, tmp_path):
     assert "profile.csv" in out
     (folder,) = run_folders(tmp_path)
     table = pd.read_csv(folder / "profile.csv").set_index("stage")
-    stages = ["encoder", "positives", "negatives", "backward", "optimiser"]
+    stages = ["encoder", "predictor", "backward", "optimiser"]
     steps = table.loc["backward", "calls"]
     assert steps >= 2
     assert (table.loc[stages, "calls"] == steps).all()
     assert table.loc["evaluation", "calls"] == 4
-    assert "positives / completion" in table.index
+    assert "predictor / completion" in table.index
     outermost = table[~table.index.str.contains("/")]
     assert outermost["share"].sum() == pytest.approx(1, abs=1e-3)
     events = json.loads((folder / "trace.json").read_text())["traceEvents"]

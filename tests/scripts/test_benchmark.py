@@ -29,7 +29,7 @@ def test_steps_of_a_small_graph_and_what_is_missing(tmp_path):
     assert "no " in by_graph["cora"][0]
     seconds, units, shares, memory = by_graph["collab-shaped"][:4]
     assert float(seconds) > 0 and float(units) > 0 and 0.1 < float(memory) < 8
-    assert "positives" in shares and "backward" in shares
+    assert "predictor" in shares and "backward" in shares
     text = document.read_text()
     assert text.startswith("# Title") and text.endswith("kept\n")
     assert "collab-shaped" in text and "old" not in text

@@ -60,6 +60,67 @@ def drop_rectify(begin, end, x, out, threshold, scale, zero, seed):
             out[row, j] = line[j]
 
 
+@njit(inline="always")
+def _widen(bits, row, line_bits):
+    """bfloat16 is the upper half of a float32."""
+    for j in range(line_bits.shape[0]):
+        line_bits[j] = uint32(bits[row, j]) << uint32(16)
+
+
+@njit(inline="always")
+def _narrow(line, line_bits, bits, row):
+    """To the nearest, ties to even; NaN to NaN."""
+    for j in range(line.shape[0]):
+        exact = line_bits[j]
+        even = uint32(exact >> uint32(16)) & uint32(1)
+        near = uint32(uint32(exact + uint32(0x7FFF)) + even) >> uint32(16)
+        bits[row, j] = near if line[j] == line[j] else uint32(0x7FC0)
+
+
+@kernel
+def drop_rectify_bfloat16(begin, end, bits, threshold, scale, zero, seed):
+    """`drop_rectify` in place, of numbers given by their bits."""
+    line_bits = np.empty(bits.shape[1], np.uint32)
+    line = line_bits.view(np.float32)
+    for row in range(begin, end):
+        _widen(bits, row, line_bits)
+        key = _key(seed, row)
+        low, high = uint32(key), uint32(key >> uint64(32))
+        for j in range(line.shape[0]):
+            value = line[j] * scale
+            kept = _bits(low, high, j) >= threshold
+            line[j] = value if kept and not value <= zero else zero
+        _narrow(line, line_bits, bits, row)
+
+
+@kernel
+def normalise_drop_rectify_bfloat16(
+    begin, end, bits, weight, bias, eps, threshold, scale, zero, seed
+):
+    """`normalise_drop_rectify` in place, of numbers given by their bits."""
+    width = bits.shape[1]
+    line_bits = np.empty(width, np.uint32)
+    line = line_bits.view(np.float32)
+    for row in range(begin, end):
+        _widen(bits, row, line_bits)
+        total = zero
+        for j in range(width):
+            total += line[j]
+        centre = np.float32(total / width)
+        total = zero
+        for j in range(width):
+            difference = line[j] - centre
+            total += difference * difference
+        inverse = np.float32(1 / np.sqrt(total / width + eps))
+        key = _key(seed, row)
+        low, high = uint32(key), uint32(key >> uint64(32))
+        for j in range(width):
+            value = ((line[j] - centre) * inverse * weight[j] + bias[j]) * scale
+            kept = _bits(low, high, j) >= threshold
+            line[j] = value if kept and not value <= zero else zero
+        _narrow(line, line_bits, bits, row)
+
+
 @kernel
 def rectify_backward(begin, end, grad, out, scale, zero, grad_x):
     for row in range(begin, end):

@@ -23,6 +23,24 @@ def pool_sum(begin, end, x, rowptr, node, weight, out):
 
 
 @kernel
+def propagate(begin, end, x, rowptr, col, weight, scale, out):
+    """Of nodes: themselves and their neighbours, each scaled, summed and scaled again."""
+    weighted = weight.shape[0] > 0
+    for u in range(begin, end):
+        for j in range(x.shape[1]):
+            out[u, j] = scale[u] * x[u, j]
+        for e in range(rowptr[u], rowptr[u + 1]):
+            if e + AHEAD < col.shape[0]:
+                prefetch_row(x, col[e + AHEAD])
+            w = col[e]
+            factor = scale[w] * weight[e] if weighted else scale[w]
+            for j in range(x.shape[1]):
+                out[u, j] += factor * x[w, j]
+        for j in range(x.shape[1]):
+            out[u, j] *= scale[u]
+
+
+@kernel
 def weight_gradient(begin, end, grad, x, rowptr, node, grad_weight, zero):
     for b in range(begin, end):
         for e in range(rowptr[b], rowptr[b + 1]):
