@@ -61,6 +61,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--graphs", default=",".join(graphs.DATASETS))
     parser.add_argument("--threads", type=int, help="default: the cores this process may use")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--return-freed-memory", action="store_true", help="hardware.keep_freed_memory=false"
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="of the collab-shaped graph")
     parser.add_argument("--write", type=Path, help="a file: what stands between its markers")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -106,7 +109,7 @@ def _steps(arguments: argparse.Namespace) -> str:
             if reason:
                 row["step, s"] = reason
                 continue
-            found = _in_child("step", arguments, model=model, graph=graph, scale=arguments.scale)
+            found = _step(arguments, model=model, graph=graph, scale=arguments.scale)
             _fill(row, "step", found["step"], found["unit"])
             total = sum(found["step"] or [])
             row["share of the stages, %"] = ", ".join(
@@ -119,8 +122,8 @@ def _steps(arguments: argparse.Namespace) -> str:
             row["most, GiB"] = f"{found['peak_gib']:.2f}"
             print(row, file=sys.stderr, flush=True)
     note = (
-        "A step: graph without the targets, encoder, positives, negatives, backward, optimiser, in "
-        "the published setting. Evaluation: the encoder once, and 65,536 pairs. Memory is the most "
+        "A step: graph without the targets, encoder, predictor, backward, optimiser, in the "
+        "published setting. Evaluation: the encoder once, and 65,536 pairs. Memory is the most "
         "that the process has held, imports and all."
     )
     return f"### Steps\n\n{note}\n\n{_table(rows)}"
@@ -142,7 +145,7 @@ def _growth(arguments: argparse.Namespace) -> str:
     rows, sizes, seconds, memory = [], [], [], []
     for millions in MILLIONS_OF_EDGES:
         scale = arguments.scale * millions * 1e6 / graphs.COLLAB_EDGES
-        found = _in_child("step", arguments, model="ncnc", graph="collab-shaped", scale=scale)
+        found = _step(arguments, model="ncnc", graph="collab-shaped", scale=scale)
         row = {"edges, millions": millions}
         _fill(row, "step", found["step"], found["unit"])
         row["GiB"] = f"{found['step_gib']:.2f}"
@@ -168,6 +171,10 @@ def _fill(row: dict[str, Any], name: str, seconds: list[float] | None, unit_: fl
 
 def _table(rows: list[dict[str, Any]]) -> str:
     return pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True)
+
+
+def _step(arguments: argparse.Namespace, **what: Any) -> Any:
+    return _in_child("step", arguments, keep_freed_memory=not arguments.return_freed_memory, **what)
 
 
 def _in_child(task: str, arguments: argparse.Namespace, **what: Any) -> Any:

@@ -81,7 +81,14 @@ def prepare(case: Case, settings: dict[str, Any]) -> Bench:
 
 
 def measure(
-    model: str, graph: str, *, scale: float, threads: int | None, repeats: int, limit: int
+    model: str,
+    graph: str,
+    *,
+    scale: float,
+    threads: int | None,
+    repeats: int,
+    limit: int,
+    keep_freed_memory: bool,
 ) -> dict[str, Any]:
     """One training step and one evaluation of 65,536 pairs.
 
@@ -89,7 +96,9 @@ def measure(
     `limit` seconds were not enough.
     """
     settings = config(model, graph)
-    hardware.set_up(device="cpu", threads=threads, deterministic=True)
+    hardware.set_up(
+        device="cpu", threads=threads, deterministic=True, keep_freed_memory=keep_freed_memory
+    )
     bench = prepare(load(graph, settings, scale=scale), settings)
     hardware.reset_peak_memory(torch.device("cpu"))
     profile = StageProfile(lambda: 0.0)

@@ -85,6 +85,7 @@ class NCN(nn.Module):
     def score(self, h: Tensor, x: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), when h, x and the thinned graph are at hand."""
         pooled, second = self.pools(x, graph, pairs)
+        del x  # as large as the graph, and of no more use where nobody else holds it
         return self.combine(pooled, pair_product(h, pairs), second)
 
     def pools(self, x: Tensor, graph: Graph, pairs: Tensor) -> tuple[Tensor, Tensor | None]:

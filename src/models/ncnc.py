@@ -82,7 +82,9 @@ class NCNC(nn.Module):
             dropout=self._inner_dropout,
             dtype=self.completion.precision,
         )
-        return self._logit(embeddings[:-1], innermost, self.ncn.thin(graph), pairs)
+        pools = self._pools(embeddings[:-1], innermost, self.ncn.thin(graph), pairs)
+        del embeddings, innermost  # as large as the graph, and of no more use
+        return self.ncn.combine(*pools)
 
     @property
     def _inner_dropout(self) -> bool:
@@ -93,10 +95,17 @@ class NCNC(nn.Module):
     ) -> Tensor:
         """Logits, (B,), on a thinned graph.
 
-        ``embeddings`` are h and x of this level, then the x of every level down to the innermost.
+        ``embeddings`` are h and x of this level, then the x of every level down to the innermost,
+        at which h is all that is left of them.
         """
         if len(embeddings) == 1:
             return innermost(graph, pairs)
+        return self.ncn.combine(*self._pools(embeddings, innermost, graph, pairs))
+
+    def _pools(
+        self, embeddings: Sequence[Tensor], innermost: InnerNCN, graph: Graph, pairs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The sums over the completed neighbourhoods, and the pair products; (B, H)."""
         h, x = embeddings[:2]
         common, only_u, only_v = neighbourhoods(graph, pairs)
         pooled = pool(x, common.rowptr, common.node)
@@ -117,7 +126,7 @@ class NCNC(nn.Module):
         )
         for kept, weight in completed:
             pooled = pooled + pool(x, kept.rowptr, kept.node, weight=weight)
-        return self.ncn.combine(pooled, product)
+        return pooled, product
 
     def _bytes_a_pair(self, graph: Graph, x: Tensor, innermost: InnerNCN | None) -> float:
         """Memory that an inner pair takes, about, when all of a chunk are scored at once."""

@@ -14,8 +14,14 @@ import torch
 from runner.errors import RunnerError
 
 
-def set_up(*, device: str, threads: int | None, deterministic: bool) -> torch.device:
+def set_up(
+    *, device: str, threads: int | None, deterministic: bool, keep_freed_memory: bool = True
+) -> torch.device:
     """Choose the device, the number of threads and deterministic kernels for this process.
+
+    Args:
+        keep_freed_memory: do not return the memory of freed tensors to the system, on Linux: it
+            need not be cleared again, but holes between tensors stay part of the process.
 
     Raises:
         RunnerError: if a GPU is asked for and there is none.
@@ -28,7 +34,7 @@ def set_up(*, device: str, threads: int | None, deterministic: bool) -> torch.de
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(threads or _available_cores())
-    _keep_freed_memory()
+    _keep_freed_memory(keep_freed_memory)
     # On a GPU some kernels have no deterministic form: torch then warns instead of refusing.
     torch.use_deterministic_algorithms(deterministic, warn_only=device == "cuda")
     if deterministic:
@@ -37,8 +43,8 @@ def set_up(*, device: str, threads: int | None, deterministic: bool) -> torch.de
     return torch.device(device)
 
 
-def _keep_freed_memory() -> None:
-    """Have glibc reuse the memory of large tensors instead of returning it to the system.
+def _keep_freed_memory(keep: bool) -> None:
+    """Have glibc reuse the memory of large tensors, or return it to the system, its default.
 
     A training step frees and takes the same sizes again; the system would hand every page out
     anew, zeroed, which costs a third of an NCN step (docs/performance.md).
@@ -46,9 +52,9 @@ def _keep_freed_memory() -> None:
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # of malloc.h
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(mmap_max, 0)
-        mallopt(trim_threshold, 2**31 - 1)
-        mallopt(top_pad, 64 * 2**20)
+        mallopt(mmap_max, 0 if keep else 65_536)
+        mallopt(trim_threshold, 2**31 - 1 if keep else 128 * 2**10)
+        mallopt(top_pad, 64 * 2**20 if keep else 0)
 
 
 def reset_peak_memory(device: torch.device) -> None:

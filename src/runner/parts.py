@@ -92,7 +92,8 @@ def assemble(config: Mapping[str, Any], folder: Path) -> Parts:
     """
     train, protocol = config["train"], config["dataset"]["protocol"]
     device = hardware.set_up(
-        **{key: config["hardware"][key] for key in ("device", "threads", "deterministic")}
+        **{key: config["hardware"][key] for key in ("device", "threads", "deterministic")},
+        keep_freed_memory=config["hardware"].get("keep_freed_memory", True),
     )
     hardware.reset_peak_memory(device)
     evaluator: RankingEvaluator = build("evaluator", config["evaluator"])

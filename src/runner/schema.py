@@ -56,7 +56,8 @@ class Hardware(Strict):
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(gt=0, le=4096)] | None
     deterministic: bool
-    profile: bool = False  # came later: runs from before have none
+    keep_freed_memory: bool = True  # came later: runs from before have none
+    profile: bool = False  # came later
 
 
 class Train(Strict):

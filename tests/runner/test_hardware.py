@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -25,6 +29,26 @@ def test_a_missing_gpu_is_an_error_only_when_asked_for():
     with pytest.raises(RunnerError, match=r"hardware\.device=cuda"):
         hardware.set_up(device="cuda", threads=None, deterministic=True)
     assert hardware.set_up(device="auto", threads=None, deterministic=False).type == "cpu"
+
+
+HELD = """
+import sys, torch
+from runner import hardware
+hardware.set_up(device="cpu", threads=1, deterministic=True, keep_freed_memory=sys.argv[1] == "1")
+held = lambda: int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
+before = held()
+block = torch.ones(2**28 // 4)
+block = None
+print(held() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+@pytest.mark.parametrize("keep", [True, False])
+def test_freed_memory_is_kept_or_returned(keep):
+    command = [sys.executable, "-c", HELD, str(int(keep))]
+    mebibytes = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert mebibytes > 200 if keep else mebibytes < 60
 
 
 def test_peak_memory_sees_an_allocation():
