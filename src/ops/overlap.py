@@ -15,6 +15,8 @@ from ops.csr import Graph, check_ids, offsets
 from ops.kernels import overlap as kernels
 from ops.kernels.parallel import parallel
 
+_DENSE = 64  # neighbours of a node, on average, from which on pooling them is mostly additions
+
 
 @dataclass(frozen=True, eq=False)
 class NeighbourLists:
@@ -136,7 +138,9 @@ def sum_over_common_neighbours(
             return pool(x, common.rowptr, common.node) + start, common.counts()
         u, v = pairs.contiguous()
         out, counts = x.new_empty(u.numel(), x.size(1)), torch.empty_like(u)
-        _merge(kernels.sum_common, graph, u, v, x.contiguous(), start.contiguous(), out, counts)
+        dense = graph.num_entries >= _DENSE * graph.num_nodes
+        kernel = kernels.sum_common_dense if dense else kernels.sum_common
+        _merge(kernel, graph, u, v, x.contiguous(), start.contiguous(), out, counts)
         return out, counts
 
 

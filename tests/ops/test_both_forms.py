@@ -52,7 +52,9 @@ def test_skewed_degrees_and_threads(two_threads):
         assert torch.equal(a.node, b.node)
 
 
-def test_sum_over_common_neighbours_of_skewed_degrees(two_threads):
+@pytest.mark.parametrize("dense", [True, False])
+def test_sum_over_common_neighbours_of_skewed_degrees(two_threads, dense, monkeypatch):
+    monkeypatch.setattr("ops.overlap._DENSE", 0 if dense else 1e9)
     hubs = torch.stack([torch.randint(3, (4000,)), torch.randint(3, 3000, (4000,))])
     others = torch.randint(3, 3000, (2, 3000))
     graph = Graph.from_edges(torch.cat([hubs, others], dim=1), 3000)
@@ -65,5 +67,19 @@ def test_sum_over_common_neighbours_of_skewed_degrees(two_threads):
     with backend.plain():
         expected = sum_over_common_neighbours(graph, pairs, x, start=torch.zeros(4).double())
     assert expected[1].sum() > 1000
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("width", [16, 3000])
+def test_sum_over_common_neighbours_of_a_dense_graph(two_threads, width):
+    """Rows of neighbours fit into the cache together, or they do not."""
+    graph = Graph.from_edges(torch.randint(150, (2, 9000)), 150)
+    pairs = torch.randint(150, (2, 1500))
+    pairs = pairs[:, pairs[0].argsort()]
+    x, start = torch.randn(150, width).double(), torch.randn(width).double()
+    found = sum_over_common_neighbours(graph, pairs, x, start=start)
+    with backend.plain():
+        expected = sum_over_common_neighbours(graph, pairs, x, start=start)
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint8
+from llvmlite import ir
+from numba import njit, types, uint8, uint64
+from numba.extending import intrinsic
 
 from ops.kernels.compile import kernel
 from ops.kernels.prefetch import AHEAD, prefetch, prefetch_row
 
 _SKEWED = 16  # times as many neighbours, from which on searching beats merging
 _QUEUE = 16  # rows on their way from memory
+_NEAR = 2**20  # bytes: what of a second-level cache a copy of rows may take
 
 
 @njit(nogil=True, inline="always")
@@ -183,3 +186,95 @@ def sum_common(begin, end, rowptr, col, u, v, x, start, out, counts):
         counts[b] = number - before
     for left in range(max(0, number - _QUEUE), number):
         _add(out, x, due, left)
+
+
+@intrinsic
+def _ones(typing_context, bits):
+    """Number of bits that are set."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.zext(builder.ctpop(arguments[0]), ir.IntType(64))
+
+    return types.int64(types.uint64), generate
+
+
+@njit(nogil=True)
+def _copy_together(begin, end, col, x, words, before, near):
+    """Rows of the nodes from ``begin`` to ``end``; the number of them before each word of bits."""
+    for e in range(begin, end):
+        for j in range(x.shape[1]):
+            near[e - begin, j] = x[col[e], j]
+    count = 0
+    for word in range(words.shape[0]):
+        before[word] = count
+        count += _ones(words[word])
+
+
+@njit(nogil=True)
+def _list_marked(begin, end, col, words, hits):
+    count = 0
+    for e in range(begin, end):
+        w = col[e]
+        hits[count] = w
+        count += np.int64((words[w >> 6] >> uint64(w & 63)) & uint64(1))
+    return count
+
+
+@njit(nogil=True)
+def _place_in_copy(count, words, before, hits):
+    for k in range(count):
+        word, bit = hits[k] >> 6, uint64(hits[k] & 63)
+        hits[k] = before[word] + _ones(words[word] & ((uint64(1) << bit) - uint64(1)))
+
+
+@njit(nogil=True)
+def _add_rows(x, rows, count, start, total):
+    for j in range(x.shape[1]):
+        total[j] = start[j]
+    fours = count - count % 4
+    for k in range(0, fours, 4):
+        p, q, r, s = rows[k], rows[k + 1], rows[k + 2], rows[k + 3]
+        for j in range(x.shape[1]):
+            total[j] += (x[p, j] + x[q, j]) + (x[r, j] + x[s, j])
+    for k in range(fours, count):
+        for j in range(x.shape[1]):
+            total[j] += x[rows[k], j]
+
+
+@kernel
+def sum_common_dense(begin, end, rowptr, col, u, v, x, start, out, counts):
+    """The same for graphs of many neighbours a node, where the additions take the time.
+
+    Of pairs in a row with the same first node, the rows of its neighbours are copied into the
+    second-level cache, if they are not too many.
+    """
+    most = longest = 0
+    for b in range(begin, end):
+        degree = rowptr[u[b] + 1] - rowptr[u[b]]
+        longest = max(longest, degree, rowptr[v[b] + 1] - rowptr[v[b]])
+        if degree * x.shape[1] * x.itemsize <= _NEAR:
+            most = max(most, degree)
+    near, hits = np.empty((most, x.shape[1]), x.dtype), np.empty(longest + 1, dtype=np.int64)
+    words = np.zeros((rowptr.shape[0] + 63) >> 6, dtype=np.uint64)
+    before = np.empty(words.shape[0], dtype=np.int64)
+    b = begin
+    while b < end:
+        first, first_pair = u[b], b
+        i, i_end = rowptr[first], rowptr[first + 1]
+        for e in range(i, i_end):
+            words[col[e] >> 6] |= uint64(1) << uint64(col[e] & 63)
+        copied = False
+        while b < end and u[b] == first:
+            count = _list_marked(rowptr[v[b]], rowptr[v[b] + 1], col, words, hits)
+            if not copied and b > first_pair and i_end - i <= most:
+                copied = True
+                _copy_together(i, i_end, col, x, words, before, near)
+            if copied:
+                _place_in_copy(count, words, before, hits)
+                _add_rows(near, hits, count, start, out[b])
+            else:
+                _add_rows(x, hits, count, start, out[b])
+            counts[b] = count
+            b += 1
+        for e in range(i, i_end):
+            words[col[e] >> 6] = 0
