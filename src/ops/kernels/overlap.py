@@ -207,12 +207,12 @@ def _copy_together(begin, end, col, x, words, before, near):
     count = 0
     for word in range(words.shape[0]):
         before[word] = count
-        count += _ones(words[word])
+        count += _ones(words[word])  # type: ignore[call-arg]  # Numba gives the first argument
 
 
 @njit(nogil=True)
 def _list_marked(begin, end, col, words, hits):
-    count = 0
+    count = np.int64(0)
     for e in range(begin, end):
         w = col[e]
         hits[count] = w
@@ -224,7 +224,8 @@ def _list_marked(begin, end, col, words, hits):
 def _place_in_copy(count, words, before, hits):
     for k in range(count):
         word, bit = hits[k] >> 6, uint64(hits[k] & 63)
-        hits[k] = before[word] + _ones(words[word] & ((uint64(1) << bit) - uint64(1)))
+        lower = words[word] & ((uint64(1) << bit) - uint64(1))
+        hits[k] = before[word] + _ones(lower)  # type: ignore[call-arg]
 
 
 @njit(nogil=True)
