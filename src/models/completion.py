@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ops.aggregate import gather
-from ops.distinct import distinct_pairs
+from ops.distinct import PairTable, distinct_pairs
 from ops.overlap import NeighbourLists
 from ops.sample import sample_neighbours
 from ops.stage import stage
@@ -131,6 +132,7 @@ class Completion(nn.Module):
         *,
         bytes_a_pair: float = 1.0,
         each_once: int | None = None,
+        table: PairTable | None = None,
     ) -> list[tuple[NeighbourLists, Tensor]]:
         """Weigh one-sided neighbours.
 
@@ -142,6 +144,7 @@ class Completion(nn.Module):
             bytes_a_pair: memory that ``score`` needs for each, about.
             each_once: score each distinct unordered inner pair once, for a score without chance;
                 the number of nodes.
+            table: where the logits of ``each_once`` are kept from call to call.
 
         Returns:
             Of every side, the neighbours kept and their weights, (nnz,).
@@ -158,7 +161,8 @@ class Completion(nn.Module):
                 sizes = [part.size(1) for part in inner]
                 distinct, number = distinct_pairs(torch.cat(inner, dim=1), each_once)
                 del inner
-                logit = self._score_chunks(score, distinct, bytes_a_pair)
+                compute = partial(self._score_chunks, score, bytes_a_pair=bytes_a_pair)
+                logit = compute(distinct) if table is None else table.look_up(distinct, compute)
                 logits = list(logit[number].split(sizes))
         weighed = []
         for (lists, factor), logit in zip(sampled, logits, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
@@ -72,6 +73,11 @@ class NCN(nn.Module):
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
         return self.score(h, self.transform(h), self.thin(graph), pairs)
 
+    def prepare(self, h: Tensor, graph: Graph) -> Callable[[Tensor], Tensor]:
+        """``forward`` of many pairs of one graph in turn: pairs, (2, B), to logits, (B,)."""
+        x = self.transform(h)
+        return lambda pairs: self.score(h, x, self.thin(graph), pairs)
+
     def thin(self, graph: Graph) -> Graph:
         """The graph that neighbourhoods are read from: in training, one draw of edge dropout."""
         return drop_entries(graph, self.edge_dropout) if self.training else graph
@@ -93,10 +99,22 @@ class NCN(nn.Module):
         common = common_neighbours(graph, pairs)
         return pool(x, common.rowptr, common.node), None
 
-    def combine(self, pooled: Tensor, product: Tensor, second: Tensor | None = None) -> Tensor:
-        """Logits, (B,), from the pooled neighbours and the pair product, (B, H) each."""
+    def combine(
+        self,
+        pooled: Tensor,
+        product: Tensor,
+        second: Tensor | None = None,
+        *,
+        dropout: bool | None = None,
+    ) -> Tensor:
+        """Logits, (B,), from the pooled neighbours and the pair product, (B, H) each.
+
+        ``dropout`` None follows the mode.
+        """
         assert (second is None) == (self.f_second is None), "pools_twice says what pools gives"
-        joint = self.beta * self.f_cn(pooled) + self.f_pair(product)
-        if self.f_second is not None:
-            joint = joint + self.f_second(second)
-        return self.head(joint).squeeze(-1)
+        drop = self.training if dropout is None else dropout
+        joint = self.beta * self.f_cn.run(pooled, dropout=drop)
+        joint = joint + self.f_pair.run(product, dropout=drop)
+        if self.f_second is not None and second is not None:
+            joint = joint + self.f_second.run(second, dropout=drop)
+        return self.head.run(joint, dropout=drop).squeeze(-1)

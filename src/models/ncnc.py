@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +13,11 @@ from models.inner import InnerNCN
 from models.ncn import NCN
 from ops.aggregate import pair_product, pool
 from ops.csr import Graph
+from ops.distinct import PairTable
 from ops.overlap import neighbourhoods
 
 _PAIR_BYTES = 64  # of a pair or a neighbour in lists: ids, list, position, logit, weight
+_TABLES = 0.5  # of the completion's memory, what tables of inner logits may take
 _MATRICES = 6  # of the width of the embeddings, at the most at a time
 
 
@@ -72,57 +75,66 @@ class NCNC(nn.Module):
 
     def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
-        embeddings = [h, self.ncn.transform(h)]
-        with torch.no_grad():
-            for _ in range(self.depth):
-                embeddings.append(self.ncn.transform(embeddings[-1], dropout=self._inner_dropout))
-        innermost = InnerNCN(
-            self.ncn,
-            *embeddings[-2:],
-            dropout=self._inner_dropout,
-            dtype=self.completion.precision,
-        )
-        pools = self._pools(embeddings[:-1], innermost, self.ncn.thin(graph), pairs)
-        del embeddings, innermost  # as large as the graph, and of no more use
+        levels = self._levels(h, remember=self.depth > 1)
+        pools = self._pools(levels, self.ncn.thin(graph), pairs)
+        del levels  # as large as the graph, and of no more use
         return self.ncn.combine(*pools)
+
+    def prepare(self, h: Tensor, graph: Graph) -> Callable[[Tensor], Tensor]:
+        """``forward`` of many pairs of one graph in turn: pairs, (2, B), to logits, (B,).
+
+        In evaluation, and if the graph is small enough for a table of all pairs, an inner pair that
+        was scored for one call is not scored again for the next.
+        """
+        levels = self._levels(h, remember=True)
+        return lambda pairs: self.ncn.combine(*self._pools(levels, self.ncn.thin(graph), pairs))
 
     @property
     def _inner_dropout(self) -> bool:
         return self.training and self.completion.dropout
 
-    def _logit(
-        self, embeddings: Sequence[Tensor], innermost: InnerNCN, graph: Graph, pairs: Tensor
-    ) -> Tensor:
-        """Logits, (B,), on a thinned graph.
+    def _levels(self, h: Tensor, *, remember: bool) -> _Levels:
+        dropout, tables = self._inner_dropout, None
+        embeddings = [h, self.ncn.transform(h)]
+        with torch.no_grad():
+            for _ in range(self.depth):
+                embeddings.append(self.ncn.transform(embeddings[-1], dropout=dropout))
+        innermost = InnerNCN(
+            self.ncn, *embeddings[-2:], dropout=dropout, dtype=self.completion.precision
+        )
+        room = self.completion.memory_gib * 2**30 * _TABLES / self.depth
+        if remember and not dropout and PairTable.size(h.size(0), h) <= room:
+            tables = [PairTable(h.size(0), h) for _ in range(self.depth)]
+        return _Levels(embeddings[:-1], innermost, tables or [None] * self.depth)
 
-        ``embeddings`` are h and x of this level, then the x of every level down to the innermost,
-        at which h is all that is left of them.
-        """
-        if len(embeddings) == 1:
-            return innermost(graph, pairs)
-        return self.ncn.combine(*self._pools(embeddings, innermost, graph, pairs))
+    def _logit(self, levels: _Levels, graph: Graph, pairs: Tensor) -> Tensor:
+        """Inner logits, (B,), on a thinned graph."""
+        if not levels.tables:
+            return levels.innermost(graph, pairs)
+        pools = self._pools(levels, graph, pairs)
+        return self.ncn.combine(*pools, dropout=self._inner_dropout)
 
-    def _pools(
-        self, embeddings: Sequence[Tensor], innermost: InnerNCN, graph: Graph, pairs: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _pools(self, levels: _Levels, graph: Graph, pairs: Tensor) -> tuple[Tensor, Tensor]:
         """The sums over the completed neighbourhoods, and the pair products; (B, H)."""
-        h, x = embeddings[:2]
+        h, x = levels.embeddings[:2]
+        below = levels.below()
         common, only_u, only_v = neighbourhoods(graph, pairs)
         pooled = pool(x, common.rowptr, common.node)
         product = pair_product(h, pairs)
 
         def inner_logit(inner_pairs: Tensor) -> Tensor:
             thinned = self.ncn.thin(graph) if self._inner_dropout else graph
-            return self._logit(embeddings[1:], innermost, thinned, inner_pairs)
+            return self._logit(below, thinned, inner_pairs)
 
-        sampled_below = len(embeddings) > 2 and self.completion.keep is not None
+        sampled_below = bool(below.tables) and self.completion.keep is not None
         each_once = not (self._inner_dropout or sampled_below)
         completed = self.completion(
             inner_logit,
             [(pairs[1], only_u), (pairs[0], only_v)],
             self.completion.log_prior(product),
-            bytes_a_pair=self._bytes_a_pair(graph, x, innermost if len(embeddings) == 2 else None),
+            bytes_a_pair=self._bytes_a_pair(graph, x, None if below.tables else levels.innermost),
             each_once=graph.num_nodes if each_once else None,
+            table=levels.tables[0],
         )
         for kept, weight in completed:
             pooled = pooled + pool(x, kept.rowptr, kept.node, weight=weight)
@@ -135,3 +147,23 @@ class NCNC(nn.Module):
         degree = graph.degree().double()
         neighbours = 2 * float(degree.square().sum() / max(1.0, float(degree.sum())))
         return _PAIR_BYTES + _MATRICES * x.size(1) * x.element_size() + _PAIR_BYTES * neighbours
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels:
+    """What the logits of one level and of those below are computed from.
+
+    Args:
+        embeddings: h and x of this level, then the x of every level down to the innermost, at which
+            h is all that is left of them.
+        innermost: the inner NCN at the end.
+        tables: of the inner logits of this level and those below that are completed, None where
+            they are not kept.
+    """
+
+    embeddings: Sequence[Tensor]
+    innermost: InnerNCN
+    tables: Sequence[PairTable | None]
+
+    def below(self) -> _Levels:
+        return _Levels(self.embeddings[1:], self.innermost, self.tables[1:])

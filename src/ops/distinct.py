@@ -1,6 +1,8 @@
-"""The distinct ones of many pairs of nodes."""
+"""The distinct ones of many pairs of nodes, and values that are computed once a pair."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -37,3 +39,36 @@ def distinct_pairs(pairs: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
     given = rowptr, entry, second, places, distinct, number
     parallel(kernels.number_distinct, num_nodes, *given, cost=cost)
     return distinct, number
+
+
+class PairTable:
+    """A value for every unordered pair of nodes, computed when it is first asked for.
+
+    Args:
+        num_nodes: N; the table takes N² values.
+        like: a tensor of the type and on the device of the values.
+    """
+
+    def __init__(self, num_nodes: int, like: Tensor) -> None:
+        self.num_nodes = num_nodes
+        self.known = like.new_full((num_nodes * num_nodes,), float("nan"))
+
+    @staticmethod
+    def size(num_nodes: int, like: Tensor) -> int:
+        """Bytes of the table of so many nodes."""
+        return num_nodes * num_nodes * like.element_size()
+
+    def look_up(self, pairs: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+        """The values, (D,), of distinct pairs, (2, D) int64, the smaller node first.
+
+        Args:
+            compute: gives the values of those that are not known yet, never called for none. NaN
+                is not remembered.
+        """
+        place = pairs[0] * self.num_nodes + pairs[1]
+        values = self.known[place]
+        new = values.isnan().nonzero().squeeze(1)
+        if new.numel() > 0:
+            values[new] = compute(pairs[:, new])
+            self.known[place[new]] = values[new]
+        return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -95,10 +96,11 @@ class RankingEvaluator:
         with torch.no_grad(), stage("evaluation"):
             with stage("encoder"):
                 embeddings = model.encode(features, graph)
-            positive = self._score(model, embeddings, graph, split.positive)
+            score = model.scorer(embeddings, graph)
+            positive = self._score(score, split.positive)
             shape = split.negative.shape[1:]
             flat = split.negative.reshape(2, -1)
-            negative = self._score(model, embeddings, graph, flat).reshape(shape)
+            negative = self._score(score, flat).reshape(shape)
         self._warn_of_ties(positive, negative)
         assert self.metrics is not None, "prepare() fixes the metrics"
         return {metric.name: metric(positive, negative) for metric in self.metrics}
@@ -112,6 +114,6 @@ class RankingEvaluator:
                 "every pair has the score %g: all tie, and the metrics say nothing", float(lowest)
             )
 
-    def _score(self, model: LinkModel, embeddings: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+    def _score(self, score: Callable[[Tensor], Tensor], pairs: Tensor) -> Tensor:
         chunks = pairs.split(self.batch_size, dim=1)
-        return torch.cat([model.predictor(embeddings, graph, chunk) for chunk in chunks]).cpu()
+        return torch.cat([score(chunk) for chunk in chunks]).cpu()

@@ -26,6 +26,7 @@ def build(
     keep_eval=None,
     depth=1,
     inner_dropout=True,
+    memory_gib=None,
 ):
     return NCNC(
         hidden=6,
@@ -42,6 +43,7 @@ def build(
             keep_train=keep_train,
             keep_eval=keep_eval,
             dropout=inner_dropout,
+            memory_gib=memory_gib,
             seed=0,
         ),
     )
@@ -105,7 +107,7 @@ class InnerLogitsHeld:
     """Runs a module with the inner logits of its first run, whatever it is given later."""
 
     def __init__(self, module, monkeypatch):
-        self.module, self.held, self.next = module, [], None
+        self.module, self.held, self.next, self.inside = module, [], None, False
         self.original = module._logit
         monkeypatch.setattr(module, "_logit", self.logit)
 
@@ -114,14 +116,14 @@ class InnerLogitsHeld:
         self.next = iter(self.held)
         return out
 
-    def logit(self, embeddings, innermost, graph, pairs):
-        if len(embeddings) == self.module.depth + 1:  # the outer level
-            return self.original(embeddings, innermost, graph, pairs)
+    def logit(self, levels, graph, pairs):
+        if self.inside:
+            return self.original(levels, graph, pairs)
         if self.next is not None:
             return next(self.next)
-        depth, self.module.depth = self.module.depth, len(embeddings) - 2  # hold this level alone
-        logit = self.original(embeddings, innermost, graph, pairs)
-        self.module.depth = depth
+        self.inside = True  # hold this level alone
+        logit = self.original(levels, graph, pairs)
+        self.inside = False
         self.held.append(logit)
         return logit
 
@@ -258,3 +260,39 @@ def test_both_forms_agree(case, settle, training, depth):
         plain = results()
     for a, b in zip(compiled, plain, strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("form", ["table", "no room for a table", "sampled"])
+def test_prepared_scores_are_those_of_forward(case, settle, monkeypatch, depth, form):
+    """And with a table no inner pair is scored twice, in whatever batches the pairs come."""
+    memory = {"memory_gib": 1e-9} if form == "no room for a table" else {}
+    sampled = {"keep_eval": 2} if form == "sampled" else {}
+    module = settle(build(depth=depth, **memory, **sampled))
+    scored = []
+    original = InnerNCN.__call__
+
+    def spy(self, graph, pairs):
+        scored.append(pairs.sort(dim=0)[0])
+        return original(self, graph, pairs)
+
+    monkeypatch.setattr(InnerNCN, "__call__", spy)
+    state = module.completion.generator.get_state()
+    batches = case.pairs.split(13, dim=1)
+    expected = torch.cat([module(case.h, case.graph, batch) for batch in batches])
+    calls, scored[:] = torch.cat(scored, dim=1).size(1), []
+    module.completion.generator.set_state(state)
+    score = module.prepare(case.h, case.graph)
+    found = torch.cat([score(batch) for batch in batches])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
+    together = torch.cat(scored, dim=1)
+    if form == "table":
+        assert together.size(1) == together.unique(dim=1).size(1) < calls
+
+
+def test_without_inner_dropout_training_draws_none_inside(case, settle):
+    """At depth 2 the head of the inner NCNC is the training module's own."""
+    module = settle(build(depth=2, dropout=0.5, inner_dropout=False)).train()
+    levels = module._levels(case.h, remember=False)
+    first, second = (module._logit(levels.below(), case.graph, case.pairs) for _ in range(2))
+    assert torch.equal(first, second)

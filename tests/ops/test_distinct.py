@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ops.distinct import distinct_pairs
+from ops.distinct import PairTable, distinct_pairs
 
 pytestmark = pytest.mark.usefixtures("form")
 
@@ -28,3 +28,19 @@ def test_many(two_threads, num_nodes):
     assert torch.equal(distinct[:, number], torch.stack([pairs.amin(0), pairs.amax(0)]))
     assert len(set(map(tuple, distinct.T.tolist()))) == distinct.size(1)
     assert (distinct[0].diff() >= 0).all()
+
+
+def test_a_table_computes_every_value_once():
+    asked = []
+
+    def compute(pairs):
+        asked.append(pairs.T.tolist())
+        return (10 * pairs[0] + pairs[1]).double()
+
+    table = PairTable(4, torch.zeros(0, dtype=torch.float64))
+    first, second = torch.tensor([[0, 1], [1, 3]]), torch.tensor([[0, 1, 2], [2, 3, 3]])
+    assert table.look_up(first, compute).tolist() == [1.0, 13.0]
+    assert table.look_up(second, compute).tolist() == [2.0, 13.0, 23.0]
+    assert table.look_up(first, compute).tolist() == [1.0, 13.0]
+    assert asked == [[[0, 1], [1, 3]], [[0, 2], [2, 3]]]
+    assert PairTable.size(4, table.known) == 128
