@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from tests.dense_reference import NUM_NODES
+from torch import nn
 
 from models.completion import Completion, LearnedPrior
 from models.gae import GAE
@@ -17,6 +18,7 @@ from models.heuristics import (
     ResourceAllocation,
     ShortestPath,
 )
+from models.link_model import LinkModel
 from models.ncn import NCN
 from models.ncn2 import NCN2
 from models.ncn_diff import NCNDiff
@@ -89,6 +91,16 @@ def test_each_pair_is_scored_alone(model, case, settle):
     whole = module(case.h, case.graph, case.pairs)
     apart = torch.cat([module(case.h, case.graph, p) for p in case.pairs.split(1, dim=1)])
     torch.testing.assert_close(apart, whole)
+
+
+def test_prepared_for_a_graph(model, case, settle):
+    """In evaluation; ten pairs at a time and all at once."""
+    module = settle(build(model))
+    score = LinkModel(nn.Identity(), module).scorer(case.h, case.graph)
+    expected = module(case.h, case.graph, case.pairs)
+    found = torch.cat([score(pairs) for pairs in case.pairs.split(10, dim=1)])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
+    torch.testing.assert_close(score(case.pairs), expected, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("training", [False, True])
