@@ -16,6 +16,7 @@ from hydra.utils import instantiate
 from models.link_model import LinkModel
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
+from runner.schema import Completion
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,12 @@ def experiment_id(config: Mapping[str, Any], *, warm_start: str | None) -> str:
     Args:
         warm_start: the mode in which the run has begun with another, None for none.
     """
-    later = {"model.completion.dropout": True, "model.completion.memory_gib": None}
+    # Keys with a default in the schema came later: runs from before have none of them.
+    later = {
+        f"model.completion.{name}": field.default
+        for name, field in Completion.model_fields.items()
+        if not field.is_required()
+    }
     identity = {k: v for k, v in config.items() if k not in ("seed", "hardware", "tracker", "run")}
     dropped = {
         "seeds", "dataset.source.split.seed", "model.completion.seed",

@@ -19,8 +19,9 @@ from runner.profile import profiled
 from runner.progress import Progress
 from runner.records import RunRecorder
 from runner.run_folder import RunFolder
+from runner.safe_tracker import SafeTracker
 from runner.state import TrainingState
-from runner.tracking import SafeTracker, Tracker
+from runner.tracking import Tracker
 from runner.train import fit
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import logging
 import netrc
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
@@ -159,7 +159,7 @@ class WandbTracker:
                 self._run = init("online")
                 self.url = self._run.url
             except wandb.errors.Error as error:
-                log.warning("W&B cannot go online (%s); it goes on offline", _first_line(error))
+                log.warning("W&B cannot go online (%s); it goes on offline", first_line(error))
                 # The process's W&B service still holds the id of the run that failed.
                 wandb.teardown()
         if self._run is None:
@@ -214,69 +214,6 @@ class WandbTracker:
         return "offline"
 
 
-class SafeTracker:
-    """Keeps a tracker's failures from the run: the first one is logged, then it is silent."""
-
-    def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
-        self._failed = False
-
-    @property
-    def upload_command(self) -> str | None:
-        return self._tracker.upload_command
-
-    @property
-    def url(self) -> str | None:
-        return self._tracker.url
-
-    def start(
-        self,
-        *,
-        folder: Path,
-        run_id: str,
-        name: str,
-        group: str,
-        job_type: str,
-        tags: Sequence[str],
-        config: Mapping[str, Any],
-        resumed: bool,
-    ) -> None:
-        self._guard(
-            lambda: self._tracker.start(
-                folder=folder,
-                run_id=run_id,
-                name=name,
-                group=group,
-                job_type=job_type,
-                tags=tags,
-                config=config,
-                resumed=resumed,
-            )
-        )
-
-    def log(self, row: Mapping[str, float | int], step: int) -> None:
-        self._guard(lambda: self._tracker.log(row, step))
-
-    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        # Tried after a failure too: what did arrive may still be brought to its end.
-        self._guard(lambda: self._tracker.finish(summary, exit_code), always=True)
-
-    def _guard(self, call: Callable[[], None], *, always: bool = False) -> None:
-        if self._failed and not always:
-            return
-        try:
-            call()
-        except Exception as error:
-            if self._failed:
-                return
-            self._failed = True
-            log.warning(
-                "the tracker failed (%s: %s); the run goes on without it",
-                type(error).__name__,
-                _first_line(error),
-            )
-
-
 def _has_credentials(settings: Any) -> bool:
     """Whether W&B would find an API key or an identity token: environment, settings, netrc."""
     if any(os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")):
@@ -315,5 +252,6 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

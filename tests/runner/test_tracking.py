@@ -10,7 +10,8 @@ from typing import ClassVar
 import pytest
 import wandb
 
-from runner.tracking import NullTracker, SafeTracker, WandbTracker
+from runner.safe_tracker import SafeTracker
+from runner.tracking import NullTracker, WandbTracker
 
 CONFIG = {"seed": 3, "model": {"_target_": "models.ncn.NCN", "beta": 1.0}, "train": {"epochs": 4}}
 ROWS = [
@@ -106,7 +107,8 @@ def steps(found: list[dict]) -> list[int]:
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Our own messages; W&B's go to its own files only."""
-    return [record.getMessage() for record in caplog.records if record.name == "runner.tracking"]
+    names = ("runner.tracking", "runner.safe_tracker")
+    return [record.getMessage() for record in caplog.records if record.name in names]
 
 
 def without_wandb_keys(content: dict) -> dict:
