@@ -27,6 +27,7 @@ def build(
     depth=1,
     inner_dropout=True,
     memory_gib=None,
+    precision=None,
 ):
     return NCNC(
         hidden=6,
@@ -44,6 +45,7 @@ def build(
             keep_eval=keep_eval,
             dropout=inner_dropout,
             memory_gib=memory_gib,
+            precision=precision,
             seed=0,
         ),
     )
@@ -296,3 +298,23 @@ def test_without_inner_dropout_training_draws_none_inside(case, settle):
     levels = module._levels(case.h, remember=False)
     first, second = (module._logit(levels.below(), case.graph, case.pairs) for _ in range(2))
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_precision_rounds_the_inner_predictor_alone(case, settle, depth):
+    exact, rounded = (
+        settle(build(depth=depth, precision=precision)).float() for precision in (None, "bfloat16")
+    )
+    h = case.h.float()
+    inner, inner_rounded = (module._levels(h, remember=False) for module in (exact, rounded))
+    assert inner.innermost.dtype == torch.float32
+    assert inner_rounded.innermost.dtype == torch.bfloat16
+    expected, found = (module(h, case.graph, case.pairs) for module in (exact, rounded))
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, expected)
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05)
+
+
+def test_unknown_precision():
+    with pytest.raises(ValueError, match=r"precision must be .*'half'"):
+        build(precision="half")

@@ -51,6 +51,16 @@ def test_freed_memory_is_kept_or_returned(keep):
     assert mebibytes > 200 if keep else mebibytes < 60
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_run_keeps_freed_memory_as_its_config_says(runner, monkeypatch, keep):
+    seen = []
+    monkeypatch.setattr(hardware, "_keep_freed_memory", seen.append)
+    fast = ("dataset=lesmis", "model=gae", "train.epochs=1", "tracker=none")
+    code, _, _ = runner(*fast, f"hardware.keep_freed_memory={keep}")
+    assert code == 0
+    assert seen == [keep]
+
+
 def test_peak_memory_sees_an_allocation():
     device = torch.device("cpu")
     hardware.reset_peak_memory(device)
