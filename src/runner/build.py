@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from models.link_model import LinkModel
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
-from runner.schema import Completion
+from runner.schema import Completion, Train
 
 log = logging.getLogger(__name__)
 
@@ -107,15 +107,17 @@ def experiment_id(config: Mapping[str, Any], *, warm_start: str | None) -> str:
     """
     # Keys with a default in the schema came later: runs from before have none of them.
     later = {
-        f"model.completion.{name}": field.default
-        for name, field in Completion.model_fields.items()
+        f"{node}.{name}": field.default
+        for node, schema in (("model.completion", Completion), ("train", Train))
+        for name, field in schema.model_fields.items()
         if not field.is_required()
     }
     identity = {k: v for k, v in config.items() if k not in ("seed", "hardware", "tracker", "run")}
     dropped = {
         "seeds", "dataset.source.split.seed", "model.completion.seed",
         "dataset.root", "dataset.source.root", "dataset.source.cache", "dataset.published",
-        "train.checkpoint_minutes", "train.init_from",
+        "train.checkpoint_minutes", "train.checkpoint_steps", "train.keep_checkpoints",
+        "train.grace_seconds", "train.init_from",
     }  # fmt: skip
     text = json.dumps([_without(identity, dropped, later), warm_start])
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner import tuned
-from runner.errors import Interrupted, RunnerError
+from runner.errors import EXIT_INTERRUPTED, Interrupted, RunnerError
 from runner.sweep import JobRecorder
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Entry point of the `runner` command; exits with 0, 1 (an error) or 130 (interrupted)."""
-    # Until training handles it itself, a polite kill ends a run as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Until training handles them itself, polite kills end a run as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.default_int_handler)
     # torch's threads wait for each other by spinning. Beside a second busy process they would spin
     # away each other's time (measured in docs/results.md). It is read when torch is loaded.
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -46,7 +47,10 @@ def main() -> None:
     OmegaConf.register_new_resolver("random_id", lambda: secrets.token_hex(4), replace=True)
     arguments = sys.argv[1:]
     try:
-        if any(argument.startswith("resume=") for argument in arguments):
+        if "resume=auto" in arguments:
+            sys.argv[1:] = [argument for argument in arguments if argument != "resume=auto"]
+            code = _compose_and_run(sys.argv[1:], go_on=True)
+        elif any(argument.startswith("resume=") for argument in arguments):
             code = _resume(arguments)
         else:
             code = _compose_and_run(arguments)
@@ -61,10 +65,15 @@ def main() -> None:
     sys.exit(code)
 
 
-def _compose_and_run(arguments: Sequence[str]) -> int:
+def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:
+    """Run what the arguments say; with `go_on`, where it has an unfinished run already, that."""
+
+    def job(config: DictConfig) -> dict[str, Any] | None:
+        return _job(config, go_on=go_on)
+
     application = hydra.main(
         version_base="1.3", config_path="pkg://runner.conf", config_name="config"
-    )(_job)
+    )(job)
     try:
         application()
     except Exception as error:
@@ -91,10 +100,10 @@ def _is_multirun() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def _job(config: DictConfig) -> dict[str, Any] | None:
+def _job(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
     """One run, or one job of a sweep: a failure ends this job alone, and says so at once."""
     try:
-        return _run(config)
+        return _run(config, go_on=go_on)
     except (RunnerError, OmegaConfBaseException) as error:
         code = _fail(error, [])
         if _is_multirun():
@@ -107,7 +116,8 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
     raise SystemExit(code)
 
 
-def _run(config: DictConfig) -> dict[str, Any] | None:
+def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
+    from runner.machine import describe_machine
     from runner.run_folder import RunFolder, discard_empty
     from runner.validate import resolve
 
@@ -126,16 +136,33 @@ def _run(config: DictConfig) -> dict[str, Any] | None:
         if plain["run"]["dry"]:
             _describe(plain, origins)
             return None
-        folder = RunFolder.claim(output)
+        unfinished = _unfinished_repeat(plain, output) if go_on else None
+        if unfinished is None:
+            sources = {origin.key: origin.source for origin in origins}
+            folder = RunFolder.claim(
+                output,
+                config=plain,
+                overrides=overrides,
+                meta={**describe_machine(), "hyperparameters": sources},
+            )
     finally:
         discard_empty(
             output, keep=JobRecorder.folders
         )  # Hydra has made it by now, and a refused run leaves nothing
-    sources = {origin.key: origin.source for origin in origins}
-    return _finish(folder, partial(_experiment, plain, folder, overrides, sources))
+    if unfinished is not None:
+        log.info("goes on with %s", unfinished)
+        return _finish(RunFolder(unfinished), partial(_resume_experiment, unfinished, []))
+    return _finish(folder, partial(_experiment, plain, folder))
+
+
+def _unfinished_repeat(config: Mapping[str, Any], output: Path) -> Path | None:
+    from runner.find_runs import unfinished_repeat
+
+    return unfinished_repeat(config, output)
 
 
 def _resume(arguments: Sequence[str]) -> int:
+    from runner.find_runs import latest
     from runner.run_folder import RunFolder
 
     folders = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
@@ -143,7 +170,7 @@ def _resume(arguments: Sequence[str]) -> int:
     if len(folders) > 1 or any(a.startswith("-") for a in overrides):
         raise RunnerError("resume takes one run folder and key=value overrides, no flags")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
-    path = Path(folders[0]).expanduser()
+    path = latest(Path("outputs")) if folders[0] == "latest" else Path(folders[0]).expanduser()
     RunFolder.reopen(path)  # before torch is imported
     try:
         _finish(RunFolder(path.absolute()), partial(_resume_experiment, path, overrides))
@@ -152,15 +179,10 @@ def _resume(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _experiment(
-    config: Mapping[str, Any],
-    folder: RunFolder,
-    overrides: Sequence[str],
-    sources: Mapping[str, str],
-) -> dict[str, Any]:
+def _experiment(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
     from runner.experiment import run_experiment
 
-    return run_experiment(config, folder, overrides=overrides, origins=sources)
+    return run_experiment(config, folder)
 
 
 def _resume_experiment(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
@@ -174,12 +196,18 @@ def _finish(folder: RunFolder, run: Callable[[], dict[str, Any]]) -> dict[str, A
     from rich.console import Console
 
     from runner.report import closing_table
+    from runner.run_lock import locked
 
     try:
-        with folder.locked(), folder.logging():
+        with locked(folder.path), folder.logging():
             summary = run()
     except (RunnerError, HydraException, KeyboardInterrupt):
         raise
+    except OSError as error:
+        raise RunnerError(
+            f"{error.filename or folder.path}: {error.strerror or error}; make room, or make it "
+            f"writable, then: runner resume={folder.path}"
+        ) from error
     except Interrupted:
         print(f"stopped; go on with: runner resume={folder.path}")
         raise KeyboardInterrupt from None
@@ -211,4 +239,4 @@ def _fail(error: Exception, arguments: Sequence[str]) -> int:
 
 def _interrupted() -> int:
     print("runner: interrupted", file=sys.stderr)
-    return 130
+    return EXIT_INTERRUPTED

@@ -16,6 +16,7 @@ import pandas
 from scipy.stats import ttest_ind_from_stats
 
 from runner.errors import RunnerError
+from runner.seal import Damaged, read_json
 
 PUBLISHED_RUNS = 10
 _REPEATS = ["dataset", "model", "experiment", "seeds"]
@@ -68,8 +69,11 @@ def _result(summary: dict[str, Any], meta: dict[str, Any]) -> dict[str, Any]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError):
+        text = file.read_text()
+        found = json.loads(text)
+        if "sha256" in found:
+            found = read_json(text)
+    except (OSError, ValueError, TypeError, Damaged):
         return {}
     return found if isinstance(found, dict) else {}
 

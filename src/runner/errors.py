@@ -10,3 +10,7 @@ class RunnerError(Exception):
 
 class Interrupted(Exception):
     """The run was asked to stop; its state is in last.pt."""
+
+
+# Exit code of a run that was stopped and can be resumed.
+EXIT_INTERRUPTED = 130

@@ -85,8 +85,12 @@ class RankingEvaluator:
         features: Tensor | SparseRows,
         graph: Graph,
         split: EvaluationSplit,
+        between_batches: Callable[[], None] = lambda: None,
     ) -> dict[str, float]:
         """Every metric on one split; the encoder runs once on `graph`.
+
+        Args:
+            between_batches: called before each batch of pairs; what it raises ends the evaluation.
 
         Shapes:
             features: (N, F) float or (N,) int64. split: positives (2, P), negatives (2, K) or
@@ -97,10 +101,10 @@ class RankingEvaluator:
             with stage("encoder"):
                 embeddings = model.encode(features, graph)
             score = model.scorer(embeddings, graph)
-            positive = self._score(score, split.positive)
+            positive = self._score(score, split.positive, between_batches)
             shape = split.negative.shape[1:]
             flat = split.negative.reshape(2, -1)
-            negative = self._score(score, flat).reshape(shape)
+            negative = self._score(score, flat, between_batches).reshape(shape)
         self._warn_of_ties(positive, negative)
         assert self.metrics is not None, "prepare() fixes the metrics"
         return {metric.name: metric(positive, negative) for metric in self.metrics}
@@ -114,6 +118,14 @@ class RankingEvaluator:
                 "every pair has the score %g: all tie, and the metrics say nothing", float(lowest)
             )
 
-    def _score(self, score: Callable[[Tensor], Tensor], pairs: Tensor) -> Tensor:
-        chunks = pairs.split(self.batch_size, dim=1)
-        return torch.cat([score(chunk) for chunk in chunks]).cpu()
+    def _score(
+        self,
+        score: Callable[[Tensor], Tensor],
+        pairs: Tensor,
+        between_batches: Callable[[], None],
+    ) -> Tensor:
+        scores = []
+        for batch in pairs.split(self.batch_size, dim=1):
+            between_batches()
+            scores.append(score(batch))
+        return torch.cat(scores).cpu()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,16 @@ from typing import Any
 
 from runner import hardware, warm_start
 from runner.build import build, experiment_id, without_idle_training
-from runner.errors import RunnerError
-from runner.machine import describe_machine
+from runner.checkpoint import check_data, set_damaged_aside, write
+from runner.errors import EXIT_INTERRUPTED, RunnerError
 from runner.parts import Parts, assemble
 from runner.profile import profiled
 from runner.progress import Progress
 from runner.records import RunRecorder
 from runner.run_folder import RunFolder
 from runner.safe_tracker import SafeTracker
+from runner.seal import Damaged, read_json
+from runner.signals import StopOnSignals
 from runner.state import TrainingState
 from runner.tracking import Tracker
 from runner.train import fit
@@ -31,8 +33,7 @@ def run_experiment(
     config: Mapping[str, Any],
     folder: RunFolder,
     *,
-    overrides: Sequence[str] = (),
-    origins: Mapping[str, str] | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
     resume: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train, evaluate and record one run; the contents of its summary.json.
@@ -40,24 +41,28 @@ def run_experiment(
     Args:
         config: resolved and checked.
         folder: a claimed folder, or a reopened one for a resume.
-        overrides: the command line's, for the record.
-        origins: where each tuned value came from, for the record.
+        checkpoint: content of the checkpoint to go on from, None to begin.
         resume: the entry for meta.json of a resume, None for a new run.
 
     Raises:
         RunnerError: what the user can mend; status.json and run.log say it too.
         Interrupted: after a signal; `runner resume=` goes on.
     """
-    if resume is None:
-        config = without_idle_training(config)
+    config = without_idle_training(config)
+    resumes = [resume] if resume else []
+    if checkpoint is None:
         with folder.recording_status():
-            folder.start(config, overrides, {**describe_machine(), "hyperparameters": origins})
             start = warm_start.take(config, folder)
             parts = assemble(config, folder.path)
             warm_start.initialise(parts.model, config, folder.path, parts.data)
-            meta = {**folder.meta(), "init_from": start, **parts.facts()}
-            folder.write_meta({**meta, **_identity(config, start)})
-            return _train(config, folder, parts, TrainingState(), resumed=False)
+            meta = {
+                **folder.meta(),
+                "init_from": start,
+                **parts.facts(),
+                **_identity(config, start),
+            }
+            folder.write_meta({**meta, "resumes": [*meta["resumes"], *resumes]})
+            return _train(config, folder, parts, TrainingState(), resumed=bool(resumes))
     # Until the checkpoint is in place, nothing in the folder changes: a resume that cannot be is
     # as if it had never been tried.
     if folder.meta().get("init_from") and not (folder.path / "init").is_dir():
@@ -65,14 +70,33 @@ def run_experiment(
             f"resume={folder.path}: init/, what the run began from, is missing; restore it"
         )
     parts = assemble(config, folder.path)
-    state = parts.restore(folder.checkpoints / "last.pt")
+    check_data(checkpoint, folder.checkpoints / "last.pt", parts.data.fingerprint)
+    state = parts.restore(checkpoint)
+    folder.repair()
     with folder.recording_status():
+        _repair_best(folder, parts, state)
         meta = folder.meta()
-        meta = {**meta, "resumes": [*meta.get("resumes", []), resume]}
+        meta = {**meta, "resumes": [*meta["resumes"], *resumes]}
         folder.write_meta({**meta, **_identity(config, meta.get("init_from"))})
-        folder.drop_metrics_after(state.epoch - 1 if config["train"]["epochs"] else -1)
         log.info("resumed at epoch %d, step %d of %d", state.epoch, state.step, len(parts.sampler))
         return _train(config, folder, parts, state, resumed=True)
+
+
+def _repair_best(folder: RunFolder, parts: Parts, state: TrainingState) -> None:
+    """Set damaged checkpoints aside, and write best.pt again where its weights are at hand."""
+    set_damaged_aside(folder.checkpoints)
+    best = folder.checkpoints / "best.pt"
+    if best.exists() or state.best is None:
+        return
+    if (state.best["epoch"], 0) == (state.epoch - 1, state.step):
+        write(best, {**parts.snapshot(state), "records": folder.records()})
+        return
+    log.warning(
+        "%s is missing: the scores of epoch %d are kept, its weights are lost until a better epoch "
+        "comes; a new run with the same overrides has them",
+        best,
+        state.best["epoch"],
+    )
 
 
 def _train(
@@ -83,69 +107,102 @@ def _train(
     *,
     resumed: bool,
 ) -> dict[str, Any]:
-    train, meta = config["train"], folder.meta()
+    meta = folder.meta()
     _say_what_is_unusual(config, parts)
-    tracker: Tracker = SafeTracker(build("tracker", config["tracker"]))
-    tracker.start(
-        folder=folder.path,
-        run_id=meta["run_id"],
-        name=f"{config['run']['model']}-{config['run']['dataset']}-seed{config['seed']}",
-        group=meta["experiment"],
-        job_type="train",
-        tags=_tags(config),
-        config=config,
-        resumed=resumed,
-    )
-    peak = partial(hardware.peak_memory_gib, parts.device)
-    exit_code = 1
-    profile: dict[str, Any] = {}
-    try:
-        with (
-            ExitStack() as during,
-            Progress(
-                epochs=train["epochs"],
-                start_epoch=state.epoch - 1,
-                metric_name=parts.evaluator.selection,
-            ) as progress,
-        ):
-            recorder = RunRecorder(
-                folder=folder,
-                tracker=tracker,
-                progress=progress,
-                save=parts.save,
-                peak_memory_gib=peak,
-                selection=parts.evaluator.selection,
-                checkpoint_minutes=train["checkpoint_minutes"],
-            )
-            during.enter_context(recorder.stop_on_signals())
-            if config["hardware"].get("profile"):
-                during.enter_context(profiled(folder.path, parts.device, peak, profile))
-            fit(
-                model=parts.model,
-                task=parts.task,
-                sampler=parts.sampler,
-                generators=parts.generators,
-                evaluator=parts.evaluator,
-                optimizer=parts.optimizer,
-                epochs=train["epochs"],
-                clip_norm=train["clip_norm"],
-                state=state,
-                recorder=recorder,
-            )
-        folder.write_json(
-            "summary.json", _summary(config, meta, parts.evaluator.selection, state, peak())
+
+    def summary() -> dict[str, Any]:
+        peak = hardware.peak_memory_gib(parts.device)
+        return _summary(config, meta, parts.evaluator.selection, state, peak)
+
+    with StopOnSignals(
+        grace_seconds=config["train"]["grace_seconds"], give_up=partial(_give_up, folder)
+    ) as stop:
+        tracker: Tracker = SafeTracker(build("tracker", config["tracker"]))
+        tracker.start(
+            folder=folder.path,
+            run_id=meta["run_id"],
+            name=f"{config['run']['model']}-{config['run']['dataset']}-seed{config['seed']}",
+            group=meta["experiment"],
+            job_type="train",
+            tags=_tags(config),
+            config=config,
+            resumed=resumed,
         )
-        exit_code = 0
-    finally:
-        # A run that stops early has a best epoch too, which W&B would not know of by itself.
-        so_far = state.best and _summary(config, meta, parts.evaluator.selection, state, peak())
-        tracker.finish({**(so_far or {}), **profile}, exit_code=exit_code)
+        exit_code = 1
+        profile: dict[str, Any] = {}
+        try:
+            _fit(config, folder, parts, state, tracker, stop, profile)
+            folder.write_json("summary.json", summary())
+            exit_code = 0
+        finally:
+            # A run that stops early has a best epoch too, which W&B would not know of by itself.
+            tracker.finish({**(summary() if state.best else {}), **profile}, exit_code=exit_code)
     return {
         **read_summary(folder.path),
         "folder": str(folder.path),
         "upload": tracker.upload_command,
         "url": tracker.url,
     }
+
+
+def _fit(
+    config: Mapping[str, Any],
+    folder: RunFolder,
+    parts: Parts,
+    state: TrainingState,
+    tracker: Tracker,
+    stop: StopOnSignals,
+    profile: dict[str, Any],
+) -> None:
+    train = config["train"]
+    peak = partial(hardware.peak_memory_gib, parts.device)
+    with (
+        ExitStack() as during,
+        Progress(
+            epochs=train["epochs"],
+            start_epoch=state.epoch - 1,
+            metric_name=parts.evaluator.selection,
+        ) as progress,
+    ):
+        recorder = RunRecorder(
+            folder=folder,
+            tracker=tracker,
+            progress=progress,
+            snapshot=parts.snapshot,
+            stop_requested=lambda: stop.requested,
+            peak_memory_gib=peak,
+            selection=parts.evaluator.selection,
+            checkpoint_minutes=train["checkpoint_minutes"],
+            checkpoint_steps=train["checkpoint_steps"],
+            keep_checkpoints=train["keep_checkpoints"],
+            saved=(state.epoch, state.step) if state.draws else None,
+        )
+        if config["hardware"].get("profile"):
+            during.enter_context(profiled(folder.path, parts.device, peak, profile))
+        fit(
+            model=parts.model,
+            task=parts.task,
+            sampler=parts.sampler,
+            generators=parts.generators,
+            evaluator=parts.evaluator,
+            optimizer=parts.optimizer,
+            epochs=train["epochs"],
+            clip_norm=train["clip_norm"],
+            not_finite=train["not_finite"],
+            state=state,
+            recorder=recorder,
+        )
+        recorder.close()
+
+
+def _give_up(folder: RunFolder) -> None:
+    """End this process now: its grace is over, and what is on the disk is consistent."""
+    try:
+        folder.status("interrupted")
+        log.warning("the grace is over; what came after the last checkpoint will be done again")
+        print(f"stopped; go on with: runner resume={folder.path}", flush=True)
+    finally:
+        os._exit(EXIT_INTERRUPTED)
 
 
 def _say_what_is_unusual(config: Mapping[str, Any], parts: Parts) -> None:
@@ -234,6 +291,6 @@ def read_summary(path: Path) -> dict[str, Any]:
         RunnerError: if it cannot be read.
     """
     try:
-        return json.loads((path / "summary.json").read_text())
-    except (OSError, ValueError) as error:
+        return read_json((path / "summary.json").read_text())
+    except (OSError, ValueError, Damaged) as error:
         raise RunnerError(f"{path}/summary.json cannot be read ({error})") from None

@@ -45,10 +45,9 @@ class Parts:
     evaluator: RankingEvaluator
     optimizer: torch.optim.Optimizer
 
-    def save(self, path: Path, state: TrainingState) -> None:
-        """Write a full checkpoint."""
-        checkpoint.save(
-            path,
+    def snapshot(self, state: TrainingState) -> dict[str, Any]:
+        """What a checkpoint of this moment holds."""
+        return checkpoint.snapshot(
             model=self.model,
             optimizer=self.optimizer,
             generators=self.generators,
@@ -56,17 +55,10 @@ class Parts:
             fingerprint=self.data.fingerprint,
         )
 
-    def restore(self, path: Path) -> TrainingState:
-        """Take up a checkpoint.
-
-        Raises:
-            RunnerError: if it is damaged or made on other data.
-        """
+    def restore(self, content: Mapping[str, Any]) -> TrainingState:
+        """Take up a checkpoint's content."""
         return checkpoint.restore(
-            checkpoint.load(path, self.data.fingerprint),
-            model=self.model,
-            optimizer=self.optimizer,
-            generators=self.generators,
+            content, model=self.model, optimizer=self.optimizer, generators=self.generators
         )
 
     def facts(self) -> dict[str, Any]:

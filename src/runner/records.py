@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import signal
+import copy
+import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from runner import checkpoint
+from runner.errors import RunnerError
 from runner.progress import Progress
 from runner.run_folder import RunFolder
 from runner.state import TrainingState
 from runner.tracking import Tracker
+
+log = logging.getLogger(__name__)
 
 
 class RunRecorder:
     """Writes each epoch where it belongs, in an order that a kill at any point survives.
 
     The metrics line first, then best.pt, then last.pt: what stands in last.pt has all been
-    written; what was written after it is dropped and done again by a resume.
+    written; what was written after it is dropped and done again by a resume. Where the disk does
+    not take it, training goes on, and what is missing is tried again with the next checkpoint.
+
+    Args:
+        snapshot: a checkpoint's content at this moment, its records aside.
+        stop_requested: whether the run shall end after the step under way.
+        checkpoint_minutes, checkpoint_steps: what makes a checkpoint due inside an epoch.
+        keep_checkpoints: last.pt, and that many less one of its predecessors.
+        saved: the epoch and step of the checkpoint that the run goes on from.
     """
 
     def __init__(
@@ -29,31 +39,45 @@ class RunRecorder:
         folder: RunFolder,
         tracker: Tracker,
         progress: Progress,
-        save: Callable[[Path, TrainingState], None],
+        snapshot: Callable[[TrainingState], dict[str, Any]],
+        stop_requested: Callable[[], bool],
         peak_memory_gib: Callable[[], float],
         selection: str,
         checkpoint_minutes: float,
+        checkpoint_steps: int | None,
+        keep_checkpoints: int,
+        saved: tuple[int, int] | None = None,
     ) -> None:
         self.folder = folder
         self.tracker = tracker
         self.progress = progress
-        self.save = save
+        self.snapshot = snapshot
+        self.stop_requested = stop_requested
         self.peak_memory_gib = peak_memory_gib
         self.selection = selection
         self.checkpoint_seconds = 60 * checkpoint_minutes
-        self.stopping = False
-        self._saved = time.monotonic()
+        self.checkpoint_steps = checkpoint_steps
+        self.keep_checkpoints = keep_checkpoints
+        self._saved = saved
+        self._saved_at = time.monotonic()
+        self._steps = 0  # since the last checkpoint
+        self._unsaved_best: dict[str, Any] | None = None
+        self._problem: OSError | None = None
 
     def step(self, state: TrainingState, steps: int, loss: float) -> None:
+        self._steps += 1
         self.progress.step(state.step, steps, loss)
 
     def epoch(self, row: dict[str, float], state: TrainingState, improved: bool) -> None:
         epoch = int(row["epoch"])
         row = {**row, "memory_gib": self.peak_memory_gib()}
-        self.folder.append_metrics(row)
+        try:
+            self.folder.append_metrics(row)
+        except OSError as error:
+            self._warn("metrics.jsonl", error)
         self.tracker.log(row, step=epoch)
         if improved:
-            self.save(self.folder.checkpoints / "best.pt", state)
+            self._unsaved_best = self._content(state)
         self.checkpoint(state)
         assert state.best is not None
         self.progress.epoch(
@@ -65,31 +89,70 @@ class RunRecorder:
         )
 
     def checkpoint(self, state: TrainingState) -> None:
-        self.save(self.folder.checkpoints / "last.pt", state)
-        self._saved = time.monotonic()
+        """Save where the run stands; a disk that does not take it is a warning."""
+        try:
+            self.folder.flush_metrics()
+            if self._unsaved_best is not None:
+                checkpoint.write(self.folder.checkpoints / "best.pt", self._unsaved_best)
+                self._unsaved_best = None
+            checkpoint.write(
+                self.folder.checkpoints / "last.pt",
+                self._content(state),
+                keep=self.keep_checkpoints,
+            )
+        except OSError as error:
+            self._warn("the checkpoint", error)
+            self._problem = error
+            # The next steps change its tensors.
+            self._unsaved_best = copy.deepcopy(self._unsaved_best)
+        else:
+            self._problem = None
+            self._saved = (state.epoch, state.step)
+        self._saved_at = time.monotonic()
+        self._steps = 0
 
     def checkpoint_due(self) -> bool:
-        return time.monotonic() - self._saved >= self.checkpoint_seconds
+        if self.checkpoint_steps is not None and self._steps >= self.checkpoint_steps:
+            return True
+        return time.monotonic() - self._saved_at >= self.checkpoint_seconds
 
-    def stop_requested(self) -> bool:
-        return self.stopping
-
-    @contextmanager
-    def stop_on_signals(self) -> Iterator[None]:
-        """Make the first SIGINT or SIGTERM a stop after the current step; a second one kills."""
-
-        def request(number: int, frame: FrameType | None) -> None:
-            self.stopping = True
-            signal.signal(number, before[number])
-
-        before: dict[int, Any] = {}
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                before[number] = signal.signal(number, request)
-            except ValueError:  # not the main thread: signals are somebody else's
-                continue
+    def not_finite(self, report: Mapping[str, Any]) -> None:
+        """Keep a report of a step without a finite loss or gradient, in not_finite.json."""
         try:
-            yield
-        finally:
-            for changed, handler in before.items():
-                signal.signal(changed, handler)
+            self.folder.write_json(
+                "not_finite.json", {**report, "last_checkpoint": self.last_checkpoint()}
+            )
+        except OSError as error:
+            self._warn("not_finite.json", error)
+
+    def last_checkpoint(self) -> str:
+        """The last good checkpoint, in words."""
+        if self._saved is None:
+            return "none"
+        epoch, step = self._saved
+        where = f"in epoch {epoch} after step {step}" if step else f"after epoch {epoch - 1}"
+        return f"{self.folder.checkpoints / 'last.pt'}, {where}"
+
+    def close(self) -> None:
+        """Make sure at the end of training that everything is on the disk.
+
+        Raises:
+            RunnerError: if it is not.
+        """
+        if self._problem is not None:
+            raise RunnerError(
+                f"{self.folder.path} does not take the end of this run "
+                f"({self._problem.strerror}); the last good checkpoint: {self.last_checkpoint()}. "
+                f"Make room, then: runner resume={self.folder.path}"
+            )
+
+    def _content(self, state: TrainingState) -> dict[str, Any]:
+        return {**self.snapshot(state), "records": self.folder.records()}
+
+    def _warn(self, what: str, error: OSError) -> None:
+        log.warning(
+            "%s cannot be written (%s); the run goes on, the last good checkpoint: %s",
+            what,
+            error.strerror or error,
+            self.last_checkpoint(),
+        )

@@ -14,8 +14,11 @@ from hydra.core.override_parser.types import ValueType
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 
+from runner.build import without_idle_training
+from runner.checkpoint import newest
 from runner.errors import RunnerError
 from runner.experiment import read_summary, run_experiment
+from runner.machine import describe_machine
 from runner.run_folder import RunFolder, now
 from runner.validate import absolute, check
 
@@ -25,7 +28,10 @@ log = logging.getLogger(__name__)
 # The data may have moved: its fingerprint tells whether it is the same.
 _DATA_PLACES = ("dataset.root", "dataset.path", "dataset.features")
 _GROUPS = ("hardware", "tracker")
-_CHANGEABLE = ("train.epochs", "train.checkpoint_minutes", "run.cache", *_DATA_PLACES)
+_SAVING = ("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints", "grace_seconds")
+_CHANGEABLE = (
+    "train.epochs", *(f"train.{key}" for key in _SAVING), "run.cache", *_DATA_PLACES,
+)  # fmt: skip
 
 
 def resume(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
@@ -38,8 +44,14 @@ def resume(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
         RunnerError: if the folder is no resumable run or an override would change what it computes.
     """
     folder = RunFolder.reopen(path)
-    saved, meta = folder.config(), folder.meta()
-    earlier = [line for entry in meta.get("resumes", []) for line in entry["overrides"]]
+    found = newest(folder.checkpoints)
+    if found is None:
+        log.info("no checkpoint yet; the run begins anew")
+        folder.start_over(describe_machine())
+    else:
+        folder.take_records(found[1]["records"])
+    saved, meta = without_idle_training(folder.config()), folder.meta()
+    earlier = [line for entry in meta["resumes"] for line in entry["overrides"]]
     before = _apply(saved, earlier)
     config = _apply(before, overrides)
     problems = check(config)
@@ -55,13 +67,28 @@ def resume(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
             f"train.epochs={config['train']['epochs']}: this run evaluates its model without "
             "training (train.epochs=0); start a new run to train"
         )
-    if (folder.path / "summary.json").exists() and config["train"] == before["train"]:
-        summary = read_summary(folder.path)
-        if summary["epochs"] >= config["train"]["epochs"]:
+    if found is not None and config["train"] == before["train"]:
+        summary = _finished(folder, config["train"]["epochs"])
+        if summary is not None:
             log.info("this run is finished; give train.epochs=… to go on with it")
+            folder.repair()
             folder.status("done")
             return {**summary, "folder": str(folder.path), "upload": None}
-    return run_experiment(config, folder, resume={"time": now(), "overrides": list(overrides)})
+    entry = {"time": now(), "overrides": list(overrides)}
+    if config["train"]["epochs"] == 0:
+        folder.forget_metrics()  # evaluated as a whole again
+    if found is None:
+        folder.repair()
+    return run_experiment(config, folder, checkpoint=found and found[1], resume=entry)
+
+
+def _finished(folder: RunFolder, epochs: int) -> dict[str, Any] | None:
+    """The summary of a run that has all its epochs and is intact."""
+    try:
+        summary = read_summary(folder.path)
+    except RunnerError:
+        return None  # it is written again
+    return summary if summary["epochs"] >= epochs else None
 
 
 def _apply(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -74,8 +101,8 @@ def _apply(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any
         if key not in _CHANGEABLE and not key.startswith(tuple(f"{group}." for group in _GROUPS)):
             raise RunnerError(
                 f"{line}: a resumed run keeps its own config, only train.epochs (upwards), "
-                "train.checkpoint_minutes, hardware, tracker and the place of the data may change; "
-                "start a new run"
+                f"train.{{{','.join(_SAVING)}}}, hardware, tracker and the place of the data may "
+                "change; start a new run"
             )
         if key in _DATA_PLACES:
             value = absolute(value)

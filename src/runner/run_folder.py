@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
 import logging
 import os
@@ -10,7 +10,7 @@ import secrets
 import socket
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,143 +19,236 @@ from typing import Any
 import yaml
 
 from runner.errors import Interrupted, RunnerError
+from runner.seal import Damaged, read_json, read_lines, sealed_json, sealed_lines
 
 log = logging.getLogger(__name__)
 
 
 class RunFolder:
-    """The files of one run; `path` exists. Made by `claim` or `reopen`."""
+    """The files of one run; `path` exists. Made by `claim` or `reopen`.
+
+    What the run is (config.yaml, overrides.yaml, meta.json) and what it has measured
+    (metrics.jsonl) is kept in memory too: each checkpoint holds it, so that a damaged file can be
+    written again.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.metrics = path / "metrics.jsonl"
         self.log = path / "run.log"
+        self._records: dict[str, str] = {}
+        self._metrics = ""
+        self._metrics_written = 0  # bytes of it that are known to be on the disk
 
     @classmethod
-    def claim(cls, path: Path) -> RunFolder:
-        """Take a folder for a new run, exclusively.
+    def claim(
+        cls,
+        path: Path,
+        *,
+        config: Mapping[str, Any],
+        overrides: Sequence[str],
+        meta: Mapping[str, Any],
+    ) -> RunFolder:
+        """Take a folder for a new run, exclusively, and write what the run is.
 
         Raises:
             RunnerError: if the folder holds a run or anything else already, or cannot be written.
         """
-        path = path.absolute()
+        folder = cls(path.absolute())
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            if not (path / "status.json").exists() and any(path.iterdir()):
-                raise RunnerError(
-                    f"hydra.run.dir={path}: this folder is not empty; a run starts in a folder of "
-                    "its own, choose another"
-                )
-            # Creating the status file is the claim: of two that start at once, one gets it.
-            with open(path / "status.json", "x") as file:
-                json.dump({"status": "running"}, file)
-            (path / "checkpoints").mkdir(exist_ok=True)
-        except FileExistsError:
-            raise RunnerError(
-                f"hydra.run.dir={path}: this folder already holds a run; "
-                f"go on with it by `runner resume={path}`, or choose another folder"
-            ) from None
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder._refuse_if_taken()
+            # config.yaml, complete, is the claim: of two that start at once, one gets it.
+            text = yaml.safe_dump(dict(config), sort_keys=False)
+            folder._create("config.yaml", sealed_lines(text))
+            folder._write("overrides.yaml", sealed_lines(yaml.safe_dump(list(overrides))))
+            folder._write_new_meta(meta)
+            folder.status("running")
+            folder.checkpoints.mkdir(exist_ok=True)
+            folder.metrics.touch()
         except OSError as error:
             raise RunnerError(
-                f"hydra.run.dir={path}: the run folder cannot be written ({error.strerror}); "
-                "choose another place with hydra.run.dir=…"
+                f"hydra.run.dir={folder.path}: the run folder cannot be written "
+                f"({error.strerror}); choose another place with hydra.run.dir=…"
             ) from None
-        return cls(path)
+        return folder
+
+    def _refuse_if_taken(self) -> None:
+        leftover = ".config.yaml."  # of a start that was killed before it had the folder
+        if not [p for p in self.path.iterdir() if not p.name.startswith(leftover)]:
+            return
+        with contextlib.suppress(Damaged):
+            self._read("config.yaml")
+            raise self._taken()
+        raise RunnerError(
+            f"hydra.run.dir={self.path}: this folder is not empty; a run starts in a folder of "
+            "its own, choose another"
+        )
+
+    def _taken(self) -> RunnerError:
+        return RunnerError(
+            f"hydra.run.dir={self.path}: this folder already holds a run; "
+            f"go on with it by `runner resume={self.path}`, or choose another folder"
+        )
+
+    def _create(self, name: str, text: str) -> None:
+        descriptor, temporary = tempfile.mkstemp(dir=self.path, prefix=f".{name}.")
+        try:
+            with open(descriptor, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            try:
+                os.link(temporary, self.path / name)
+            except FileExistsError:
+                raise self._taken() from None
+            except OSError:  # a file system without hard links
+                try:
+                    with open(self.path / name, "x") as file:
+                        file.write(text)
+                except FileExistsError:
+                    raise self._taken() from None
+        finally:
+            os.unlink(temporary)
+        self._records[name] = text
 
     @classmethod
     def reopen(cls, path: Path) -> RunFolder:
         """Open the folder of an earlier run, to go on with it.
 
         Raises:
-            RunnerError: if it is not a run folder or has no checkpoint.
+            RunnerError: if it is not a run folder.
         """
         path = path.absolute()
         if not path.is_dir():
             raise RunnerError(f"resume={path}: there is no such folder; give a run folder")
-        missing = [n for n in ("config.yaml", "meta.json") if not (path / n).is_file()]
-        if missing:
-            raise RunnerError(
-                f"resume={path}: not a run folder ({' and '.join(missing)} missing); "
-                "give a folder like outputs/<dataset>/<model>/<time>-<id>"
-            )
         folder = cls(path)
-        if not (folder.checkpoints / "last.pt").is_file():
+        if not (path / "config.yaml").is_file() and not folder.checkpoints.is_dir():
             raise RunnerError(
-                f"resume={path}: it has no checkpoints/last.pt, the run stopped before its first "
-                "checkpoint; start it anew with the overrides in its overrides.yaml"
+                f"resume={path}: not a run folder (config.yaml missing); "
+                "give a folder like outputs/<dataset>/<model>/<time>-<id>"
             )
         return folder
 
-    def start(
-        self, config: Mapping[str, Any], overrides: Sequence[str], meta: Mapping[str, Any]
-    ) -> None:
-        """Write what the run is: config.yaml (resolved), overrides.yaml, meta.json."""
-        self._write("config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
-        self._write("overrides.yaml", yaml.safe_dump(list(overrides)))
-        self.write_meta({"run_id": secrets.token_hex(4), "created": now(), **meta, "resumes": []})
-        self.metrics.touch()
-
     def config(self) -> dict[str, Any]:
-        """The resolved config that the run was started with."""
-        return self._read("config.yaml")
+        """The resolved config that the run was started with.
+
+        Raises:
+            Damaged: if its file is missing or not as it was written.
+        """
+        return yaml.safe_load(self._record("config.yaml"))
 
     def meta(self) -> dict[str, Any]:
-        """The contents of meta.json."""
-        return self._read("meta.json")
+        """The contents of meta.json.
 
-    def _read(self, name: str) -> dict[str, Any]:
+        Raises:
+            Damaged: if its file is missing or not as it was written.
+        """
+        return read_json(self._record("meta.json"))
+
+    def _record(self, name: str) -> str:
+        if name not in self._records:
+            self._records[name] = self._read(name)
+        return self._records[name]
+
+    def _read(self, name: str) -> str:
         try:
-            # JSON is YAML too.
-            found = yaml.safe_load((self.path / name).read_text())
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            found = str(error).splitlines()[0]
-        if not isinstance(found, dict):
-            raise RunnerError(
-                f"resume={self.path}: {name} cannot be read ({found}); "
+            text = (self.path / name).read_text()
+            _READERS[name](text)
+        except (OSError, UnicodeDecodeError, Damaged) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise Damaged(
+                f"resume={self.path}: {name} is damaged or missing ({reason}); "
                 "restore it, or start the run anew"
-            )
-        return found
+            ) from None
+        return text
+
+    def _intact(self, name: str) -> str | None:
+        try:
+            return self._read(name)
+        except Damaged:
+            return None
+
+    def records(self) -> dict[str, str]:
+        """The text of what the run is and has measured, by file."""
+        names = ("config.yaml", "overrides.yaml", "meta.json")
+        return {**{name: self._record(name) for name in names}, "metrics.jsonl": self._metrics}
+
+    def take_records(self, records: Mapping[str, str]) -> None:
+        """Go by a checkpoint's records; what lies in the folder stays until `repair`.
+
+        An intact meta.json of the folder counts more: resumes that came after have added to it.
+        """
+        self._records = {k: v for k, v in records.items() if k != "metrics.jsonl"}
+        self._metrics = records["metrics.jsonl"]
+        found = self._intact("meta.json")
+        if found is not None:
+            self._records["meta.json"] = found
+
+    def start_over(self, meta: Mapping[str, Any]) -> None:
+        """Go by what a run without any checkpoint has left, and begin its metrics anew.
+
+        Args:
+            meta: for meta.json, if the run was stopped before it had one.
+
+        Raises:
+            Damaged: if its config is not as it was written.
+        """
+        self._record("config.yaml")
+        (self.path / "checkpoints").mkdir(exist_ok=True)
+        if self._intact("overrides.yaml") is None:
+            self._write("overrides.yaml", sealed_lines(yaml.safe_dump([])))
+        if self._intact("meta.json") is None:
+            self._write_new_meta(meta)
+        self.forget_metrics()
+
+    def forget_metrics(self) -> None:
+        """Begin the metrics anew, with the next `repair`."""
+        self._metrics = ""
+
+    def repair(self) -> None:
+        """Make the folder's files what the records say, and name those that were damaged.
+
+        Metrics of epochs after the records are dropped: they will be measured again.
+        """
+        for name in _READERS:
+            found, expected = self._intact(name), self._records.get(name)
+            if expected is None:
+                if found is None and (self.path / name).exists():
+                    log.warning("%s was damaged", self.path / name)
+            elif found != expected:
+                log.warning("%s was damaged; it is written again", self.path / name)
+                self._write(name, expected)
+        expected_lines = self._metrics.encode()
+        try:
+            lines = self.metrics.read_bytes()
+        except OSError:
+            lines = None
+        if lines is None or not lines.startswith(expected_lines):
+            if expected_lines:
+                log.warning("%s was damaged; it is written again", self.metrics)
+            self._write("metrics.jsonl", self._metrics)
+        elif len(lines) > len(expected_lines):
+            os.truncate(self.metrics, len(expected_lines))
+        self._metrics_written = len(expected_lines)
+
+    def _write_new_meta(self, meta: Mapping[str, Any]) -> None:
+        identity = {"run_id": secrets.token_hex(4), "created": now()}
+        self.write_meta({**identity, **meta, "resumes": []})
 
     def write_meta(self, meta: Mapping[str, Any]) -> None:
         self.write_json("meta.json", meta)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Replace a JSON file as a whole."""
-        self._write(name, json.dumps(content, indent=2) + "\n")
+        self._write(name, sealed_json(content))
 
     def status(self, status: str, error: str | None = None) -> None:
         """Set status.json: running, done, failed or interrupted."""
         content = {"status": status, "error": error, "time": now(), "pid": os.getpid()}
         self.write_json("status.json", {**content, "host": socket.gethostname()})
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep every other process from writing to the folder; a kill lets go of it.
-
-        Raises:
-            RunnerError: naming the process and host that has it.
-        """
-        try:
-            file = open(self.log, "a")  # noqa: SIM115
-        except OSError as error:
-            raise RunnerError(
-                f"{self.log} cannot be written ({error.strerror}); make the run folder writable"
-            ) from None
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = self._read("status.json")
-                raise RunnerError(
-                    f"resume={self.path}: process {holder.get('pid')} on {holder.get('host')} is "
-                    "running it; wait for its end, or stop it first"
-                ) from None
-            except OSError as error:  # some network file systems know no locks
-                log.warning(
-                    "%s cannot be locked (%s): let no other process resume it", self.path, error
-                )
-            yield
 
     @contextmanager
     def recording_status(self) -> Iterator[None]:
@@ -164,41 +257,55 @@ class RunFolder:
         try:
             yield
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt | Interrupted):
-                self.status("interrupted")
-            else:
-                self.status("failed", str(error) or type(error).__name__)
+            try:
+                if isinstance(error, KeyboardInterrupt | Interrupted):
+                    self.status("interrupted")
+                else:
+                    self.status("failed", str(error) or type(error).__name__)
+            except OSError as problem:
+                log.warning("%s cannot be written (%s)", self.path / "status.json", problem)
             raise
         self.status("done")
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
-        """Add one epoch's line; it is on the disk when this returns."""
-        with open(self.metrics, "a") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Add one epoch's line to the records, and all lines that are not yet there to the file.
 
-    def drop_metrics_after(self, epoch: int) -> None:
-        """Forget the lines of epochs that the checkpoint does not know, and any torn last line."""
-        kept = []
-        for line in self.metrics.read_text().splitlines() if self.metrics.exists() else []:
+        Raises:
+            OSError: if the file cannot be written; the line stays in the records.
+        """
+        self._metrics += json.dumps(row) + "\n"
+        self.flush_metrics()
+
+    def flush_metrics(self) -> None:
+        """Have all lines on the disk when this returns.
+
+        Raises:
+            OSError: if the file cannot be written; no torn line is left, where that can be helped.
+        """
+        text = self._metrics.encode()
+        with open(self.metrics, "ab") as file:
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                break
-            if row["epoch"] > epoch:
-                break
-            kept.append(line + "\n")
-        self._write("metrics.jsonl", "".join(kept))
+                if self._metrics_written < file.tell():
+                    file.truncate(self._metrics_written)  # a torn line
+                file.write(text[self._metrics_written :])
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(self._metrics_written)
+                raise
+        self._metrics_written = len(text)
 
     def _write(self, name: str, text: str) -> None:
         with atomic(self.path / name) as temporary:
             temporary.write_text(text)
+        if name in _READERS and name != "status.json":
+            self._records[name] = text
 
     @contextmanager
     def logging(self) -> Iterator[None]:
         """Copy every log message into run.log, and the traceback of what ends the run."""
-        handler = logging.FileHandler(self.log)
+        handler = _LogFile(self.log)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root = logging.getLogger()
         root.addHandler(handler)
@@ -214,6 +321,21 @@ class RunFolder:
             handler.close()
 
 
+class _LogFile(logging.FileHandler):
+    """A log whose disk is full loses lines; the run goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "config.yaml": read_lines,
+    "overrides.yaml": read_lines,
+    "meta.json": read_json,
+    "status.json": read_json,
+}
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place, synced to disk, on success."""
@@ -226,8 +348,19 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(path: Path) -> None:
+    """Have a new name on the disk too; some file systems cannot."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def discard_empty(path: Path, *, keep: Collection[Path]) -> None:

@@ -68,6 +68,10 @@ class Train(Strict):
     lr_predictor: Annotated[float, Field(ge=0)]
     clip_norm: Positive | None
     checkpoint_minutes: Positive
+    checkpoint_steps: PositiveInt | None = None  # came later, and the following
+    keep_checkpoints: PositiveInt = 2
+    grace_seconds: Positive = 25
+    not_finite: Literal["stop", "skip"] = "stop"
     init_from: str | None
     init_mode: Literal["weights", "embeddings"]
 

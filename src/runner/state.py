@@ -16,6 +16,8 @@ class TrainingState:
     step: int = 0  # its steps that are done
     loss_sum: float = 0.0  # over these steps
     gradient_norm_sum: float = 0.0
+    skipped: int = 0  # of these steps, those without a finite loss and gradient
+    skipped_in_a_row: int = 0
     epoch_seconds: float = 0.0  # of training in this epoch
     seconds: float = 0.0  # of all finished epochs, evaluation included
     draws: dict[str, Tensor] = field(default_factory=dict)  # generators before this epoch's draws
@@ -24,6 +26,6 @@ class TrainingState:
     def next_epoch(self, draws: dict[str, Tensor]) -> None:
         """Stand at the beginning of the following epoch."""
         self.epoch += 1
-        self.step = 0
+        self.step = self.skipped = 0
         self.loss_sum = self.gradient_norm_sum = self.epoch_seconds = 0.0
         self.draws = draws

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +25,8 @@ from runner.metrics import NotANumber
 from runner.seeding import Generators
 from runner.state import TrainingState
 
+log = logging.getLogger(__name__)
+
 
 class Recorder(Protocol):
     """What the loop tells the world; see `runner.records`."""
@@ -35,7 +39,31 @@ class Recorder(Protocol):
 
     def checkpoint_due(self) -> bool: ...
 
-    def stop_requested(self) -> bool: ...
+    @property
+    def stop_requested(self) -> Callable[[], bool]: ...
+
+    def not_finite(self, report: Mapping[str, Any]) -> None: ...
+
+    def last_checkpoint(self) -> str: ...
+
+
+_MOST_SKIPPED_IN_A_ROW = 10
+
+
+class NotFinite(Exception):
+    """A step has an infinite or undefined loss or gradient; the weights are those before it.
+
+    Attributes:
+        stage: the first one with such a number: encoder, predictor, loss or backward.
+        loss, gradient_norm: of the step; the norm is NaN where there is no gradient yet.
+    """
+
+    def __init__(self, stage: str, *, loss: float, gradient_norm: float) -> None:
+        name, value = ("gradient norm", gradient_norm) if stage == "backward" else ("loss", loss)
+        super().__init__(f"the {name} is {value}, first in stage {stage}")
+        self.stage = stage
+        self.loss = loss
+        self.gradient_norm = gradient_norm
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +87,7 @@ def fit(
     optimizer: torch.optim.Optimizer,
     epochs: int,
     clip_norm: float | None,
+    not_finite: Literal["stop", "skip"],
     state: TrainingState,
     recorder: Recorder,
 ) -> None:
@@ -69,13 +98,21 @@ def fit(
     Adam on mean softplus(-positive logits) + mean softplus(negative logits), as the NCN release.
     `state` moves along; with the same seeds it moves the same way, wherever it is stopped.
 
+    Args:
+        not_finite: what becomes of a run whose loss or gradient is not finite in a step.
+
     Raises:
         Interrupted: after a checkpoint, if the recorder asks to stop.
-        RunnerError: if the loss or the gradient is not finite.
+        RunnerError: if the loss or the gradient is not finite, of too many steps with "skip".
     """
+
+    def stop_if_asked() -> None:
+        if recorder.stop_requested():
+            raise Interrupted
+
     if epochs == 0:
         state.best, state.seconds = None, 0.0  # a resume does it again
-        scores, improved = _evaluate(model, task, evaluator, state, epoch=0)
+        scores, improved = _evaluate(model, task, evaluator, state, stop_if_asked, epoch=0)
         row = {"epoch": 0, **scores, "seconds": scores["evaluation_seconds"]}
         state.seconds += row["seconds"]
         recorder.epoch(row, state, improved)
@@ -86,16 +123,17 @@ def fit(
         model.train()
         for batch in sampler.epoch(skip=state.step):
             began = time.perf_counter()
-            loss, norm = train_step(model, task.features, batch, optimizer, clip_norm)
-            if not math.isfinite(loss + norm):
-                what = "loss" if not math.isfinite(loss) else "gradient norm"
-                value = loss if what == "loss" else norm
-                raise _diverged(
-                    f"the {what} is {value} in epoch {state.epoch}, step {state.step + 1}"
-                )
+            loss = math.nan
+            try:
+                loss, norm = train_step(model, task.features, batch, optimizer, clip_norm)
+            except NotFinite as error:
+                recorder.not_finite(_report(error, batch, state))
+                _skip(error, state, len(sampler), recorder, may_skip=not_finite == "skip")
+            else:
+                state.loss_sum += loss
+                state.gradient_norm_sum += norm
+                state.skipped_in_a_row = 0
             state.step += 1
-            state.loss_sum += loss
-            state.gradient_norm_sum += norm
             state.epoch_seconds += time.perf_counter() - began
             recorder.step(state, len(sampler), loss)
             if recorder.stop_requested():
@@ -104,11 +142,21 @@ def fit(
             if recorder.checkpoint_due():
                 recorder.checkpoint(state)
 
-        scores, improved = _evaluate(model, task, evaluator, state, epoch=state.epoch)
+        before = _sampling(model)
+        try:
+            scores, improved = _evaluate(
+                model, task, evaluator, state, stop_if_asked, epoch=state.epoch
+            )
+        except Interrupted:
+            model.load_state_dict(before, strict=False)
+            recorder.checkpoint(state)
+            raise
+        trained = len(sampler) - state.skipped
         row = {
             "epoch": state.epoch,
-            "loss": state.loss_sum / len(sampler),
-            "gradient_norm": state.gradient_norm_sum / len(sampler),
+            "loss": state.loss_sum / trained,
+            "gradient_norm": state.gradient_norm_sum / trained,
+            **({"skipped_steps": state.skipped} if not_finite == "skip" else {}),
             **{f"lr/{group['name']}": group["lr"] for group in optimizer.param_groups},
             **scores,
             "seconds": state.epoch_seconds + scores["evaluation_seconds"],
@@ -118,8 +166,45 @@ def fit(
         recorder.epoch(row, state, improved)
 
 
+def _sampling(model: LinkModel) -> dict[str, Any]:
+    """The part of a model's state that an evaluation moves: the generators in it."""
+    return {k: v for k, v in model.state_dict().items() if k.endswith("_extra_state")}
+
+
+def _report(error: NotFinite, batch: Batch, state: TrainingState) -> dict[str, Any]:
+    """What tells the step again: its place, its stage and its pairs."""
+    return {
+        "epoch": state.epoch,
+        "step": state.step + 1,
+        "stage": error.stage,
+        "loss": str(error.loss),
+        "gradient_norm": str(error.gradient_norm),
+        "positives": batch.positives.T.tolist(),
+        "negatives": batch.negatives.T.tolist(),
+    }
+
+
+def _skip(
+    error: NotFinite, state: TrainingState, steps: int, recorder: Recorder, *, may_skip: bool
+) -> None:
+    where = f"{error}, in epoch {state.epoch}, step {state.step + 1}"
+    if not may_skip:
+        raise _diverged(where, recorder)
+    state.skipped += 1
+    state.skipped_in_a_row += 1
+    if state.skipped_in_a_row >= _MOST_SKIPPED_IN_A_ROW or state.skipped == steps:
+        raise _diverged(f"{where}; {state.skipped_in_a_row} steps in a row were skipped", recorder)
+    log.warning("%s: the step is skipped (train.not_finite=skip)", where)
+
+
 def _evaluate(
-    model: LinkModel, task: Task, evaluator: RankingEvaluator, state: TrainingState, *, epoch: int
+    model: LinkModel,
+    task: Task,
+    evaluator: RankingEvaluator,
+    state: TrainingState,
+    between_batches: Callable[[], None],
+    *,
+    epoch: int,
 ) -> tuple[dict[str, float], bool]:
     """The scores of both splits as a part of a metrics line, and whether validation improved.
 
@@ -129,8 +214,10 @@ def _evaluate(
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise _diverged(f"a weight is not finite at the end of epoch {epoch}")
     try:
-        valid = evaluator.evaluate(model, task.features, task.train_graph, task.valid)
-        test = evaluator.evaluate(model, task.features, task.test_graph, task.test)
+        valid, test = (
+            evaluator.evaluate(model, task.features, graph, split, between_batches)
+            for graph, split in ((task.train_graph, task.valid), (task.test_graph, task.test))
+        )
     except NotANumber as error:
         raise _diverged(f"{error} at the end of epoch {epoch}") from None
     seconds = time.perf_counter() - began
@@ -146,10 +233,12 @@ def _evaluate(
     return scores, improved
 
 
-def _diverged(what: str) -> RunnerError:
+def _diverged(what: str, recorder: Recorder | None = None) -> RunnerError:
+    kept = recorder.last_checkpoint() if recorder else "kept"
+    report = "not_finite.json has the batch. " if recorder else ""
     return RunnerError(
-        f"{what}; nothing of it is saved, an earlier checkpoint is kept. Start anew with a smaller "
-        "train.lr_encoder and train.lr_predictor, or with train.clip_norm=1.0"
+        f"{what}; nothing of it is saved, the last good checkpoint: {kept}. {report}Start anew "
+        "with a smaller train.lr_encoder and train.lr_predictor, or with train.clip_norm=1.0"
     )
 
 
@@ -162,7 +251,8 @@ def train_step(
 ) -> tuple[float, float]:
     """One update; the loss and the gradient norm before clipping.
 
-    Nothing is updated if either is not finite, so that the weights stay those of a good step.
+    Raises:
+        NotFinite: if either is not finite; nothing is updated then.
     """
     optimizer.zero_grad(set_to_none=True)
     with stage("encoder"):
@@ -176,13 +266,15 @@ def train_step(
         loss.backward()
     with stage("optimiser"):
         groups = [group["params"] for group in optimizer.param_groups]
-        norms = [_gradient_norm(parameters) for parameters in groups]
-        norm = math.hypot(*norms)
-        if math.isfinite(loss.item() + norm):
-            if clip_norm is not None:
-                for parameters in groups:
-                    torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
-            optimizer.step()
+        norm = math.hypot(*[_gradient_norm(parameters) for parameters in groups])
+        if not math.isfinite(loss.item() + norm):
+            in_order = {"encoder": embeddings, "predictor": logits, "loss": loss}
+            culprits = (name for name, x in in_order.items() if not bool(x.isfinite().all()))
+            raise NotFinite(next(culprits, "backward"), loss=loss.item(), gradient_norm=norm)
+        if clip_norm is not None:
+            for parameters in groups:
+                torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
+        optimizer.step()
     return loss.item(), norm
 
 

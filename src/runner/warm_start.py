@@ -54,6 +54,7 @@ def take(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any] | None:
             f"({', '.join(missing)} missing); give the folder of a run that has evaluated an epoch"
         )
     target = folder.path / "init"
+    shutil.rmtree(target, ignore_errors=True)  # of a start that was killed in here
     for name in _FILES:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source / name, target / name)

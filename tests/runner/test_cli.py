@@ -30,8 +30,9 @@ def test_one_run_one_folder(runner, tmp_path):
     assert folder.parent == tmp_path / "outputs" / "lesmis" / "ncn"
     names = {path.name for path in folder.iterdir()}
     expected = {"config.yaml", "overrides.yaml", "meta.json", "metrics.jsonl", "summary.json"}
-    assert names == {*expected, "status.json", "run.log", "checkpoints"}
-    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"last.pt", "best.pt"}
+    assert names == {*expected, "status.json", "run.log", "checkpoints", ".lock"}
+    checkpoints = {path.name for path in (folder / "checkpoints").iterdir()}
+    assert checkpoints == {"last.pt", "last-1.pt", "best.pt"}
     assert read(folder, "status.json")["status"] == "done"
 
     summary = read(folder, "summary.json")

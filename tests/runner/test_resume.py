@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
 import signal
 from pathlib import Path
@@ -11,8 +13,10 @@ import pytest
 import torch
 from tests.conftest import run_folders
 
-from runner import experiment, train
-from runner.run_folder import RunFolder
+from runner import checkpoint, experiment, train
+from runner.evaluate import RankingEvaluator
+from runner.run_lock import locked
+from runner.seal import read_json
 
 # Edge dropout, sampled completion and several steps an epoch: every generator is in play.
 SETTING = (
@@ -182,19 +186,23 @@ def test_a_resume_that_fails_leaves_the_run_as_it_was(runner, uninterrupted):
         name: (uninterrupted / name).read_bytes()
         for name in ("meta.json", "status.json", "metrics.jsonl", "summary.json")
     }
-    checkpoint = uninterrupted / "checkpoints" / "last.pt"
-    whole = checkpoint.read_bytes()
-    checkpoint.write_bytes(whole[:100])
-    assert runner(f"resume={uninterrupted}", "train.epochs=6")[0] == 1
+    checkpoints = [uninterrupted / "checkpoints" / name for name in ("last.pt", "last-1.pt")]
+    whole = [path.read_bytes() for path in checkpoints]
+    for path in checkpoints:
+        path.write_bytes(path.read_bytes()[:100])
+    code, out, err = runner(f"resume={uninterrupted}", "train.epochs=6")
+    assert code == 1 and "last.pt: the checkpoint is damaged" in err
+    assert "Traceback" not in out + err
     assert before == {name: (uninterrupted / name).read_bytes() for name in before}
-    checkpoint.write_bytes(whole)
+    for path, content in zip(checkpoints, whole, strict=True):
+        path.write_bytes(content)
     assert runner(f"resume={uninterrupted}", "train.epochs=6")[0] == 0
 
 
 def test_a_run_that_is_running_is_refused(runner, uninterrupted):
-    with RunFolder(uninterrupted).locked():
+    with locked(uninterrupted):
         code, _, err = runner(f"resume={uninterrupted}", "train.epochs=6")
-    assert code == 1 and "is running it" in err
+    assert code == 1 and f"process {os.getpid()} on " in err and "is running it" in err
     assert len(curve(uninterrupted)) == 4
 
 
@@ -210,29 +218,180 @@ def test_a_finished_run_says_so(runner, uninterrupted):
     assert before == (uninterrupted / "meta.json").read_bytes()
 
 
-def test_a_truncated_checkpoint_is_named(runner, uninterrupted, tmp_path):
-    path = uninterrupted / "checkpoints" / "last.pt"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    code, out, err = runner(f"resume={uninterrupted}", "train.epochs=6")
-    assert code == 1 and "last.pt: the checkpoint is damaged" in err
-    assert "Traceback" not in out + err
+@pytest.fixture
+def cut(runner, tmp_path, monkeypatch, uninterrupted) -> Path:
+    """A run of the same, killed in the third epoch."""
+    with monkeypatch.context() as patch:
+        kill_after(patch, 25)
+        code, _, _ = runner(*SETTING, "train.epochs=4", "hydra.run.dir=cut")
+    assert code == 1
+    return tmp_path / "cut"
 
 
-def test_a_checkpoint_that_is_a_pickle_of_code_is_refused(runner, uninterrupted, tmp_path):
+def flip_a_bit(path: Path, draw: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    path.write_bytes(content)
+
+
+def truncate(path: Path, draw: random.Random) -> None:
+    path.write_bytes(path.read_bytes()[: draw.randrange(path.stat().st_size)])
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, truncate])
+@pytest.mark.parametrize(
+    "name", ["last.pt", "best.pt", "metrics.jsonl", "status.json", "config.yaml", "meta.json"]
+)
+def test_a_damaged_file_is_named_and_survived(runner, cut, uninterrupted, name, damage):
+    path = next(p for p in (cut / name, cut / "checkpoints" / name) if p.exists())
+    damage(path, random.Random(name))
+    broken = path.read_bytes()
+    code, out, err = runner(f"resume={cut}")
+    assert code == 0, err
+    assert "damaged" in next(line for line in out.splitlines() if str(path) in line)
+    assert scores(cut) == scores(uninterrupted)
+    assert curve(cut) == curve(uninterrupted)
+    assert_same_weights(cut, uninterrupted)
+    if path.suffix == ".pt":
+        assert path.with_name(f"{name}.damaged").read_bytes() == broken
+
+
+def test_a_damaged_best_whose_weights_are_at_hand_is_written_again(runner, tmp_path):
+    """After the best epoch itself."""
+    assert runner(*SETTING, "train.epochs=1", "hydra.run.dir=one")[0] == 0
+    best = tmp_path / "one" / "checkpoints" / "best.pt"
+    whole = torch.load(best, weights_only=True)["model"]
+    best.write_bytes(best.read_bytes()[:50])
+    (tmp_path / "one" / "summary.json").unlink()
+    code, _, err = runner(f"resume={tmp_path / 'one'}")
+    assert code == 0, err
+    again = torch.load(best, weights_only=True)["model"]
+    assert all(torch.equal(torch.as_tensor(whole[k]), torch.as_tensor(again[k])) for k in whole)
+
+
+def test_a_finished_run_with_a_damaged_record_is_mended(runner, uninterrupted):
+    whole = {name: (uninterrupted / name).read_bytes() for name in ("config.yaml", "metrics.jsonl")}
+    for name in whole:
+        truncate(uninterrupted / name, random.Random(0))
+    code, out, err = runner(f"resume={uninterrupted}")
+    assert code == 0 and "this run is finished" in out, err
+    assert whole == {name: (uninterrupted / name).read_bytes() for name in whole}
+
+
+@pytest.mark.parametrize("kept", [1, 3])
+def test_as_many_checkpoints_are_kept_as_wanted(runner, tmp_path, kept):
+    setting = (*SETTING, "train.epochs=4", f"train.keep_checkpoints={kept}")
+    assert runner(*setting, "hydra.run.dir=run")[0] == 0
+    folder = tmp_path / "run" / "checkpoints"
+    names = ["last.pt", "last-1.pt", "last-2.pt"][:kept]
+    assert {path.name for path in folder.iterdir()} == {"best.pt", *names}
+    states = [torch.load(folder / name, weights_only=True)["state"]["epoch"] for name in names]
+    assert states == [5, 4, 3][:kept]
+
+
+def test_a_checkpoint_every_so_many_steps(runner, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_after(patch, 16)
+        assert runner(*SETTING, "train.checkpoint_steps=2", "hydra.run.dir=cut")[0] == 1
+    state = torch.load(tmp_path / "cut" / "checkpoints" / "last.pt", weights_only=True)["state"]
+    assert (state["epoch"], state["step"]) == (2, 4)  # 11 steps an epoch, 16 done: 11, 13, 15
+
+
+def test_checkpoints_that_are_a_pickle_of_code_are_refused(runner, uninterrupted, tmp_path):
     class Evil:
         def __reduce__(self):
             return (Path.touch, (tmp_path / "executed",))
 
-    torch.save({"format": 1, "evil": Evil()}, uninterrupted / "checkpoints" / "last.pt")
+    for name in ("last.pt", "last-1.pt"):
+        path = uninterrupted / "checkpoints" / name
+        torch.save({"format": checkpoint.FORMAT, "evil": Evil()}, path)
+        checkpoint._seal(path)
     code, _, err = runner(f"resume={uninterrupted}", "train.epochs=6")
     assert code == 1 and "damaged or not one of ours" in err
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_folder_without_a_checkpoint(runner, uninterrupted):
-    shutil.rmtree(uninterrupted / "checkpoints")
-    code, _, err = runner(f"resume={uninterrupted}")
-    assert code == 1 and "no checkpoints/last.pt" in err
+@pytest.mark.parametrize("left", [("config.yaml",), ("config.yaml", "meta.json", "checkpoints")])
+def test_a_run_without_a_checkpoint_begins_anew(runner, cut, uninterrupted, left):
+    """As one that was killed while it started or loaded its data."""
+    for path in cut.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+            if path.name in left:
+                path.mkdir()
+        elif path.name not in left:
+            path.unlink()
+    code, out, err = runner(f"resume={cut}")
+    assert code == 0, err
+    assert "no checkpoint yet" in out
+    assert scores(cut) == scores(uninterrupted)
+    assert curve(cut) == curve(uninterrupted)
+    assert_same_weights(cut, uninterrupted)
+
+
+def test_stopped_within_an_evaluation_it_ends_in_the_same_bits(
+    runner, tmp_path, monkeypatch, uninterrupted
+):
+    """Its completion samples neighbours from a generator that the evaluation has moved by then."""
+    original, done = RankingEvaluator._score, iter(range(10**9))
+
+    def score(*arguments):
+        if next(done) == 6:  # of the second epoch's test split
+            signal.raise_signal(signal.SIGUSR1)
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RankingEvaluator, "_score", score)
+        code, out, _ = runner(*SETTING, "train.epochs=4", "hydra.run.dir=cut")
+    cut = tmp_path / "cut"
+    assert code == 130 and f"runner resume={cut}" in out
+    state = torch.load(cut / "checkpoints" / "last.pt", weights_only=True)["state"]
+    assert (state["epoch"], state["step"]) == (2, 11)
+    assert runner(f"resume={cut}")[0] == 0
+    assert scores(cut) == scores(uninterrupted)
+    assert_same_weights(cut, uninterrupted)
+
+
+def test_latest_is_the_newest_that_is_not_done(runner, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_after(patch, 12)
+        for name in ("older", "newer"):
+            assert runner(*SETTING, "train.epochs=2", f"hydra.run.dir=outputs/{name}")[0] == 1
+    assert runner(*SETTING, "train.epochs=1", "hydra.run.dir=outputs/done")[0] == 0
+    for expected in ("newer", "older"):
+        code, out, err = runner("resume=latest")
+        assert code == 0 and str(tmp_path / "outputs" / expected) in out, err
+    code, _, err = runner("resume=latest")
+    assert code == 1 and "resume=latest: no run in" in err
+
+
+def test_auto_goes_on_with_the_same_experiment_or_starts(runner, tmp_path, monkeypatch):
+    command = ("resume=auto", *SETTING, "train.epochs=2")
+    with monkeypatch.context() as patch:
+        kill_after(patch, 12)
+        assert runner(*command)[0] == 1
+    (first,) = run_folders(tmp_path)
+    assert runner(*command, "seed=5")[0] == 0  # another run
+    assert len(run_folders(tmp_path)) == 2
+    with locked(first):
+        code, _, err = runner(*command)
+    assert code == 1 and "resume=auto" in err and f"process {os.getpid()}" in err
+    code, out, err = runner(*command)
+    assert code == 0 and f"goes on with {first}" in out, err
+    assert len(run_folders(tmp_path)) == 2
+    assert runner(*command)[0] == 0  # it is done: a new one
+    assert len(run_folders(tmp_path)) == 3
+
+
+def test_auto_in_a_sweep_goes_on_with_each_job(runner, tmp_path, monkeypatch):
+    command = ("-m", "resume=auto", *SETTING, "train.epochs=2", "seed=0,1")
+    with monkeypatch.context() as patch:
+        kill_after(patch, 24)  # the first job is done, the second is not
+        assert runner(*command)[0] == 1
+    done = [read_json((f / "status.json").read_text())["status"] for f in run_folders(tmp_path)]
+    assert sorted(done) == ["done", "failed"]
+    assert runner(*command[:-1], "seed=1")[0] == 0
+    assert len(run_folders(tmp_path)) == 2
 
 
 def test_changed_data_is_refused(runner, tmp_path):
@@ -247,25 +406,54 @@ def test_changed_data_is_refused(runner, tmp_path):
     assert code == 1 and "the dataset has changed" in err
 
 
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(
-    runner, tmp_path, monkeypatch, uninterrupted
-):
+def not_finite_in(monkeypatch, numbers) -> None:
+    """Let the loss of these steps, counted from 0, be undefined."""
     original, done = train.train_step, iter(range(10**9))
 
     def step(*arguments):
-        loss, norm = original(*arguments)
-        return (float("nan"), norm) if next(done) == 14 else (loss, norm)
+        if next(done) in numbers:
+            raise train.NotFinite("predictor", loss=float("nan"), gradient_norm=float("nan"))
+        return original(*arguments)
 
+    monkeypatch.setattr(train, "train_step", step)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(
+    runner, tmp_path, monkeypatch, uninterrupted
+):
     with monkeypatch.context() as patch:
-        patch.setattr(train, "train_step", step)
+        not_finite_in(patch, [14])
         code, out, err = runner(*SETTING, "train.epochs=4", "hydra.run.dir=cut")
-    assert code == 1 and "the loss is nan in epoch 2, step 4" in err
-    assert "Traceback" not in out + err
+    assert code == 1
+    assert "the loss is nan, first in stage predictor, in epoch 2, step 4" in err
     cut = tmp_path / "cut"
+    assert f"the last good checkpoint: {cut / 'checkpoints' / 'last.pt'}, after epoch 1" in err
+    assert "Traceback" not in out + err
     assert json.loads((cut / "status.json").read_text())["status"] == "failed"
     assert "Traceback" in (cut / "run.log").read_text()
+    report = json.loads((cut / "not_finite.json").read_text())
+    assert (report["epoch"], report["step"], report["stage"]) == (2, 4, "predictor")
+    assert len(report["positives"]) == len(report["negatives"]) == 16
     assert runner(f"resume={cut}")[0] == 0
     assert scores(cut) == scores(uninterrupted)
+
+
+def test_steps_that_are_not_finite_can_be_skipped(runner, tmp_path, monkeypatch):
+    not_finite_in(monkeypatch, [14, 15])
+    code, out, err = runner(
+        *SETTING, "train.epochs=3", "train.not_finite=skip", "hydra.run.dir=run"
+    )
+    assert code == 0, err
+    assert "the step is skipped" in out
+    rows = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["skipped_steps"] for row in rows] == [0, 2, 0]
+    assert all(0.1 < row["loss"] < 3 for row in rows)
+
+
+def test_too_many_skipped_steps_end_the_run(runner, tmp_path, monkeypatch):
+    not_finite_in(monkeypatch, range(14, 40))
+    code, _, err = runner(*SETTING, "train.epochs=9", "train.not_finite=skip", "hydra.run.dir=run")
+    assert code == 1 and "10 steps in a row were skipped" in err
 
 
 def test_an_unexpected_error_is_one_line_with_the_traceback_in_the_log(

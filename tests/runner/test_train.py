@@ -10,7 +10,7 @@ from models.link_model import LinkModel
 from ops.csr import Graph
 from runner.batches import Batch
 from runner.build import build_optimizer
-from runner.train import train_step
+from runner.train import NotFinite, train_step
 
 
 @pytest.fixture
@@ -68,6 +68,20 @@ def test_a_step_that_is_not_finite_updates_nothing(scene):
     model, features, batch, optimizer = scene
     before = [p.clone() for p in model.parameters()]
     features[0, 0] = float("nan")
-    loss, norm = train_step(model, features, batch, optimizer, None)
-    assert not math.isfinite(loss + norm)
+    with pytest.raises(NotFinite) as error:
+        train_step(model, features, batch, optimizer, None)
+    assert error.value.stage == "encoder" and math.isnan(error.value.loss)
     assert all(torch.equal(p, q) for p, q in zip(before, model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("stage", ["predictor", "backward"])
+def test_the_first_stage_that_is_not_finite_is_named(scene, monkeypatch, stage):
+    model, features, batch, optimizer = scene
+    if stage == "predictor":
+        with torch.no_grad():
+            next(model.predictor.parameters()).fill_(float("inf"))
+    else:
+        next(model.parameters()).register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(NotFinite, match=f"first in stage {stage}") as error:
+        train_step(model, features, batch, optimizer, None)
+    assert math.isfinite(error.value.loss) == (stage == "backward")

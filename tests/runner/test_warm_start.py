@@ -11,6 +11,8 @@ import torch
 from tests.conftest import run_folders
 from tests.runner.test_resume import assert_same_weights, curve, kill_after
 
+from runner.run_folder import RunFolder
+
 QUICK = ("dataset=lesmis", "tracker=none", "encoder.hidden=8", "train.epochs=2")
 
 
@@ -123,7 +125,7 @@ def test_weights_that_have_no_place_are_refused(runner, tmp_path):
 def test_a_damaged_source_is_one_clear_error(runner, ncn):
     (ncn / "meta.json").write_text("{")
     code, out, err = runner("model=ncnc", *QUICK, f"train.init_from={ncn}")
-    assert code == 1 and "meta.json cannot be read" in err and "Traceback" not in out + err
+    assert code == 1 and "meta.json is damaged" in err and "Traceback" not in out + err
 
 
 AUTO = ("model=ncnc", *QUICK, "train.init_from=auto", "dataset.warm_start_model=ncn")
@@ -136,7 +138,7 @@ def test_auto_finds_the_newest_finished_run_beside_with_the_same_seeds(runner, t
     ):  # fmt: skip
         code, _, err = runner("model=ncn", *QUICK, *arguments, f"hydra.run.dir={beside / name}")
         assert code == 0, err
-    (beside / "killed" / "status.json").write_text('{"status": "running"}')
+    RunFolder(beside / "killed").status("running")
     (beside / "torn").mkdir()
     (beside / "torn" / "summary.json").write_text("[1]")
     code, out, err = runner(*AUTO)

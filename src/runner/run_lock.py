@@ -1,0 +1,112 @@
+"""One process at a time writes to a run folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from runner.errors import RunnerError
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep every other process from writing to `folder`; a kill lets go of it.
+
+    The lock is the system's, on the file `.lock`, which names the process that has it. On a file
+    system without locks that name alone counts: a holder on this machine that is dead is none.
+
+    Raises:
+        RunnerError: naming the process and host that has it, or if the folder cannot be written.
+    """
+    path = folder / ".lock"
+    try:
+        file = open(path, "a+")  # noqa: SIM115
+    except OSError as error:
+        raise RunnerError(
+            f"{path} cannot be written ({error.strerror}); make the run folder writable"
+        ) from None
+    with file:
+        holder = _holder(file)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _refusal(folder, holder) from None
+        except OSError:
+            if holder and not _is_dead(holder):
+                raise _refusal(folder, holder, f", or delete {path} if it is dead") from None
+        if holder:
+            log.warning(
+                "process %s on %s has left this run without a word; going on",
+                holder.get("pid"),
+                holder.get("host"),
+            )
+        _write(file, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        try:
+            yield
+        finally:
+            _write(file, "")
+
+
+def is_locked(folder: Path) -> str | None:
+    """Who is writing to `folder`, in words; None if nobody is."""
+    try:
+        with open(folder / ".lock") as file:
+            holder = _holder(file)
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _words(holder)
+            except OSError:
+                return _words(holder) if holder and not _is_dead(holder) else None
+    except OSError:
+        pass
+    return None
+
+
+def _holder(file: IO[str]) -> dict[str, Any]:
+    file.seek(0)
+    try:
+        found = json.loads(file.read() or "{}")
+    except (ValueError, OSError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_dead(holder: dict[str, Any]) -> bool:
+    if holder.get("host") != socket.gethostname():
+        return False
+    try:
+        os.kill(int(holder["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, KeyError, ValueError, TypeError):
+        return False
+    return holder["pid"] == os.getpid()
+
+
+def _write(file: IO[str], text: str) -> None:
+    try:
+        file.truncate(0)
+        file.write(text)
+        file.flush()
+    except OSError as error:  # a full disk: the system's lock holds without the name
+        log.debug("the lock cannot be signed: %s", error)
+
+
+def _words(holder: dict[str, Any]) -> str:
+    return f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+
+
+def _refusal(folder: Path, holder: dict[str, Any], more: str = "") -> RunnerError:
+    return RunnerError(
+        f"resume={folder}: {_words(holder)} is running it; wait for its end, or stop it first{more}"
+    )

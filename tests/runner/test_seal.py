@@ -1,0 +1,35 @@
+import random
+
+import pytest
+
+from runner.seal import Damaged, read_json, read_lines, sealed_json, sealed_lines
+
+CONTENT = {"status": "done", "error": None, "nested": {"pid": [1, 2.5]}}
+LINES = "model: ncn\ntrain:\n  epochs: 3\n"
+
+
+def test_round_trips():
+    assert read_json(sealed_json(CONTENT)) == CONTENT
+    assert read_lines(sealed_lines(LINES)) == LINES
+    assert sealed_json(read_json(sealed_json(CONTENT))) == sealed_json(CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"), [(sealed_json(CONTENT), read_json), (sealed_lines(LINES), read_lines)]
+)
+def test_every_truncation_and_every_changed_character_is_noticed(text, read):
+    draw = random.Random(0)
+    for length in range(len(text)):
+        with pytest.raises(Damaged):
+            read(text[:length])
+    for position in range(len(text)):
+        changed = chr(ord(text[position]) ^ 1 << draw.randrange(7))
+        with pytest.raises(Damaged):
+            read(text[:position] + changed + text[position + 1 :])
+
+
+def test_what_was_never_sealed_is_damaged():
+    for read in (read_json, read_lines):
+        for text in ("", "[1]", "{}", "a: 1\n"):
+            with pytest.raises(Damaged):
+                read(text)
