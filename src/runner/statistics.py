@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.run_folder import atomic
+from runner.data.checksums import read_json, write_json
 
 if TYPE_CHECKING:
     from runner.data.link_data import LinkData
@@ -20,29 +20,24 @@ log = logging.getLogger(__name__)
 def remember(config: Mapping[str, Any], data: LinkData) -> None:
     """Keep the sizes of the config's dataset in the cache; a cache that fails is no error."""
     path = _path(config)
+    sizes = {
+        "nodes": data.num_nodes,
+        "num_features": data.features.shape[-1],
+        "num_categories": data.num_categories,
+        "training links": data.train.shape[1],
+        "validation links": data.valid.positive.shape[1],
+        "test links": data.test.positive.shape[1],
+    }
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as temporary:
-            temporary.write_text(
-                json.dumps(
-                    {
-                        "nodes": data.num_nodes,
-                        "num_features": data.features.shape[-1],
-                        "num_categories": data.num_categories,
-                        "training links": data.train.shape[1],
-                        "validation links": data.valid.positive.shape[1],
-                        "test links": data.test.positive.shape[1],
-                    }
-                )
-            )
+        write_json(path, sizes)
     except OSError as error:
         log.debug("no statistics kept: %s", error)
 
 
 def recall(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The remembered sizes, or None."""
+    """The remembered sizes, or None where there are none or they are damaged."""
     try:
-        return json.loads(_path(config).read_text())
+        return read_json(_path(config))
     except (OSError, ValueError):
         return None
 

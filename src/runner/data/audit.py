@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from runner.data.checksums import read_json, write_json
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
-from runner.run_folder import atomic
 from runner.schema import Overlap
 
 log = logging.getLogger(__name__)
@@ -47,16 +46,16 @@ def audit(data: LinkData, *, cache: Path) -> Audit:
     """
     path = cache / "audits" / f"{data.fingerprint}.json"
     try:
-        kept = json.loads(path.read_text())
-        if isinstance(kept, dict) and kept.keys() == set(OVERLAPS):
+        kept = read_json(path)
+        if kept.keys() == set(OVERLAPS):
             return Audit(kept)
-    except (OSError, ValueError):
+    except OSError:
         pass
+    except ValueError:
+        log.warning("the kept leak audit %s does not match its checksum and is made anew", path)
     found = Audit(_count(data))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as temporary:
-            temporary.write_text(json.dumps(found.counts))
+        write_json(path, found.counts)
     except OSError as error:
         log.debug("the audit is not kept: %s", error)
     return found

@@ -81,6 +81,17 @@ def test_a_damaged_cache_is_made_anew(tmp_path, kept):
     assert audit(data, cache=tmp_path).counts == counts
 
 
+def test_a_flipped_bit_in_the_cache_is_noticed(tmp_path, caplog):
+    data = make(**{**CLEAN, "valid": [(2, 1)]})
+    counts = audit(data, cache=tmp_path).counts
+    kept = tmp_path / "audits" / f"{data.fingerprint}.json"
+    whole = kept.read_text()
+    kept.write_text(whole.replace('"valid_in_train": 1', '"valid_in_train": 0'))
+    assert audit(data, cache=tmp_path).counts == counts
+    assert f"{kept} does not match its checksum" in caplog.text
+    assert kept.read_text() == whole
+
+
 def test_the_schema_knows_every_overlap(tmp_path):
     counts = audit(make(**CLEAN), cache=tmp_path).counts
     assert set(counts) == set(OVERLAPS)

@@ -1,0 +1,85 @@
+"""Caches that know their own content: a flipped bit or a missing end is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.run_folder import atomic
+
+_SEAL = "checksums.json"
+_BLOCK = 1 << 20
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files below `folder`.
+
+    Raises:
+        OSError: if one cannot be read.
+    """
+    return _of_json(_files(folder))
+
+
+def seal(folder: Path, *, made_of: str) -> None:
+    """Note the checksum of every file below `folder`, and the digest of what they are made of."""
+    content = {"made_of": made_of, "files": _files(folder)}
+    (folder / _SEAL).write_text(json.dumps(content, indent=2))
+
+
+def broken(folder: Path, *, made_of: str) -> str | None:
+    """Why a sealed folder is not to be used, in words that follow "it"; None if it is whole."""
+    try:
+        sealed = json.loads((folder / _SEAL).read_text())
+        was_made_of, files = sealed["made_of"], dict(sealed["files"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return f"has no readable {_SEAL}"
+    if was_made_of != made_of:
+        return "was made of other raw files"
+    found = _files(folder)
+    found.pop(_SEAL)
+    wrong = sorted(file for file in files.keys() | found if files.get(file) != found.get(file))
+    return f"is damaged ({', '.join(wrong)})" if wrong else None
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace a JSON file and its folder, with a checksum.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps({"content": content, "sha256": _of_json(content)}))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is damaged.
+    """
+    found = json.loads(path.read_text())
+    if not isinstance(found, dict) or found.get("sha256") != _of_json(found.get("content")):
+        raise ValueError(f"{path} does not match its checksum")
+    return found["content"]
+
+
+def _files(folder: Path) -> dict[str, str]:
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): _of_file(path) for path in paths}
+
+
+def _of_file(path: Path) -> str:
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            total.update(block)
+    return total.hexdigest()
+
+
+def _of_json(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
