@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from runner.data.link_data import LinkData, link_data
+from runner.data.making import sync, workshop
+from runner.data.pickles import Refused, prove_harmless
 from runner.data.splits import RandomSplit
 from runner.errors import RunnerError
-from runner.run_folder import discard_empty, existing
 
 log = logging.getLogger(__name__)
 
@@ -26,21 +30,14 @@ def planetoid(*, name: str, root: str, split: RandomSplit) -> LinkData:
     to there by PyG when they are missing.
 
     Raises:
-        RunnerError: if files are missing and cannot be downloaded, or cannot be read.
+        RunnerError: if files are missing and cannot be downloaded, cannot be read, or hold more
+            than numbers: they are pickles, which could run code.
     """
-    from torch_geometric.io import read_planetoid_data
-
     folder = Path(root).expanduser() / "planetoid" / name / "raw"
     files = [f"ind.{name.lower()}.{part}" for part in _PARTS]
-    if not all((folder / file).is_file() for file in files):
+    if not _complete(folder, files):
         _download(name, folder, files)
-    try:
-        data = read_planetoid_data(str(folder), name.lower())
-    except Exception as error:  # pickles fail in many ways
-        raise RunnerError(
-            f"dataset.root={root}: the raw files in {folder} cannot be read "
-            f"({type(error).__name__}: {error}); delete them to download them again"
-        ) from error
+    data = _read(name, root, folder, files)
     train, valid, test = split.split(data.edge_index, data.num_nodes)
     features = data.x.to(torch.float32)
     return link_data(
@@ -48,17 +45,72 @@ def planetoid(*, name: str, root: str, split: RandomSplit) -> LinkData:
     )
 
 
+def _complete(folder: Path, files: list[str]) -> bool:
+    return all((folder / file).is_file() for file in files)
+
+
+def _read(name: str, root: str, folder: Path, files: list[str]) -> Any:
+    """The graph as PyG reads it, from a copy of exactly the bytes that were found harmless."""
+    from torch_geometric.io import read_planetoid_data
+
+    with tempfile.TemporaryDirectory(prefix="runner-") as copy:
+        for file in files:
+            (Path(copy) / file).write_bytes(_harmless(root, folder / file))
+        try:
+            data = read_planetoid_data(copy, name.lower())
+            low, high = (int(bound) for bound in data.edge_index.aminmax())
+            if low < 0 or high >= data.num_nodes:
+                raise ValueError(f"nodes {low} to {high} in a graph of {data.num_nodes}")
+        except Exception as error:  # what does not fit together fails in many ways
+            raise _damaged(root, folder, error) from error
+    return data
+
+
+def _harmless(root: str, file: Path) -> bytes:
+    try:
+        content = file.read_bytes()
+        if file.suffix != ".index":
+            prove_harmless(content)
+    except Refused as refused:
+        raise RunnerError(
+            f"dataset.root={root}: {file} is refused, for reading it could run code: it asks for "
+            f"{refused}, which no dataset of this kind needs; delete it to download it again, and "
+            "mistrust where it came from"
+        ) from None
+    except Exception as error:  # pickles fail in many ways
+        raise _damaged(root, file.parent, error, f"{file.name}: ") from error
+    return content
+
+
+def _damaged(root: str, folder: Path, error: Exception, file: str = "") -> RunnerError:
+    return RunnerError(
+        f"dataset.root={root}: the raw files in {folder} cannot be read "
+        f"({file}{type(error).__name__}: {error}); delete them to download them again"
+    )
+
+
 def _download(name: str, folder: Path, files: list[str]) -> None:
     from torch_geometric.datasets import Planetoid
 
-    log.info("downloading %s to %s", name, folder)
-    before = existing(folder)
     try:
         # PyG reports its progress on stderr; ours is one line.
-        with contextlib.redirect_stderr(io.StringIO()):
-            Planetoid(str(folder.parent.parent), name)
+        with workshop(folder) as working, contextlib.redirect_stderr(io.StringIO()):
+            if _complete(folder, files):
+                return
+            log.info("downloading %s to %s", name, folder)
+            # Its constructor would unpickle what it has downloaded.
+            dataset = Planetoid.__new__(Planetoid)
+            dataset.root, dataset.name, dataset.split = str(working), name, "public"
+            new = Path(dataset.raw_dir)
+            new.mkdir(parents=True)
+            dataset.download()
+            if not _complete(new, files):
+                raise FileNotFoundError("the download lacks files")
+            sync(new)
+            folder.mkdir(exist_ok=True)
+            for file in files:
+                os.replace(new / file, folder / file)
     except Exception as error:  # network, disk, server: in many types
-        discard_empty(folder, keep=before)
         raise RunnerError(
             f"dataset={name.lower()}: the dataset is not in {folder} and cannot be downloaded "
             f"({type(error).__name__}); put the files {', '.join(files)} there, or point "
