@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from runner.data.checksums import broken, digest, seal
 from runner.data.link_data import EvaluationSplit, LinkData, link_data
+from runner.data.making import sync, workshop
 from runner.errors import RunnerError
 
 log = logging.getLogger(__name__)
@@ -49,8 +50,8 @@ def ogb_link(
             f"dataset.source.name={name}: OGB has no such dataset; known: {', '.join(master)}"
         )
     expected = _expected_files(master[name])
-    if not all((folder / file).is_file() for file in expected):
-        _download(name, folder, expected)
+    if not _complete(folder, expected):
+        _download(name, folder, master[name], expected)
     graph, splits = _load(name, folder, Path(cache).expanduser() / "ogb")
     train, valid, test = (splits[part] for part in ("train", "valid", "test"))
     directed = "source_node" in train
@@ -117,29 +118,45 @@ def _expected_files(information: Any) -> list[str]:
     return [*(f"raw/{file}" for file in raw), *parts]
 
 
-def _download(name: str, folder: Path, expected: list[str]) -> None:
-    log.info("downloading %s to %s", name, folder)
+def _complete(folder: Path, expected: list[str]) -> bool:
+    return all((folder / file).is_file() for file in expected)
+
+
+def _download(name: str, folder: Path, information: Any, expected: list[str]) -> None:
     remedy = (
         f"put the files {', '.join(expected)} into {folder}, or point dataset.root (or RUNNER_DATA)"
         f" at a folder that has ogb/{folder.name}"
     )
-    if folder.exists():
-        # OGB would ask whether to delete it.
-        raise RunnerError(f"dataset={name}: files are missing in {folder}; {remedy}")
     try:
-        with _quiet():
-            from ogb.linkproppred import PygLinkPropPredDataset
+        with workshop(folder) as working:
+            if _complete(folder, expected):
+                return
+            if folder.exists():
+                raise RunnerError(f"dataset={name}: files are missing in {folder}; {remedy}")
+            log.info("downloading %s to %s", name, folder)
+            new = working / folder.name
+            new.mkdir()  # OGB removes it and puts the new one in its place
+            with _quiet():
+                from ogb.linkproppred import PygLinkPropPredDataset
 
-            PygLinkPropPredDataset(name, root=str(folder.parent))
+                # Its constructor would also process the files, beside them.
+                dataset = PygLinkPropPredDataset.__new__(PygLinkPropPredDataset)
+                dataset.original_root, dataset.root = str(working), str(new)
+                dataset.meta_info = information
+                dataset.download_name = information["download_name"]
+                dataset.download()
+            if not _complete(new, expected):
+                raise FileNotFoundError("the download lacks files")
+            sync(new)
+            os.rename(new, folder)
+    except RunnerError:
+        raise
     except _Prompt as prompt:
         raise RunnerError(
             f"dataset={name}: OGB asks «{prompt}» before it downloads; download it yourself once, "
             f"and {remedy}"
         ) from None
     except Exception as error:  # network, disk, server: in many types
-        if all((folder / file).is_file() for file in expected):
-            return  # the download is there; OGB cannot read back what it processed from it
-        shutil.rmtree(folder, ignore_errors=True)
         raise RunnerError(
             f"dataset={name}: the dataset is not in {folder} and cannot be downloaded "
             f"({type(error).__name__}); {remedy}"
@@ -147,26 +164,51 @@ def _download(name: str, folder: Path, expected: list[str]) -> None:
 
 
 def _load(name: str, folder: Path, cache: Path) -> tuple[Any, Mapping[str, Split]]:
-    """The graph and its split, by OGB's loader working on links to `folder` inside `cache`."""
-    digest = hashlib.sha256(str(folder.resolve()).encode())
-    for file in sorted((folder / "raw").iterdir()):
-        status = file.stat()
-        digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}".encode())
-    kept = cache / f"{folder.name}-{digest.hexdigest()[:16]}"
-    if kept.is_dir():
-        try:
-            return _read(name, kept)
-        except Exception as error:  # a cache that fails is made anew, whatever it is
-            log.warning("the cache %s cannot be read (%s) and is made anew", kept, error)
-            shutil.rmtree(kept, ignore_errors=True)
+    """The graph and its split, from the cache, which the first of several processes makes."""
+    root = folder.parent.parent
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        working = Path(tempfile.mkdtemp(dir=cache, prefix=".making-"))
+        made_of = digest(folder / "raw")
     except OSError as error:
         raise RunnerError(
-            f"run.cache={cache.parent}: it cannot be written ({error.strerror}); choose another "
-            "place with run.cache=… or RUNNER_CACHE"
+            f"dataset.root={root}: {error.filename} cannot be read ({error.strerror})"
         ) from None
+    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    kept = cache / f"{folder.name}-{place}"
+    found, _ = _kept(name, kept, made_of)
+    if found is not None:
+        return found
+    with contextlib.ExitStack() as stack:
+        try:
+            working = stack.enter_context(workshop(kept))
+        except OSError as error:
+            raise RunnerError(
+                f"run.cache={cache.parent}: it cannot be written ({error.strerror}); choose "
+                "another place with run.cache=… or RUNNER_CACHE"
+            ) from None
+        found, reason = _kept(name, kept, made_of)
+        if found is not None:
+            return found
+        if reason is not None:
+            log.warning("the cache %s %s and is made anew", kept, reason)
+            shutil.rmtree(kept, ignore_errors=True)
+        return _make(name, folder, working, kept, made_of)
+
+
+def _kept(name: str, kept: Path, made_of: str) -> tuple[Any, str | None]:
+    """What is in the cache, or why it is of no use; neither where there is none."""
+    if not kept.is_dir():
+        return None, None
+    try:
+        reason = broken(kept, made_of=made_of)
+        return (_read(name, kept), None) if reason is None else (None, reason)
+    except Exception as error:  # a cache that fails is made anew, whatever it is
+        return None, f"cannot be read ({error})"
+
+
+def _make(
+    name: str, folder: Path, working: Path, kept: Path, made_of: str
+) -> tuple[Any, Mapping[str, Split]]:
+    """Let OGB's loader work on links to `folder`, and keep what it makes."""
     try:
         shadow = working / folder.name
         shadow.mkdir()
@@ -175,7 +217,8 @@ def _load(name: str, folder: Path, cache: Path) -> tuple[Any, Mapping[str, Split
                 (shadow / part).symlink_to((folder / part).resolve())
         (shadow / "RELEASE_v1.txt").touch()  # without it OGB asks whether to delete the folder
         found = _read(name, working)
-        # Of two processes that make it at once, one is too late, which is no loss.
+        seal(working, made_of=made_of)
+        # Without locks, of two processes that make it at once one is too late, which is no loss.
         with contextlib.suppress(OSError):
             os.rename(working, kept)
         return found
@@ -187,12 +230,12 @@ def _load(name: str, folder: Path, cache: Path) -> tuple[Any, Mapping[str, Split
             f"dataset.root={folder.parent.parent}: the files in {folder} are damaged or not "
             f"{name}'s ({reason}); delete the folder to download it again"
         ) from error
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
 
 
 def _read(name: str, root: Path) -> tuple[Any, Mapping[str, Split]]:
-    with _quiet():
+    # OGB and PyG leave it to PyTorch's default, or do without, whether a file may run code.
+    safely = {"TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "0"}
+    with _quiet(), mock.patch.dict(os.environ, safely):
         from ogb.linkproppred import PygLinkPropPredDataset
 
         with torch.serialization.safe_globals(_allowed()):

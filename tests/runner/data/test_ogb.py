@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from runner.data.ogb import ogb_link
+from runner.data.checksums import digest, seal
+from runner.data.making import workshop
+from runner.data.ogb import _import_ogb_master, ogb_link
 from runner.errors import RunnerError
+
+_import_ogb_master()
+from ogb.linkproppred import PygLinkPropPredDataset  # noqa: E402
 
 NODES = 30
 RNG = np.random.default_rng(0)
@@ -128,6 +136,123 @@ def test_changed_raw_files_are_read_anew(tmp_path):
     assert load(tmp_path, "ogbl-ppa", "argmax").fingerprint != first.fingerprint
 
 
+def test_a_changed_content_is_noticed_at_equal_size_and_time(tmp_path, caplog):
+    folder = write(tmp_path, "ogbl-ppa", "throughput", undirected(), np.eye(NODES, dtype=np.int64))
+    file, found = folder / "raw" / "node-feat.csv.gz", []
+    for species in (np.eye(NODES, dtype=np.int64), np.eye(NODES, dtype=np.int64)[::-1]):
+        rows = "\n".join(",".join(map(str, row)) for row in species)
+        file.write_bytes(gzip.compress(rows.encode(), compresslevel=0, mtime=0))
+        os.utime(file, (1, 1))
+        found.append((load(tmp_path, "ogbl-ppa", "argmax").fingerprint, file.stat().st_size))
+    assert found[0][0] != found[1][0] and found[0][1] == found[1][1]
+    assert "was made of other raw files and is made anew" in caplog.text
+    assert len(list((tmp_path / "cache" / "ogb").iterdir())) == 1
+
+
+@pytest.fixture
+def builds(monkeypatch) -> list[str]:
+    """A name for every time that OGB processes raw files."""
+    made: list[str] = []
+    process = PygLinkPropPredDataset.process
+
+    def counted(self):
+        made.append(self.name)
+        process(self)
+
+    monkeypatch.setattr(PygLinkPropPredDataset, "process", counted)
+    return made
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "delete"])
+def test_a_damaged_cache_is_named_and_made_anew(tmp_path, caplog, builds, damage):
+    write(tmp_path, "ogbl-ppa", "throughput", undirected(), np.eye(NODES, dtype=np.int64))
+    first = load(tmp_path, "ogbl-ppa", "argmax")
+    assert load(tmp_path, "ogbl-ppa", "argmax").fingerprint == first.fingerprint
+    assert len(builds) == 1 and caplog.text == ""
+    (kept,) = (tmp_path / "cache" / "ogb").iterdir()
+    file = kept / "ogbl_ppa" / "processed" / "geometric_data_processed.pt"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "delete":
+        file.unlink()
+    else:
+        file.write_bytes(content if damage == "flip" else content[:-1])
+    assert load(tmp_path, "ogbl-ppa", "argmax").fingerprint == first.fingerprint
+    ((_, _, message),) = caplog.record_tuples
+    assert str(kept) in message and "geometric_data_processed.pt) and is made anew" in message
+    load(tmp_path, "ogbl-ppa", "argmax")
+    assert len(builds) == 2 and len(caplog.records) == 1
+
+
+TOGETHER = """
+import multiprocessing, os, signal, sys
+from pathlib import Path
+from runner.data import ogb
+
+root = Path(sys.argv[1])
+ogb._import_ogb_master()
+from ogb.linkproppred import PygLinkPropPredDataset
+
+process = PygLinkPropPredDataset.process
+
+def counted(self):
+    with open(root / "builds", "a") as file:
+        file.write("build ")
+    process(self)
+    if killed:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+PygLinkPropPredDataset.process = counted
+
+def load(barrier):
+    barrier.wait()
+    data = ogb.ogb_link(
+        name="ogbl-ppa", root=str(root), cache=str(root / "cache"), features="argmax"
+    )
+    with open(root / "loaded", "a") as file:
+        file.write(data.fingerprint + chr(10))
+
+def run(count):
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(count)
+    started = [context.Process(target=load, args=(barrier,)) for _ in range(count)]
+    for each in started:
+        each.start()
+    for each in started:
+        each.join()
+    print(*[each.exitcode for each in started])
+
+killed = True
+run(1)
+print(*os.listdir(root / "cache" / "ogb"))
+killed = False
+run(8)
+"""
+
+
+def test_of_processes_that_start_together_one_builds_even_after_one_was_killed(tmp_path):
+    write(tmp_path, "ogbl-ppa", "throughput", undirected(), np.eye(NODES, dtype=np.int64))
+    command = [sys.executable, "-c", TOGETHER, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stderr == ""
+    first, left, then = done.stdout.splitlines()
+    assert first == "-9" and len(left.split()) == 2  # its lock and its folder
+    assert then == " ".join(["0"] * 8)
+    assert (tmp_path / "builds").read_text() == "build build "
+    loaded = (tmp_path / "loaded").read_text().split()
+    assert len(loaded) == 8
+    assert set(loaded) == {load(tmp_path, "ogbl-ppa", "argmax").fingerprint}
+    (kept,) = (tmp_path / "cache" / "ogb").iterdir()
+    assert kept.name not in left.split()
+
+
+def test_a_place_for_the_cache_that_cannot_be_written(tmp_path):
+    write(tmp_path, "ogbl-ddi", "target", undirected())
+    (tmp_path / "cache").write_text("in the way")
+    with pytest.raises(RunnerError, match=r"run\.cache=.*/cache: it cannot be written"):
+        load(tmp_path, "ogbl-ddi", "node_id")
+
+
 def test_a_fresh_process_asks_no_registry(tmp_path):
     """OGB's import starts a thread that asks whether OGB is up to date."""
     write(tmp_path, "ogbl-ddi", "target", undirected())
@@ -167,12 +292,92 @@ def test_a_question_of_ogb_is_refused(tmp_path, monkeypatch):
         load(tmp_path, "ogbl-ddi", "node_id")
 
 
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """OGB's server, with a miniature ogbl-ddi; returns the list of its downloads."""
+    folder = write(tmp_path / "server", "ogbl-ddi", "target", undirected())
+    folder.rename(folder.with_name("ddi"))
+    archive = shutil.make_archive(str(tmp_path / "ddi"), "zip", folder.parent, "ddi")
+    downloads: list[str] = []
+
+    def download_url(url, place):
+        downloads.append(place)
+        return shutil.copy(archive, place)
+
+    monkeypatch.setattr("ogb.linkproppred.dataset_pyg.decide_download", lambda url: True)
+    monkeypatch.setattr("ogb.linkproppred.dataset_pyg.download_url", download_url)
+    return downloads
+
+
+def test_a_download_is_the_files_alone(tmp_path, server):
+    root = tmp_path / "data"
+    data = load(root, "ogbl-ddi", "node_id")
+    assert torch.equal(data.train, torch.from_numpy(TRAIN.T))
+    assert [path.name for path in (root / "ogb").iterdir()] == ["ogbl_ddi"]
+    found = {path.name for path in (root / "ogb" / "ogbl_ddi").iterdir()}
+    assert found == {"raw", "split", "RELEASE_v1.txt"}
+    load(root, "ogbl-ddi", "node_id")
+    assert len(server) == 1
+
+
+@pytest.mark.parametrize("step", ["download_url", "extract_zip", "shutil.move"])
+def test_a_broken_download_leaves_nothing_and_the_next_is_whole(
+    tmp_path, monkeypatch, server, step
+):
+    root = tmp_path / "data"
+
+    def breaks(source, target):
+        (Path(target) / "raw").mkdir(parents=True)
+        (Path(target) / "raw" / "edge.csv.gz").write_bytes(b"half")
+        raise OSError("no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"ogb.linkproppred.dataset_pyg.{step}", breaks)
+        with pytest.raises(RunnerError, match=r"cannot be downloaded \(OSError\)"):
+            load(root, "ogbl-ddi", "node_id")
+    assert not root.exists()
+    assert load(root, "ogbl-ddi", "node_id").num_nodes == NODES
+    assert [path.name for path in (root / "ogb").iterdir()] == ["ogbl_ddi"]
+
+
+def test_what_a_killed_download_left_is_removed(tmp_path, server):
+    left = tmp_path / "data" / "ogb" / ".ogbl_ddi.making-killed"
+    (left / "ogbl_ddi" / "raw").mkdir(parents=True)
+    (left.parent / ".ogbl_ddi.lock").touch()
+    assert load(tmp_path / "data", "ogbl-ddi", "node_id").num_nodes == NODES
+    assert [path.name for path in left.parent.iterdir()] == ["ogbl_ddi"]
+
+
+def test_a_download_that_lacks_a_file_is_none(tmp_path, monkeypatch, server):
+    monkeypatch.setattr("ogb.linkproppred.dataset_pyg.extract_zip", lambda archive, place: (
+        (Path(place) / "ddi" / "raw").mkdir(parents=True)
+    ))  # fmt: skip
+    with pytest.raises(RunnerError, match="cannot be downloaded"):
+        load(tmp_path / "data", "ogbl-ddi", "node_id")
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_another_process_has_downloaded_meanwhile_is_taken(tmp_path, monkeypatch, server):
+    real = workshop
+
+    @contextlib.contextmanager
+    def waiting(final):
+        if final.name == "ogbl_ddi":
+            write(final.parents[1], "ogbl-ddi", "target", undirected())
+        with real(final) as working:
+            yield working
+
+    monkeypatch.setattr("runner.data.ogb.workshop", waiting)
+    assert load(tmp_path / "data", "ogbl-ddi", "node_id").num_nodes == NODES
+    assert server == []
+
+
 def test_damaged_files_are_named(tmp_path):
     folder = write(tmp_path, "ogbl-ddi", "target", undirected())
     (folder / "split" / "target" / "valid.pt").write_bytes(b"damaged")
     with pytest.raises(RunnerError, match="are damaged or not ogbl-ddi's"):
         load(tmp_path, "ogbl-ddi", "node_id")
-    assert list((tmp_path / "cache" / "ogb").iterdir()) == []
+    assert not (tmp_path / "cache").exists()
 
 
 class Evil:
@@ -183,12 +388,42 @@ class Evil:
         return (Path.touch, (self.target,))
 
 
-def test_code_in_a_split_is_refused(tmp_path):
+@pytest.mark.parametrize("file", ["train.pt", "valid.pt", "test.pt", "split_dict.pt"])
+@pytest.mark.parametrize("permitted", [False, True])
+def test_code_in_a_split_is_refused(tmp_path, monkeypatch, file, permitted):
+    if permitted:  # to the rest of PyTorch, by the user's environment
+        monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     folder = write(tmp_path, "ogbl-ddi", "target", undirected())
-    torch.save({"edge": Evil(tmp_path / "executed")}, folder / "split" / "target" / "train.pt")
+    torch.save({"edge": Evil(tmp_path / "executed")}, folder / "split" / "target" / file)
     with pytest.raises(RunnerError, match="damaged"):
         load(tmp_path, "ogbl-ddi", "node_id")
     assert not (tmp_path / "executed").exists()
+    assert ("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD" in os.environ) == permitted
+
+
+@pytest.mark.parametrize("file", ["edge", "num-node-list", "num-edge-list", "node-feat"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_code_in_a_raw_file_is_refused(tmp_path, file, packed):
+    folder = write(tmp_path, "ogbl-ppa", "throughput", undirected(), np.eye(5)[np.arange(30) % 5])
+    evil = pickle.dumps(Evil(tmp_path / "executed"))
+    (folder / "raw" / f"{file}.csv.gz").write_bytes(gzip.compress(evil) if packed else evil)
+    with pytest.raises(RunnerError, match="damaged"):
+        load(tmp_path, "ogbl-ppa", "argmax")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("file", ["pre_transform.pt", "geometric_data_processed.pt"])
+def test_code_in_the_cache_is_refused(tmp_path, caplog, file):
+    """Even where its checksum is right; PyG does not ask for safety at the first of these."""
+    folder = write(tmp_path, "ogbl-ddi", "target", undirected())
+    first = load(tmp_path, "ogbl-ddi", "node_id")
+    (kept,) = (tmp_path / "cache" / "ogb").iterdir()
+    torch.save(Evil(tmp_path / "executed"), kept / "ogbl_ddi" / "processed" / file)
+    (kept / "checksums.json").unlink()
+    seal(kept, made_of=digest(folder / "raw"))
+    assert load(tmp_path, "ogbl-ddi", "node_id").fingerprint == first.fingerprint
+    assert not (tmp_path / "executed").exists()
+    assert "cannot be read" in caplog.text
 
 
 def test_an_unknown_name(tmp_path):
