@@ -1,5 +1,6 @@
 import gzip
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -230,15 +231,42 @@ class Evil:
         return (Path.touch, (self.target,))
 
 
-@pytest.mark.parametrize("as_features", [False, True])
-def test_code_in_a_pickle_is_refused(tmp_path, as_features):
-    torch.save(Evil(tmp_path / "executed"), tmp_path / "evil.pt")
+def write_evil(file: Path, target: Path, wrapped: bool) -> None:
+    """Code in a pickle: the format's own, where it has one, else the plain pickle by its name."""
+    evil = np.array([Evil(target)], dtype=object)
+    name = file.name.removesuffix(".gz")
+    if wrapped and name.endswith(".npz"):
+        np.savez(file, format="csr", shape=(3, 3), data=evil, indices=evil, indptr=evil)
+    elif wrapped and name.endswith(".npy"):
+        np.save(file, evil, allow_pickle=True)
+    elif wrapped and name.endswith(".pt"):
+        torch.save(Data(edge_index=torch.tensor(EDGES).T, x=Evil(target)), file)
+    else:
+        content = pickle.dumps(Evil(target))
+        file.write_bytes(gzip.compress(content) if wrapped else content)
+
+
+GRAPHS = ["mat", "npz", "pt", "csv", "tsv", "txt", "csv.gz", "txt.gz"]
+
+
+@pytest.mark.parametrize("permitted", [False, True])
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "as_features"),
+    [(kind, False) for kind in GRAPHS] + [(kind, True) for kind in ("npy", "npz", "pt", "csv")],
+)
+def test_code_in_a_pickle_is_refused(tmp_path, monkeypatch, kind, as_features, wrapped, permitted):
+    if permitted:  # to the rest of PyTorch, by the user's environment
+        monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    evil = tmp_path / f"evil.{kind}"
+    write_evil(evil, tmp_path / "executed", wrapped)
     (tmp_path / "graph.csv").write_text(LINES)
-    with pytest.raises(RunnerError, match="damaged or not of its kind"):
+    key = "features" if as_features else "path"
+    with pytest.raises(RunnerError, match=rf"dataset\.{key}={evil}"):
         if as_features:
-            read(tmp_path / "graph.csv", tmp_path / "evil.pt")
+            read(tmp_path / "graph.csv", evil)
         else:
-            read(tmp_path / "evil.pt")
+            read(evil)
     assert not (tmp_path / "executed").exists()
 
 
