@@ -121,6 +121,18 @@ def test_what_changes_after_it_was_built_is_refused(content, state):
         prove_harmless(built + once_more + b"b.")
 
 
+def test_a_byte_order_that_changes_under_its_array_is_refused():
+    reconstruct, arguments, state = np.arange(3, dtype="i4").__reduce__()
+    kind = Asks(np.dtype, "i4")
+    array = Asks(reconstruct, *arguments, state=(*state[:2], kind, *state[3:]))
+    both = pickle.dumps((array, kind), 2)
+    prove_harmless(both)
+    swapped = pickle.dumps(np.dtype(">i4").__reduce__()[2], 2)[2:].removesuffix(b".")
+    # Without the tuple, the dtype is the last on the stack; it is built after the array.
+    with pytest.raises(Refused, match="dtype that changes"):
+        prove_harmless(both[: both.rindex(pickle.TUPLE2)] + swapped + b"b.")
+
+
 def test_indices_that_change_in_their_buffer_are_refused():
     """Protocol 5 keeps a bytearray, which stays the array's own memory."""
     written = pickle.dumps(MATRIX, 5)
