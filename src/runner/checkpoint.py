@@ -65,11 +65,23 @@ def write(path: Path, content: Mapping[str, Any], *, keep: int = 1) -> None:
         OSError: if it cannot be written; the old files are as they were.
     """
     with atomic(path) as temporary:
-        torch.save(dict(content), temporary)
+        _save(content, temporary)
         _seal(temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         _rotate(path, keep)
+
+
+def _save(content: Mapping[str, Any], path: Path) -> None:
+    try:
+        with open(path, "wb") as file:
+            torch.save(dict(content), file)
+    except RuntimeError as error:
+        # torch's archive writer hides what the system has said, and complains of itself.
+        cause = error.__context__
+        if isinstance(cause, OSError):
+            raise cause from None
+        raise
 
 
 def _rotate(path: Path, keep: int) -> None:

@@ -63,6 +63,7 @@ class RunRecorder:
         self._steps = 0  # since the last checkpoint
         self._unsaved_best: dict[str, Any] | None = None
         self._problem: OSError | None = None
+        self._told: set[str] = set()  # problems since the last good checkpoint
 
     def step(self, state: TrainingState, steps: int, loss: float) -> None:
         self._steps += 1
@@ -106,8 +107,11 @@ class RunRecorder:
             # The next steps change its tensors.
             self._unsaved_best = copy.deepcopy(self._unsaved_best)
         else:
-            self._problem = None
             self._saved = (state.epoch, state.step)
+            if self._problem is not None:
+                log.warning("the disk takes it again: %s", self.last_checkpoint())
+            self._problem = None
+            self._told.clear()
         self._saved_at = time.monotonic()
         self._steps = 0
 
@@ -150,9 +154,11 @@ class RunRecorder:
         return {**self.snapshot(state), "records": self.folder.records()}
 
     def _warn(self, what: str, error: OSError) -> None:
-        log.warning(
-            "%s cannot be written (%s); the run goes on, the last good checkpoint: %s",
-            what,
-            error.strerror or error,
-            self.last_checkpoint(),
-        )
+        reason = f"{what} cannot be written ({error.strerror or error})"
+        if reason not in self._told:
+            self._told.add(reason)
+            log.warning(
+                "%s; the run goes on and tries again, the last good checkpoint: %s",
+                reason,
+                self.last_checkpoint(),
+            )

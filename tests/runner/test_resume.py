@@ -31,8 +31,8 @@ def scores(folder: Path) -> dict:
     return {key: summary[key] for key in ("best_epoch", "valid", "test", "epochs")}
 
 
-def weights(folder: Path) -> dict:
-    return torch.load(folder / "checkpoints" / "last.pt", weights_only=True)["model"]
+def weights(folder: Path, name: str = "last.pt") -> dict:
+    return torch.load(folder / "checkpoints" / name, weights_only=True)["model"]
 
 
 def assert_same_weights(one: Path, other: Path) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.run_folder import atomic
+from runner.seal import Damaged, sealed_json
+from runner.seal import read_json as open_sealed
 
 _SEAL = "checksums.json"
 _BLOCK = 1 << 20
@@ -52,7 +54,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps({"content": content, "sha256": _of_json(content)}))
+        temporary.write_text(sealed_json(content))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -62,10 +64,10 @@ def read_json(path: Path) -> dict[str, Any]:
         OSError: if it cannot be read.
         ValueError: if it is damaged.
     """
-    found = json.loads(path.read_text())
-    if not isinstance(found, dict) or found.get("sha256") != _of_json(found.get("content")):
-        raise ValueError(f"{path} does not match its checksum")
-    return found["content"]
+    try:
+        return open_sealed(path.read_text())
+    except Damaged as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _files(folder: Path) -> dict[str, str]:

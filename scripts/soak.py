@@ -1,0 +1,81 @@
+"""Inject faults into `runner` on purpose, for minutes, and tell what came of it.
+
+    python scripts/soak.py                                # everything: about half an hour
+    python scripts/soak.py kills --kills 50               # some parts
+    python scripts/soak.py --write docs/reliability.md    # put the tables at the file's end
+
+Works in a temporary folder, with real processes. The exit code is 1 if anything is not as promised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from soaks import kills
+from soaks.faulty import POINTS
+from tabulate import tabulate
+
+Part = Callable[[argparse.Namespace, Path], tuple[str, list[str]]]
+
+
+def _kills(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
+    tally = kills.soak(folder, kills=arguments.kills, seed=arguments.seed)
+    rows = [(point, tally.kills[point]) for point in [*POINTS, kills.ANY_MOMENT]]
+    rows.append(("all", sum(tally.kills.values())))
+    text = (
+        f"{tally.runs} runs of ncn and ncnc were killed {sum(tally.kills.values())} times and "
+        f"resumed each time. {tally.runs - len(tally.broken)} of them ended with the summary, the "
+        "lines of metrics.jsonl and the weights of the undisturbed run, bit by bit.\n\n"
+    )
+    return text + _table(rows, ["SIGKILL at", "times"]), tally.failures
+
+
+PARTS: dict[str, tuple[str, Part]] = {
+    "kills": ("Killed anywhere", _kills),
+}
+
+
+def _table(rows: list[tuple[object, ...]], headers: list[str]) -> str:
+    return tabulate(rows, headers, tablefmt="pipe") + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all, if none is given")
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0, help="of the faults' places")
+    parser.add_argument("--write", type=Path, help="a Markdown file that gets the tables")
+    arguments = parser.parse_args()
+    failures = []
+    sections = []
+    for name in arguments.parts or PARTS:
+        title, part = PARTS[name]
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            text, failed = part(arguments, Path(folder))
+        failures += failed
+        took = f"`scripts/soak.py {name}`, {time.monotonic() - began:.0f} s."
+        sections.append(f"### {title}\n\n{text}\n{took}\n")
+        print(sections[-1], flush=True)
+    for failure in failures:
+        print(f"FAILED: {failure}")
+    if arguments.write:
+        _write(arguments.write, "\n".join(sections))
+    sys.exit(1 if failures else 0)
+
+
+_MARK = "<!-- scripts/soak.py -->"
+
+
+def _write(path: Path, text: str) -> None:
+    before = path.read_text().partition(_MARK)[0]
+    path.write_text(f"{before}{_MARK}\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Real processes that are asked to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.runner.test_resume import SETTING, curve
+
+# `runner` whose 15th step takes an hour.
+SLOW = """
+import sys, time
+from runner import cli, train
+step, done = train.train_step, iter(range(10**9))
+def slow(*arguments):
+    if next(done) == 14:
+        print("slow", flush=True)
+        end = time.monotonic() + 3600
+        while time.monotonic() < end:
+            time.sleep(0.01)
+    return step(*arguments)
+train.train_step = slow
+cli.main()
+"""
+
+
+@pytest.fixture
+def started(tmp_path):
+    """A run that is within its slow step."""
+    command = [sys.executable, "-c", SLOW, *SETTING, "train.epochs=3", "hydra.run.dir=run"]
+    with subprocess.Popen(
+        [*command, "train.grace_seconds=1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as process:  # fmt: skip
+        while process.stdout.readline() not in ("slow\n", ""):
+            pass
+        yield process
+        process.kill()
+
+
+def ended(process, run: Path) -> str:
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in out + err
+    assert json.loads((run / "status.json").read_text())["status"] == "interrupted"
+    return out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_step_longer_than_the_grace_is_not_waited_for(runner, tmp_path, started, number):
+    began = time.monotonic()
+    started.send_signal(number)
+    out = ended(started, tmp_path / "run")
+    assert time.monotonic() - began > 1
+    assert f"{number.name}: the run stops after this step, or in 1 seconds at the latest" in out
+    assert out.endswith(f"stopped; go on with: runner resume={tmp_path / 'run'}\n")
+    code, _, err = runner(f"resume={tmp_path / 'run'}")
+    assert code == 0, err
+    assert [dict(row)["epoch"] for row in curve(tmp_path / "run")] == [1, 2, 3]
+
+
+def test_a_second_sigint_ends_at_once(tmp_path, started):
+    began = time.monotonic()
+    started.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    started.send_signal(signal.SIGINT)
+    ended(started, tmp_path / "run")
+    assert time.monotonic() - began < 0.9
