@@ -10,13 +10,14 @@ Works in a temporary folder, with real processes. The exit code is 1 if anything
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from soaks import kills
+from soaks import concurrency, damage, kills
 from soaks.faulty import POINTS
 from tabulate import tabulate
 
@@ -24,7 +25,8 @@ Part = Callable[[argparse.Namespace, Path], tuple[str, list[str]]]
 
 
 def _kills(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
-    tally = kills.soak(folder, kills=arguments.kills, seed=arguments.seed)
+    points = kills.schedule(arguments.kills, arguments.seed)
+    tally = kills.soak(folder, points, seed=arguments.seed)
     rows = [(point, tally.kills[point]) for point in [*POINTS, kills.ANY_MOMENT]]
     rows.append(("all", sum(tally.kills.values())))
     text = (
@@ -35,8 +37,34 @@ def _kills(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]
     return text + _table(rows, ["SIGKILL at", "times"]), tally.failures
 
 
+def _damage(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
+    tally = damage.soak(folder, times=arguments.damages, seed=arguments.seed)
+    rows = [
+        (file, *(f"{tally.survived[file, kind]} of {arguments.damages}" for kind in damage.KINDS))
+        for file in damage.FILES
+    ]
+    text = (
+        "A killed run of ncnc, resumed after damage at a random place: the file named, and the end "
+        "that of the undisturbed run, bit by bit.\n\n"
+    )
+    return text + _table(rows, ["file", *damage.KINDS]), tally.failures
+
+
+def _concurrency(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
+    if not Path(os.environ.get("RUNNER_DATA", ""), "ogb", "ogbl_ddi").is_dir():
+        return "Left out: RUNNER_DATA names no folder with ogbl-ddi.\n", []
+    tally = concurrency.soak(folder)
+    text = (
+        f"{tally.runs} runs of model=cn on ogbl-ddi, started at once with an empty cache: "
+        f"{tally.done} done, in {tally.folders} folders, and {tally.builds} of them made the cache."
+    )
+    return text + "\n", tally.failures
+
+
 PARTS: dict[str, tuple[str, Part]] = {
     "kills": ("Killed anywhere", _kills),
+    "damage": ("Damaged files", _damage),
+    "concurrency": ("Started at once", _concurrency),
 }
 
 
@@ -48,6 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all, if none is given")
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--damages", type=int, default=3, help="of each file, in each way")
     parser.add_argument("--seed", type=int, default=0, help="of the faults' places")
     parser.add_argument("--write", type=Path, help="a Markdown file that gets the tables")
     arguments = parser.parse_args()

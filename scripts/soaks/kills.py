@@ -39,7 +39,7 @@ class Tally:
 
     Attributes:
         kills: by the point, those that did hit.
-        missed: faults that a process ended without reaching.
+        missed: faults that a process ended without reaching; most are tried again.
         broken: runs that did not end as the undisturbed one.
         failures: what was not as it should be, a line each.
     """
@@ -51,40 +51,50 @@ class Tally:
     failures: list[str] = field(default_factory=list)
 
 
-def soak(folder: Path, *, kills: int, seed: int, epochs: int = 6) -> Tally:
-    """Kill runs of every model `kills` times in all, and compare each with the undisturbed one.
+def schedule(kills: int, seed: int) -> list[str]:
+    """Where to kill: every named point three times if `kills` allows it, then at any moment."""
+    named = [point for point in POINTS for _ in range(3)][:kills]
+    points = named + [ANY_MOMENT] * (kills - len(named))
+    random.Random(seed).shuffle(points)
+    return points
+
+
+def soak(
+    folder: Path,
+    points: list[str],
+    *,
+    seed: int,
+    models: tuple[str, ...] = tuple(MODELS),
+    epochs: int = 6,
+    per_run: int = 5,
+) -> Tally:
+    """Kill runs of the models at all these points, and compare each with the undisturbed one.
 
     Args:
         folder: an empty one, for the runs.
+        per_run: kills of a run, before it may go to its end.
     """
     tally = Tally()
     draw = random.Random(seed)
-    whole = {}
-    for model in MODELS:
-        whole[model] = folder / f"{model}-whole"
+    duration = 0.0
+    for model in models:
         began = time.monotonic()
-        assert _runner(*_setting(model, epochs), f"hydra.run.dir={whole[model]}") == 0
+        code = run(*setting(model, epochs), f"hydra.run.dir={folder / model}")
+        if code != 0:
+            raise RuntimeError(f"the undisturbed run of {model} ended with {code}")
         duration = time.monotonic() - began
-    per_run = 5
-    points = _schedule(kills, draw)
     while points:
-        model = list(MODELS)[tally.runs % len(MODELS)]
+        model = models[tally.runs % len(models)]
         path = folder / f"{model}-{tally.runs}"
         mine, points = points[:per_run], points[per_run:]
         missed = _one_run(path, model, epochs, mine, duration, draw, tally)
-        points += missed if len(missed) < per_run else []
-        for line in differences(path, whole[model]):
+        if len(missed) < len(mine):  # else they would never be hit
+            points = [*points, *missed]
+        for line in differences(path, folder / model):
             tally.failures.append(f"{path.name}: {line}")
             tally.broken.add(path)
         tally.runs += 1
     return tally
-
-
-def _schedule(kills: int, draw: random.Random) -> list[str]:
-    named = [point for point in POINTS for _ in range(min(3, max(1, kills // len(POINTS))))][:kills]
-    points = named + [ANY_MOMENT] * (kills - len(named))
-    draw.shuffle(points)
-    return points
 
 
 def _one_run(
@@ -105,19 +115,19 @@ def _one_run(
             died = _killed_after(draw.uniform(0.2, duration), arguments)
         else:
             number = str(draw.randint(1, _REACHED.get(point, 1)))
-            died = _faulty(point, number, arguments)
+            died = run_until_killed(point, number, arguments)
         if died:
             tally.kills[point] += 1
         else:
             tally.missed[point] += 1
             missed.append(point)
-    code = _runner(*_next(path, model, epochs))
+    code = run(*_next(path, model, epochs))
     if code != 0:
         tally.failures.append(f"{path.name}: the last resume ended with {code}")
     return missed
 
 
-def _setting(model: str, epochs: int) -> tuple[str, ...]:
+def setting(model: str, epochs: int) -> tuple[str, ...]:
     return (*SETTING, f"model={model}", *MODELS[model], f"train.epochs={epochs}")
 
 
@@ -125,7 +135,7 @@ def _next(path: Path, model: str, epochs: int) -> tuple[str, ...]:
     """The command that goes on with the run in `path`, or begins it."""
     if (path / "config.yaml").exists():
         return (f"resume={path}",)
-    return (*_setting(model, epochs), f"hydra.run.dir={path}")
+    return (*setting(model, epochs), f"hydra.run.dir={path}")
 
 
 def differences(path: Path, whole: Path) -> list[str]:
@@ -162,12 +172,14 @@ def _curve(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _runner(*arguments: str) -> int:
+def run(*arguments: str) -> int:
+    """The exit code of a `runner` process."""
     command = [sys.executable, "-m", "runner", *arguments]
     return subprocess.run(command, stdout=subprocess.DEVNULL).returncode
 
 
-def _faulty(point: str, number: str, arguments: tuple[str, ...]) -> bool:
+def run_until_killed(point: str, number: str, arguments: tuple[str, ...]) -> bool:
+    """Whether a `runner` process has died at this point, reached for the `number`-th time."""
     command = [sys.executable, str(_FAULTY), point, number, *arguments]
     return subprocess.run(command, stdout=subprocess.DEVNULL).returncode == -signal.SIGKILL
 

@@ -209,6 +209,7 @@ def _make(
     name: str, folder: Path, working: Path, kept: Path, made_of: str
 ) -> tuple[Any, Mapping[str, Split]]:
     """Let OGB's loader work on links to `folder`, and keep what it makes."""
+    log.info("%s is processed, once, into %s", name, kept)
     try:
         shadow = working / folder.name
         shadow.mkdir()
