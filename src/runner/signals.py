@@ -29,8 +29,9 @@ class StopOnSignals:
     def __init__(self, *, grace_seconds: float, give_up: Callable[[], None]) -> None:
         self.requested = False
         self._grace_seconds = grace_seconds
-        self._timer = threading.Timer(grace_seconds, give_up)
-        self._timer.daemon = True
+        self._give_up = give_up
+        self._left = threading.Event()
+        self._countdown: threading.Thread | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopOnSignals:
@@ -47,7 +48,7 @@ class StopOnSignals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
+        self._left.set()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -55,11 +56,17 @@ class StopOnSignals:
         self.requested = True
         # A scheduler may send several kinds; only the same one again means hurry.
         signal.signal(number, signal.default_int_handler)
-        if not self._timer.is_alive():
-            self._timer.start()
-            log.warning(
-                "%s: the run stops after this step, or in %g seconds at the latest "
-                "(train.grace_seconds)",
-                signal.Signals(number).name,
-                self._grace_seconds,
-            )
+        if self._countdown is None:
+            # A log line of the handler's own could come in the middle of another one.
+            self._countdown = threading.Thread(target=self._count_down, args=[number], daemon=True)
+            self._countdown.start()
+
+    def _count_down(self, number: int) -> None:
+        log.warning(
+            "%s: the run stops after this step, or in %g seconds at the latest "
+            "(train.grace_seconds)",
+            signal.Signals(number).name,
+            self._grace_seconds,
+        )
+        if not self._left.wait(self._grace_seconds):
+            self._give_up()
