@@ -14,10 +14,10 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from soaks import concurrency, damage, kills
+from soaks import concurrency, damage, disk, kills
 from soaks.faulty import POINTS
 from tabulate import tabulate
 
@@ -50,6 +50,19 @@ def _damage(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]
     return text + _table(rows, ["file", *damage.KINDS]), tally.failures
 
 
+def _disk(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
+    try:
+        tally = disk.soak(folder)
+    except PermissionError as error:
+        return f"Left out: {error}.\n", []
+    text = (
+        "The disk of a run of ncn after its tenth epoch. Where it comes back the run ends as the "
+        "undisturbed one; where it does not, with code 1 and one line, and so does its resume "
+        "afterwards.\n\n"
+    )
+    return text + _table(tally.rows, ["disk", "exit code", "outcome"]), tally.failures
+
+
 def _concurrency(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
     if not Path(os.environ.get("RUNNER_DATA", ""), "ogb", "ogbl_ddi").is_dir():
         return "Left out: RUNNER_DATA names no folder with ogbl-ddi.\n", []
@@ -64,11 +77,12 @@ def _concurrency(arguments: argparse.Namespace, folder: Path) -> tuple[str, list
 PARTS: dict[str, tuple[str, Part]] = {
     "kills": ("Killed anywhere", _kills),
     "damage": ("Damaged files", _damage),
+    "disk": ("Disks", _disk),
     "concurrency": ("Started at once", _concurrency),
 }
 
 
-def _table(rows: list[tuple[object, ...]], headers: list[str]) -> str:
+def _table(rows: Sequence[tuple[object, ...]], headers: list[str]) -> str:
     return tabulate(rows, headers, tablefmt="pipe") + "\n"
 
 

@@ -33,9 +33,7 @@ def soak(folder: Path, *, times: int, seed: int, epochs: int = 4) -> Tally:
     draw = random.Random(seed)
     whole, cut = folder / "whole", folder / "cut"
     kills.run(*kills.setting("ncnc", epochs), f"hydra.run.dir={whole}")
-    kills.run_until_killed(
-        "half of last.pt", "6", (*kills.setting("ncnc", epochs), f"hydra.run.dir={cut}")
-    )
+    kills.run_until_killed("step", "30", (*kills.setting("ncnc", epochs), f"hydra.run.dir={cut}"))
     for file in FILES:
         for kind in KINDS:
             for number in range(times):
