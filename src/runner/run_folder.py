@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from runner.errors import Interrupted, RunnerError
+from runner.run_lock import LOCK
 from runner.seal import Damaged, read_json, read_lines, sealed_json, sealed_lines
 
 log = logging.getLogger(__name__)
@@ -213,6 +214,7 @@ class RunFolder:
 
         Metrics of epochs after the records are dropped: they will be measured again.
         """
+        self._remove_leftovers()
         for name in _READERS:
             found, expected = self._intact(name), self._records.get(name)
             if expected is None:
@@ -233,6 +235,12 @@ class RunFolder:
         elif len(lines) > len(expected_lines):
             os.truncate(self.metrics, len(expected_lines))
         self._metrics_written = len(expected_lines)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what killed processes had not yet put in its place; a checkpoint may be large."""
+        for path in (*self.path.glob(".*"), *self.checkpoints.glob(".*")):
+            if path.name != LOCK and path.is_file():
+                path.unlink()
 
     def _write_new_meta(self, meta: Mapping[str, Any]) -> None:
         identity = {"run_id": secrets.token_hex(4), "created": now()}

@@ -16,6 +16,8 @@ from runner.errors import RunnerError
 
 log = logging.getLogger(__name__)
 
+LOCK = ".lock"
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
@@ -27,7 +29,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         RunnerError: naming the process and host that has it, or if the folder cannot be written.
     """
-    path = folder / ".lock"
+    path = folder / LOCK
     try:
         file = open(path, "a+")  # noqa: SIM115
     except OSError as error:
@@ -59,7 +61,7 @@ def locked(folder: Path) -> Iterator[None]:
 def is_locked(folder: Path) -> str | None:
     """Who is writing to `folder`, in words; None if nobody is."""
     try:
-        with open(folder / ".lock") as file:
+        with open(folder / LOCK) as file:
             holder = _holder(file)
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

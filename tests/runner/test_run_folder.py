@@ -141,6 +141,16 @@ def test_an_intact_folder_is_left_as_it_is(tmp_path, caplog):
     assert caplog.text == ""
 
 
+def test_what_a_kill_has_left_half_written_is_removed(tmp_path):
+    folder = claim(tmp_path / "run")
+    left = [folder.path / ".meta.json.x1", folder.checkpoints / ".last.pt.x2"]
+    for path in (*left, folder.path / ".lock", folder.checkpoints / "last.pt"):
+        path.write_text("half")
+    folder.repair()
+    assert not any(path.exists() for path in left)
+    assert (folder.path / ".lock").exists() and (folder.checkpoints / "last.pt").exists()
+
+
 def test_a_meta_that_has_grown_after_the_checkpoint_counts(tmp_path):
     folder = claim(tmp_path / "run")
     records = folder.records()
