@@ -35,3 +35,13 @@ def test_seed_and_machine_part_no_runs():
     assert experiment_id(config, warm_start=None) == experiment_id(BEFORE, warm_start=None)
     assert experiment_id(changed(t=0.4), warm_start=None) != experiment_id(BEFORE, warm_start=None)
     assert experiment_id(BEFORE, warm_start="weights") != experiment_id(BEFORE, warm_start=None)
+
+
+def test_what_is_saved_when_parts_no_runs_and_what_is_skipped_does():
+    def trained(**keys):
+        return {**BEFORE, "train": {**BEFORE["train"], **keys}}
+
+    identity = experiment_id(BEFORE, warm_start=None)
+    saving = {"checkpoint_steps": 3, "keep_checkpoints": 5, "grace_seconds": 9}
+    assert experiment_id(trained(**saving, not_finite="stop"), warm_start=None) == identity
+    assert experiment_id(trained(not_finite="skip"), warm_start=None) != identity
