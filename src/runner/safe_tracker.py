@@ -1,23 +1,43 @@
-"""A tracker whose failures are not the run's."""
+"""A tracker that a run neither waits for nor fails with."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
+from time import monotonic
 from typing import Any
 
-from runner.tracking import Tracker, first_line
+from runner.tracking import BlockingTracker, first_line
 
 log = logging.getLogger(__name__)
 
+# A tracker keeps its timeouts by itself; this is for what it needs besides: its import, its
+# processes, its files.
+_GRACE_SECONDS = 15.0
+_ABANDON_SECONDS = 3.0  # to notice that it was abandoned
+
 
 class SafeTracker:
-    """Keeps a tracker's failures from the run: the first one is logged, then it is silent."""
+    """Calls a tracker in order on a thread of its own, and keeps its failures from the run.
 
-    def __init__(self, tracker: Tracker) -> None:
+    The first failure is logged; after it only `finish` is called. `finish` alone is waited for: as
+    long as the tracker's timeouts say, then it is abandoned.
+    """
+
+    def __init__(self, tracker: BlockingTracker) -> None:
         self._tracker = tracker
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None: the end
+        self._end: Callable[[], None] = lambda: None
         self._failed = False
+        self._started = 0.0
+        # Not Thread.join: interrupted, it may take the thread for ended (bpo-45274).
+        self._ended = Event()
+        # A daemon, so that a call that never returns does not hold the process.
+        self._thread = Thread(target=self._work, name="tracker", daemon=True)
 
     @property
     def upload_command(self) -> str | None:
@@ -39,8 +59,10 @@ class SafeTracker:
         config: Mapping[str, Any],
         resumed: bool,
     ) -> None:
-        self._guard(
-            lambda: self._tracker.start(
+        self._started = monotonic()
+        self._calls.put(
+            partial(
+                self._tracker.start,
                 folder=folder,
                 run_id=run_id,
                 name=name,
@@ -51,25 +73,41 @@ class SafeTracker:
                 resumed=resumed,
             )
         )
+        self._thread.start()
 
     def log(self, row: Mapping[str, float | int], step: int) -> None:
-        self._guard(lambda: self._tracker.log(row, step))
+        self._calls.put(partial(self._tracker.log, dict(row), step))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        # Tried after a failure too: what did arrive may still be brought to its end.
-        self._guard(lambda: self._tracker.finish(summary, exit_code), always=True)
+        self._end = partial(self._tracker.finish, summary, exit_code)
+        self._calls.put(None)
+        left_to_start = max(0.0, self._started + self._tracker.init_timeout - monotonic())
+        try:
+            self._ended.wait(left_to_start + self._tracker.finish_timeout + _GRACE_SECONDS)
+        finally:  # an interrupt of this wait abandons it too
+            if not self._ended.is_set():
+                self._give_up()
 
-    def _guard(self, call: Callable[[], None], *, always: bool = False) -> None:
-        if self._failed and not always:
-            return
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            if not self._failed:
+                self._guard(call)
+        # After a failure too: what did arrive may still be brought to its end.
+        self._guard(self._end)
+        self._ended.set()
+
+    def _guard(self, call: Callable[[], None]) -> None:
         try:
             call()
         except Exception as error:
-            if self._failed:
-                return
+            self._fail(f"failed ({type(error).__name__}: {first_line(error)})")
+
+    def _give_up(self) -> None:
+        self._fail("does not come to its end")
+        self._tracker.abandon()
+        self._ended.wait(_ABANDON_SECONDS)
+
+    def _fail(self, how: str) -> None:
+        if not self._failed:
             self._failed = True
-            log.warning(
-                "the tracker failed (%s: %s); the run goes on without it",
-                type(error).__name__,
-                first_line(error),
-            )
+            log.warning("the tracker %s; the run goes on without it", how)

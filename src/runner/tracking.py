@@ -11,11 +11,17 @@ import netrc
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
+import psutil
+
 log = logging.getLogger(__name__)
+
+_END_SECONDS = 3.0  # that W&B's service may take to end
 
 
 class Tracker(Protocol):
@@ -50,9 +56,26 @@ class Tracker(Protocol):
         """End the run; `summary` is that of summary.json, empty if the run did not get there."""
 
 
+class BlockingTracker(Tracker, Protocol):
+    """A tracker whose calls may take their time: `runner.safe_tracker` keeps them from the run.
+
+    Attributes:
+        init_timeout: seconds that `start` may take.
+        finish_timeout: seconds that `finish` may take.
+    """
+
+    init_timeout: float
+    finish_timeout: float
+
+    def abandon(self) -> None:
+        """Break off the call that has not come back in time; called from another thread."""
+
+
 class NullTracker:
     """Tracks nothing."""
 
+    init_timeout = 0.0
+    finish_timeout = 0.0
     upload_command: str | None = None
     url: str | None = None
 
@@ -74,6 +97,9 @@ class NullTracker:
         pass
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+        pass
+
+    def abandon(self) -> None:
         pass
 
 
@@ -121,9 +147,11 @@ class WandbTracker:
         config: Mapping[str, Any],
         resumed: bool,  # resume="allow" serves both
     ) -> None:
-        import wandb
-
         self._folder = folder
+        # W&B's reports on itself go to the same server. If it does not answer, they hold the
+        # process for ten seconds at its end. Read when wandb is imported.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        import wandb
 
         def init(mode: Literal["online", "offline"]) -> Any:
             # Messages outside a run (loaded credentials, …) go by the settings of the process.
@@ -140,8 +168,9 @@ class WandbTracker:
                 tags=list(tags),
                 config=dict(config),
                 mode=mode,
-                # Without it a second init in one process returns the first run.
-                reinit="finish_previous",
+                # By default a second init in one process returns the first run. Nor may it wait
+                # for an earlier run that is stuck.
+                reinit="create_new",
                 settings=wandb.Settings(
                     silent=True,
                     console="off",
@@ -158,14 +187,14 @@ class WandbTracker:
             try:
                 self._run = init("online")
                 self.url = self._run.url
-            except wandb.errors.Error as error:
+            except Exception as error:
                 log.warning("W&B cannot go online (%s); it goes on offline", first_line(error))
                 # The process's W&B service still holds the id of the run that failed.
-                wandb.teardown()
+                _end_service()
         if self._run is None:
             self._run = init("offline")
             # The folder, not the run in it: every start of a resumed run leaves one.
-            self.upload_command = f"wandb sync {shlex.quote(str(folder / 'wandb'))}"
+            self.upload_command = f"wandb sync {self._directory()}"
         self._run.define_metric("epoch")
         self._run.define_metric("*", step_metric="epoch")
 
@@ -184,16 +213,40 @@ class WandbTracker:
                 best = _metrics_of_epoch(self._folder, summary.get("best_epoch"))
                 run.summary.update({**best, **_flat(summary)})
         finally:
-            try:
-                run.finish(exit_code=exit_code)
-            except TimeoutError:
-                directory = shlex.quote(run.settings.sync_dir)
-                self.upload_command = f"wandb sync --include-online {directory}"
-                log.warning(
-                    "W&B has not taken everything within tracker.finish_timeout=%g seconds; "
-                    "the rest can be uploaded later",
-                    self.finish_timeout,
-                )
+            self._finish(run, exit_code)
+
+    def _finish(self, run: Any, exit_code: int) -> None:
+        try:
+            run.finish(exit_code=exit_code)
+        except Exception as error:
+            directory = shlex.quote(run.settings.sync_dir)
+            self.upload_command = f"wandb sync --include-online {directory}"
+            if not isinstance(error, TimeoutError):
+                _end_service()
+                raise
+            log.warning(
+                "W&B has not taken everything within tracker.finish_timeout=%g seconds; "
+                "the rest can be uploaded later",
+                self.finish_timeout,
+            )
+
+    def abandon(self) -> None:
+        """End W&B's service, without which every call into W&B comes back with an error."""
+        if (self._folder / "wandb").is_dir():
+            # Whether the online or the offline run has the rows is not known here.
+            self.upload_command = f"wandb sync --include-online {self._directory()}"
+        # Asked to end, it still writes its file to the end; but it may be what is stuck.
+        ending = Thread(target=_end_service, daemon=True)
+        ending.start()
+        ending.join(_END_SECONDS)
+        if ending.is_alive():
+            for process in psutil.Process().children():
+                with suppress(psutil.NoSuchProcess):
+                    if process.name() == "wandb-core":
+                        process.kill()
+
+    def _directory(self) -> str:
+        return shlex.quote(str(self._folder / "wandb"))
 
     def _mode(self, settings: Any) -> Literal["online", "offline", "disabled"]:
         chosen: str | None = self.mode
@@ -212,6 +265,14 @@ class WandbTracker:
         if chosen:  # asked for; without credentials W&B would prompt for them and wait
             log.warning("W&B has no API key (`wandb login` sets it up); it goes on offline")
         return "offline"
+
+
+def _end_service() -> None:
+    """End W&B's service; the next run of this process begins with another."""
+    import wandb
+
+    with suppress(OSError, SystemExit):  # as of a service that was killed
+        wandb.teardown()
 
 
 def _has_credentials(settings: Any) -> bool:

@@ -11,7 +11,7 @@ import pytest
 import wandb
 
 from runner.safe_tracker import SafeTracker
-from runner.tracking import NullTracker, WandbTracker
+from runner.tracking import WandbTracker
 
 CONFIG = {"seed": 3, "model": {"_target_": "models.ncn.NCN", "beta": 1.0}, "train": {"epochs": 4}}
 ROWS = [
@@ -262,7 +262,8 @@ def test_the_mode(tmp_path, monkeypatch, mode, environment, key, expected):
     else:
         with pytest.raises(RuntimeError, match="far enough"):
             start(tracker, tmp_path / "run")
-    assert modes == ([] if expected is None else [expected])
+    # Whatever keeps a run from going online, it is tried offline.
+    assert modes == {None: [], "offline": ["offline"], "online": ["online", "offline"]}[expected]
 
 
 def test_disabled_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -297,55 +298,9 @@ def test_an_upload_that_takes_too_long_is_left_for_later(tmp_path, monkeypatch, 
     assert "tracker.finish_timeout=20" in message
 
 
-class Failing(NullTracker):
-    def __init__(self, method: str, error: type[BaseException] = OSError) -> None:
-        self.method, self.error = method, error
-        self.calls: list[str] = []
-
-    def _call(self, method: str) -> None:
-        self.calls.append(method)
-        if method == self.method:
-            raise self.error("first line\nsecond line")
-
-    def start(self, **arguments) -> None:
-        self._call("start")
-
-    def log(self, row, step) -> None:
-        self._call("log")
-
-    def finish(self, summary, exit_code) -> None:
-        self._call("finish")
-
-
-@pytest.mark.parametrize(
-    ("method", "calls"),
-    [
-        ("start", ["start", "finish"]),
-        ("log", ["start", "log", "finish"]),
-        ("finish", ["start", "log", "log", "log", "finish"]),
-    ],
-)
-def test_a_failing_tracker_is_logged_once_and_only_finished_then(tmp_path, caplog, method, calls):
-    tracker = Failing(method)
-    run(SafeTracker(tracker), tmp_path / "run")
-    assert tracker.calls == calls
-    assert said(caplog) == ["the tracker failed (OSError: first line); the run goes on without it"]
-
-
-def test_an_interrupt_is_no_failure_of_the_tracker(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        run(SafeTracker(Failing("log", KeyboardInterrupt)), tmp_path / "run")
-
-
 def test_an_unusable_wandb_does_not_stop_a_run(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("WANDB_MODE", "sometimes")
     tracker = SafeTracker(wandb_tracker())
     run(tracker, tmp_path / "run")
     assert "the run goes on without it" in caplog.text
     assert tracker.upload_command is None
-
-
-def test_no_tracker_has_nothing_to_upload(tmp_path):
-    tracker = SafeTracker(NullTracker())
-    run(tracker, tmp_path / "run")
-    assert tracker.upload_command is None and tracker.url is None
