@@ -101,6 +101,7 @@ def _rotate(path: Path, keep: int) -> None:
             os.replace(newer, _aged(path, age))
         else:
             os.replace(link, _aged(path, age))
+            link.unlink(missing_ok=True)  # replacing a name of the same file does nothing
 
 
 def _aged(path: Path, age: int) -> Path:

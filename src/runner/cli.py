@@ -10,7 +10,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,9 @@ def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:
     except Exception as error:
         _show_jobs()
         # Hydra raises a sweep's first failed job at its end; the table has told it.
-        if not any(error is job.get("exception") for job in JobRecorder.jobs):
+        if not (
+            JobRecorder.multirun and any(error is job.get("exception") for job in JobRecorder.jobs)
+        ):
             raise
         return 1
     _show_jobs()
@@ -112,6 +114,10 @@ def _job(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
         code = _interrupted()
         if _is_multirun():
             raise
+    except Exception as error:
+        code = _fail(RunnerError(f"unexpected {type(error).__name__}: {error}"), [])
+        if _is_multirun():
+            raise
     # Hydra would print every other exception with a heading and a traceback of its own.
     raise SystemExit(code)
 
@@ -119,7 +125,7 @@ def _job(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
 def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
     from runner.machine import describe_machine
     from runner.run_folder import RunFolder, discard_empty
-    from runner.validate import resolve
+    from runner.validate import foreign_targets, resolve
 
     output = Path(HydraConfig.get().runtime.output_dir)
     choices = HydraConfig.get().runtime.choices
@@ -136,8 +142,8 @@ def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
         if plain["run"]["dry"]:
             _describe(plain, origins)
             return None
-        unfinished = _unfinished_repeat(plain, output) if go_on else None
-        if unfinished is None:
+        earlier = _repeat(plain, output) if go_on else None
+        if earlier is None:
             sources = {origin.key: origin.source for origin in origins}
             folder = RunFolder.claim(
                 output,
@@ -149,16 +155,24 @@ def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
         discard_empty(
             output, keep=JobRecorder.folders
         )  # Hydra has made it by now, and a refused run leaves nothing
-    if unfinished is not None:
-        log.info("goes on with %s", unfinished)
-        return _finish(RunFolder(unfinished), partial(_resume_experiment, unfinished, []))
+    if earlier is not None:
+        from runner.resume_overrides import changeable
+
+        log.info("goes on with %s", earlier)
+        go_on_with = partial(
+            _resume_experiment,
+            earlier,
+            changeable(overrides),
+            trusted=foreign_targets(plain).values(),
+        )
+        return _finish(RunFolder(earlier), go_on_with)
     return _finish(folder, partial(_experiment, plain, folder))
 
 
-def _unfinished_repeat(config: Mapping[str, Any], output: Path) -> Path | None:
-    from runner.find_runs import unfinished_repeat
+def _repeat(config: Mapping[str, Any], output: Path) -> Path | None:
+    from runner.find_runs import repeat
 
-    return unfinished_repeat(config, output)
+    return repeat(config, output)
 
 
 def _resume(arguments: Sequence[str]) -> int:
@@ -180,15 +194,18 @@ def _resume(arguments: Sequence[str]) -> int:
 
 
 def _experiment(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
-    from runner.experiment import run_experiment
+    with folder.recording_status():
+        from runner.experiment import run_experiment  # torch: a signal may come meanwhile
 
-    return run_experiment(config, folder)
+        return run_experiment(config, folder)
 
 
-def _resume_experiment(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+def _resume_experiment(
+    path: Path, overrides: Sequence[str], *, trusted: Collection[str] = ()
+) -> dict[str, Any]:
     from runner.resume import resume
 
-    return resume(path, overrides)
+    return resume(path, overrides, trusted=trusted)
 
 
 def _finish(folder: RunFolder, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:

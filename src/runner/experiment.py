@@ -44,6 +44,8 @@ def run_experiment(
         checkpoint: content of the checkpoint to go on from, None to begin.
         resume: the entry for meta.json of a resume, None for a new run.
 
+    The caller records the status of a run that begins; one that goes on does so from where it can.
+
     Raises:
         RunnerError: what the user can mend; status.json and run.log say it too.
         Interrupted: after a signal; `runner resume=` goes on.
@@ -51,18 +53,13 @@ def run_experiment(
     config = without_idle_training(config)
     resumes = [resume] if resume else []
     if checkpoint is None:
-        with folder.recording_status():
-            start = warm_start.take(config, folder)
-            parts = assemble(config, folder.path)
-            warm_start.initialise(parts.model, config, folder.path, parts.data)
-            meta = {
-                **folder.meta(),
-                "init_from": start,
-                **parts.facts(),
-                **_identity(config, start),
-            }
-            folder.write_meta({**meta, "resumes": [*meta["resumes"], *resumes]})
-            return _train(config, folder, parts, TrainingState(), resumed=bool(resumes))
+        start = warm_start.take(config, folder)
+        parts = assemble(config, folder.path)
+        warm_start.initialise(parts.model, config, folder.path, parts.data)
+        meta = folder.meta()
+        meta = {**meta, "init_from": start, "resumes": [*meta["resumes"], *resumes]}
+        folder.write_meta({**meta, **parts.facts(), **_identity(config, start)})
+        return _train(config, folder, parts, TrainingState(), resumed=bool(resumes))
     # Until the checkpoint is in place, nothing in the folder changes: a resume that cannot be is
     # as if it had never been tried.
     if folder.meta().get("init_from") and not (folder.path / "init").is_dir():
@@ -78,6 +75,10 @@ def run_experiment(
         meta = folder.meta()
         meta = {**meta, "resumes": [*meta["resumes"], *resumes]}
         folder.write_meta({**meta, **_identity(config, meta.get("init_from"))})
+        if resume and resume["overrides"]:
+            # So that they outlive meta.json.
+            content = {**parts.snapshot(state), "records": folder.records()}
+            write(folder.checkpoints / "last.pt", content)
         log.info("resumed at epoch %d, step %d of %d", state.epoch, state.step, len(parts.sampler))
         return _train(config, folder, parts, state, resumed=True)
 

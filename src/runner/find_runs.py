@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from runner.errors import RunnerError
 from runner.run_folder import RunFolder
 from runner.run_lock import is_locked
@@ -18,7 +20,7 @@ def latest(root: Path) -> Path:
     Raises:
         RunnerError: if there is none.
     """
-    found = [path for path in _unfinished(root, "**") if not is_locked(path)]
+    found = [path for path in _runs(root, "**") if not (_is_done(path) or is_locked(path))]
     if not found:
         raise RunnerError(
             f"resume=latest: no run in {root.absolute()} is to be gone on with; give a run folder"
@@ -26,43 +28,78 @@ def latest(root: Path) -> Path:
     return found[-1]
 
 
-def unfinished_repeat(config: Mapping[str, Any], output: Path) -> Path | None:
+def repeat(config: Mapping[str, Any], output: Path) -> Path | None:
     """The newest run that is not done and is what `config` would start; None without.
 
     Args:
         config: resolved and checked.
-        output: the folder that a new run would take; runs in it and beside it are looked at.
+        output: the folder that a new run would take; runs beside it are looked at, and one in it,
+            even if it is done.
 
     Raises:
         RunnerError: naming the process, if one is at such a run.
     """
     wanted = _identity(config)
-    for path in reversed([*_unfinished(output.parent, "*"), *_unfinished(output, "")]):
-        try:
-            saved = RunFolder(path).config()
-        except Damaged:
+    beside = [path for path in _runs(output.parent, "*") if path != output and not _is_done(path)]
+    for path in [*_runs(output, "."), *reversed(beside)]:
+        if _identity_of_run(path) != wanted:
             continue
-        if _identity(saved) == wanted:
-            holder = is_locked(path)
-            if holder:
-                raise RunnerError(
-                    f"resume=auto: {holder} is running this very run in {path}; wait for its end"
-                )
-            return path
+        holder = is_locked(path)
+        if holder:
+            raise RunnerError(
+                f"resume=auto: {holder} is running this very run in {path}; wait for its end"
+            )
+        return path
     return None
 
 
-def _unfinished(root: Path, pattern: str) -> Iterator[Path]:
-    """Run folders that are not done, the oldest first."""
-    files = root.glob(f"{pattern}/config.yaml" if pattern else "config.yaml")
-    folders = [file.parent for file in files if file.parent.name != "init"]
-    for folder in sorted(folders, key=lambda path: (path / "config.yaml").stat().st_mtime):
+def _runs(root: Path, pattern: str) -> Iterator[Path]:
+    """Folders of runs, the oldest first."""
+    ages = {}
+    for file in root.glob(f"{pattern}/meta.json" if pattern != "." else "meta.json"):
+        # init/ is what a run began from, and W&B keeps folders of its own.
+        if not {"init", "wandb"} & set(file.parent.relative_to(root).parts):
+            ages[file.parent] = _created(file.parent)
+    yield from sorted(ages, key=ages.__getitem__)
+
+
+def _created(folder: Path) -> float:
+    # Written once, and on a damaged run perhaps missing.
+    for name in ("overrides.yaml", "config.yaml", "meta.json"):
         try:
-            status = read_json((folder / "status.json").read_text())["status"]
-        except (OSError, ValueError, KeyError, Damaged):
-            status = "unknown"
-        if status != "done":
-            yield folder
+            return (folder / name).stat().st_mtime
+        except OSError:
+            continue
+    return 0.0
+
+
+def _is_done(folder: Path) -> bool:
+    try:
+        return read_json((folder / "status.json").read_text())["status"] == "done"
+    except (OSError, ValueError, KeyError, Damaged):
+        return False
+
+
+def _identity_of_run(folder: Path) -> tuple[Any, ...] | None:
+    """That of its config with what its resumes have changed; None if it cannot be read."""
+    from runner.checkpoint import newest
+    from runner.resume_overrides import apply
+
+    run = RunFolder(folder)
+    try:
+        try:
+            config = run.config()
+        except Damaged:
+            found = newest(run.checkpoints)
+            if found is None:
+                return None
+            run.take_records(found[1]["records"])
+            config = run.config()
+        for entry in run.meta()["resumes"]:
+            config = apply(config, entry["overrides"])
+        return _identity(config)
+    except (RunnerError, LookupError, TypeError, ValueError, AttributeError, yaml.YAMLError):
+        return None  # of another program, or damaged beyond help
 
 
 def _identity(config: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -106,7 +106,7 @@ def assemble(config: Mapping[str, Any], folder: Path) -> Parts:
     if protocol["validation_edges_in_test_graph"]:
         edges = torch.cat([data.train, data.valid.positive], dim=1)
         test_graph = Graph.from_edges(edges, data.num_nodes)
-    features, num_categories = warm_start.input_features(folder, data, train_graph)
+    features, num_categories = warm_start.input_features(folder, config, data, train_graph)
     model = build_model(config, num_features=features.shape[-1], num_categories=num_categories)
     model = model.to(device)
     task = _on_device(features, train_graph, test_graph, data, device)

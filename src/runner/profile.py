@@ -122,7 +122,11 @@ def profiled(
         with observed(stages):
             yield
     finally:
-        stages.table().to_csv(folder / "profile.csv", index=False, float_format="%.6g")
         summary.update(stages.flat())
-        trace.stop()
-        log.info("profile.csv tells where the time and memory went, trace.json of a few steps")
+        try:
+            trace.stop()
+            if stages.costs:
+                stages.table().to_csv(folder / "profile.csv", index=False, float_format="%.6g")
+                log.info("profile.csv tells where time and memory went, trace.json of a few steps")
+        except OSError as error:
+            log.warning("the profile cannot be written (%s)", error)

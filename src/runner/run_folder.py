@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import secrets
 import socket
 import sys
@@ -19,10 +20,12 @@ from typing import Any
 import yaml
 
 from runner.errors import Interrupted, RunnerError
-from runner.run_lock import LOCK
 from runner.seal import Damaged, read_json, read_lines, sealed_json, sealed_lines
 
 log = logging.getLogger(__name__)
+
+# What `atomic` makes beside the files of a run, and `runner.checkpoint` when it rotates them.
+_LEFTOVER = re.compile(r"\..+\.(pt|json|jsonl|yaml)\.(\w{8}|link)")
 
 
 class RunFolder:
@@ -69,11 +72,22 @@ class RunFolder:
             folder.checkpoints.mkdir(exist_ok=True)
             folder.metrics.touch()
         except OSError as error:
+            folder._withdraw()
             raise RunnerError(
                 f"hydra.run.dir={folder.path}: the run folder cannot be written "
                 f"({error.strerror}); choose another place with hydra.run.dir=…"
             ) from None
         return folder
+
+    def _withdraw(self) -> None:
+        """Leave the folder as it was before a claim that failed on the way."""
+        if "config.yaml" not in self._records:
+            return  # it is not ours
+        for name in (*_READERS, self.metrics.name):
+            with contextlib.suppress(OSError):
+                (self.path / name).unlink()
+        with contextlib.suppress(OSError):
+            self.checkpoints.rmdir()
 
     def _refuse_if_taken(self) -> None:
         leftover = ".config.yaml."  # of a start that was killed before it had the folder
@@ -125,6 +139,10 @@ class RunFolder:
         path = path.absolute()
         if not path.is_dir():
             raise RunnerError(f"resume={path}: there is no such folder; give a run folder")
+        if path.name == "init" and (path.parent / "config.yaml").is_file():
+            raise RunnerError(
+                f"resume={path}: this is what the run in {path.parent} began from; give that folder"
+            )
         folder = cls(path)
         if not (path / "config.yaml").is_file() and not folder.checkpoints.is_dir():
             raise RunnerError(
@@ -239,8 +257,9 @@ class RunFolder:
     def _remove_leftovers(self) -> None:
         """Remove what killed processes had not yet put in its place; a checkpoint may be large."""
         for path in (*self.path.glob(".*"), *self.checkpoints.glob(".*")):
-            if path.name != LOCK and path.is_file():
-                path.unlink()
+            if _LEFTOVER.fullmatch(path.name):
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def _write_new_meta(self, meta: Mapping[str, Any]) -> None:
         identity = {"run_id": secrets.token_hex(4), "created": now()}
@@ -293,6 +312,8 @@ class RunFolder:
         text = self._metrics.encode()
         with open(self.metrics, "ab") as file:
             try:
+                if file.tell() < self._metrics_written:  # somebody has removed it
+                    self._metrics_written = 0
                 if self._metrics_written < file.tell():
                     file.truncate(self._metrics_written)  # a torn line
                 file.write(text[self._metrics_written :])

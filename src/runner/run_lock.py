@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from runner.errors import RunnerError
 log = logging.getLogger(__name__)
 
 LOCK = ".lock"
+_TRIES, _PAUSE = 10, 0.05
 
 
 @contextmanager
@@ -37,12 +40,13 @@ def locked(folder: Path) -> Iterator[None]:
             f"{path} cannot be written ({error.strerror}); make the run folder writable"
         ) from None
     with file:
-        holder = _holder(file)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
+            holder = _holder(file)
         except BlockingIOError:
-            raise _refusal(folder, holder) from None
+            raise _refusal(folder, _holder(file)) from None
         except OSError:
+            holder = _holder(file)
             if holder and not _is_dead(holder):
                 raise _refusal(folder, holder, f", or delete {path} if it is dead") from None
         if holder:
@@ -56,6 +60,15 @@ def locked(folder: Path) -> Iterator[None]:
             yield
         finally:
             _write(file, "")
+
+
+def _lock(file: IO[str]) -> None:
+    """Lock for writing; who only looks whether somebody has (`is_locked`) soon lets go of it."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_PAUSE)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def is_locked(folder: Path) -> str | None:
@@ -90,7 +103,7 @@ def _is_dead(holder: dict[str, Any]) -> bool:
         os.kill(int(holder["pid"]), 0)
     except ProcessLookupError:
         return True
-    except (PermissionError, KeyError, ValueError, TypeError):
+    except (PermissionError, KeyError, ValueError, TypeError, OverflowError):
         return False
     return holder["pid"] == os.getpid()
 

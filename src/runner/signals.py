@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import select
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
@@ -13,14 +16,18 @@ log = logging.getLogger(__name__)
 
 # SIGUSR1 is what Slurm is told to warn with (`--signal=B:USR1@60`).
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_HURRY_SECONDS = 2.0
 
 
 class StopOnSignals:
-    """Inside a `with`, the first SIGINT, SIGTERM or SIGUSR1 is a request, the second one kills.
+    """Inside a `with`, the first SIGINT, SIGTERM or SIGUSR1 is a request, the same again kills.
+
+    Handlers run on the main thread and only between calls of native code, which may take minutes.
+    So a thread of its own hears of the signals at once, and ends the process when time is up.
 
     Args:
         grace_seconds: after which `give_up` is called, if the `with` has not been left by then.
-        give_up: ends the process; called on a thread of its own, whatever the main thread is at.
+        give_up: ends the process; called on that thread, whatever the main thread is at.
 
     Attributes:
         requested: whether there was one.
@@ -30,16 +37,18 @@ class StopOnSignals:
         self.requested = False
         self._grace_seconds = grace_seconds
         self._give_up = give_up
-        self._left = threading.Event()
-        self._countdown: threading.Thread | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopOnSignals:
+        if threading.current_thread() is not threading.main_thread():
+            return self  # signals are somebody else's
+        self._hears, self._told = socket.socketpair()
+        self._told.setblocking(False)
+        self._fd_before = signal.set_wakeup_fd(self._told.fileno(), warn_on_full_buffer=False)
+        self._watch = threading.Thread(target=self._watching, daemon=True)
+        self._watch.start()
         for number in SIGNALS:
-            try:
-                self._before[number] = signal.signal(number, self._request)
-            except ValueError:  # not the main thread: signals are somebody else's
-                break
+            self._before[number] = signal.signal(number, self._request)
         return self
 
     def __exit__(
@@ -48,25 +57,42 @@ class StopOnSignals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._left.set()
+        if not self._before:
+            return
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._fd_before)
+        self._told.close()
+        self._watch.join()
+        self._hears.close()
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         # A scheduler may send several kinds; only the same one again means hurry.
         signal.signal(number, signal.default_int_handler)
-        if self._countdown is None:
-            # A log line of the handler's own could come in the middle of another one.
-            self._countdown = threading.Thread(target=self._count_down, args=[number], daemon=True)
-            self._countdown.start()
 
-    def _count_down(self, number: int) -> None:
-        log.warning(
-            "%s: the run stops after this step, or in %g seconds at the latest "
-            "(train.grace_seconds)",
-            signal.Signals(number).name,
-            self._grace_seconds,
-        )
-        if not self._left.wait(self._grace_seconds):
-            self._give_up()
+    def _watching(self) -> None:
+        seen: set[int] = set()
+        deadline = None
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([self._hears], [], [], left)[0]:
+                self._give_up()
+                return
+            told = self._hears.recv(1)
+            if not told:
+                return
+            number = told[0]
+            if number not in SIGNALS:
+                continue
+            if not seen:
+                deadline = time.monotonic() + self._grace_seconds
+                log.warning(
+                    "%s: the run stops after this step, or in %g seconds at the latest "
+                    "(train.grace_seconds)",
+                    signal.Signals(number).name,
+                    self._grace_seconds,
+                )
+            elif number in seen:
+                deadline = time.monotonic() + _HURRY_SECONDS
+            seen.add(number)

@@ -48,4 +48,5 @@ class JobRecorder(Callback):
             row["exception"] = job_return._return_value
         elif job_return.return_value:
             row["summary"] = job_return.return_value
+            row["folder"] = job_return.return_value["folder"]  # of a resumed job another one
         self.jobs.append(row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,32 @@ def check(plain: Mapping[str, Any]) -> list[str]:
             continue
         problems += _problems(model, given, name)
     return [*problems, *_contradictions(plain)]
+
+
+def foreign_targets(plain: Mapping[str, Any]) -> dict[str, str]:
+    """By key, what of a config is neither ours nor plain data: classes and functions to be called."""
+    found = {}
+    for name, node in _nodes(plain, ""):
+        target, path = node["_target_"], node.get("path")
+        if target not in schema.NODES:
+            found[f"{name}._target_"] = str(target)
+        elif schema.NODES[target] is schema.GetClass and not str(path).startswith("models."):
+            found[f"{name}.path"] = str(path)
+    return found
+
+
+def refuse_foreign(plain: Mapping[str, Any], *, trusted: Collection[str], where: str) -> None:
+    """Keep the config of a folder from running what the user has not named himself.
+
+    Raises:
+        RunnerError: naming what it would run, and how to allow it.
+    """
+    for key, target in foreign_targets(plain).items():
+        if target not in trusted:
+            raise RunnerError(
+                f"{where}: its config runs {target} ({key}), which is none of ours and could do "
+                f"anything; if you know it, say so: {key}={target}"
+            )
 
 
 def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:

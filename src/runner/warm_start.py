@@ -20,8 +20,10 @@ from ops.csr import Graph
 from runner import checkpoint
 from runner.build import build_model
 from runner.data.link_data import LinkData
+from runner.data.making import sync
 from runner.errors import RunnerError
 from runner.run_folder import RunFolder
+from runner.validate import foreign_targets, refuse_foreign
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,9 @@ def take(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any] | None:
     """
     if config["train"]["init_from"] is None:
         return None
+    known = folder.meta().get("init_from")
+    if known and all((folder.path / "init" / name).is_file() for name in _FILES):
+        return known  # by a start that was stopped before its first checkpoint
     source = _source(config, folder)
     if source is None:
         return None
@@ -60,9 +65,12 @@ def take(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any] | None:
         shutil.copy(source / name, target / name)
     if (source / "init").is_dir():
         shutil.copytree(source / "init", target / "init")
+    sync(target)
     log.info("begins from %s", source)
     run_id = RunFolder(target).meta().get("run_id")
-    return {"folder": str(source), "run_id": run_id, "mode": config["train"]["init_mode"]}
+    taken = {"folder": str(source), "run_id": run_id, "mode": config["train"]["init_mode"]}
+    folder.write_meta({**folder.meta(), "init_from": taken})
+    return taken
 
 
 def _source(config: Mapping[str, Any], folder: RunFolder) -> Path | None:
@@ -92,29 +100,35 @@ def _is_repeat(summary: Path, config: Mapping[str, Any]) -> bool:
     return status == "done" and seeds == config["seeds"]
 
 
-def _is_in_use(folder: Path, mode: str) -> bool:
-    """Whether the run in `folder` has begun with another, in this mode."""
-    if not (folder / "init").is_dir():
-        return False
-    return bool(RunFolder(folder).config()["train"]["init_mode"] == mode)
+def _is_in_use(folder: Path, config: Mapping[str, Any], mode: str) -> bool:
+    """Whether the run in `folder`, with this config, has begun with another, in this mode."""
+    return (folder / "init").is_dir() and config["train"]["init_mode"] == mode
 
 
-def input_features(folder: Path, data: LinkData, graph: Graph) -> tuple[Tensor, int | None]:
+def input_features(
+    folder: Path, config: Mapping[str, Any], data: LinkData, graph: Graph
+) -> tuple[Tensor, int | None]:
     """What the encoder of the run in `folder` is given, and the number of its categories.
 
     The dataset's features, or with `train.init_mode=embeddings` the node embeddings, (N, H), that
     the encoder of the best epoch of the run in `init/` gives on the training graph.
     """
-    if not _is_in_use(folder, "embeddings"):
+    if not _is_in_use(folder, config, "embeddings"):
         return data.features, data.num_categories
     source = folder / "init"
-    config = RunFolder(source).config()
-    features, num_categories = input_features(source, data, graph)
-    model = build_model(config, num_features=features.shape[-1], num_categories=num_categories)
+    began_from = _config_of_source(source, config)
+    features, num_categories = input_features(source, began_from, data, graph)
+    model = build_model(began_from, num_features=features.shape[-1], num_categories=num_categories)
     model.load_state_dict(_weights(source, data))
     model.eval()
     with torch.no_grad():
         return model.encode(features, graph), None
+
+
+def _config_of_source(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    found = RunFolder(folder).config()
+    refuse_foreign(found, trusted=foreign_targets(config).values(), where=str(folder))
+    return found
 
 
 def initialise(model: nn.Module, config: Mapping[str, Any], folder: Path, data: LinkData) -> None:
@@ -127,13 +141,13 @@ def initialise(model: nn.Module, config: Mapping[str, Any], folder: Path, data: 
         RunnerError: if the encoders differ, or a weight of either run has no counterpart of the
             same shape in the other.
     """
-    if not _is_in_use(folder, "weights"):
+    if not _is_in_use(folder, config, "weights"):
         return
-    source = RunFolder(folder / "init").config()
+    source = _config_of_source(folder / "init", config)
     different = [
         key for key in _SHAPE_OF_ENCODER if source["encoder"].get(key) != config["encoder"].get(key)
     ]
-    if different or _is_in_use(folder / "init", "embeddings"):
+    if different or _is_in_use(folder / "init", source, "embeddings"):
         what = ", ".join(f"encoder.{key}" for key in different) or "train.init_mode=embeddings"
         raise RunnerError(
             f"train.init_from: that run's encoder is another one ({what}), whose weights mean "
