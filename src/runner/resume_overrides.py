@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ValueType
 from hydra.errors import HydraException, OverrideParseException
@@ -107,6 +109,8 @@ def _holds(config: Mapping[str, Any], name: str) -> bool:
 
 def _option(line: str, group: str) -> dict[str, Any]:
     """The node of a group as the shipped option of an override gives it."""
-    with initialize_config_module("runner.conf", version_base="1.3"):
+    # Within a command that Hydra runs (resume=auto), Hydra knows our configs already.
+    known = GlobalHydra.instance().is_initialized()
+    with nullcontext() if known else initialize_config_module("runner.conf", version_base="1.3"):
         config = compose("config", overrides=[line])
     return OmegaConf.to_container(config[group], resolve=True)  # type: ignore[return-value]

@@ -105,7 +105,7 @@ def check(plain: Mapping[str, Any]) -> list[str]:
 
 
 def foreign_targets(plain: Mapping[str, Any]) -> dict[str, str]:
-    """By key, what of a config is neither ours nor plain data: classes and functions to be called."""
+    """By key, the classes and functions that a config names and that are not ours."""
     found = {}
     for name, node in _nodes(plain, ""):
         target, path = node["_target_"], node.get("path")

@@ -13,10 +13,13 @@ import pytest
 import torch
 from tests.conftest import run_folders
 
+from models.ncn import NCN
 from runner import checkpoint, experiment, train
 from runner.evaluate import RankingEvaluator
+from runner.resume_overrides import apply
+from runner.run_folder import RunFolder
 from runner.run_lock import locked
-from runner.seal import read_json
+from runner.seal import read_json, sealed_json, sealed_lines
 
 # Edge dropout, sampled completion and several steps an epoch: every generator is in play.
 SETTING = (
@@ -467,3 +470,137 @@ def test_an_unexpected_error_is_one_line_with_the_traceback_in_the_log(
     assert code == 1 and "unexpected KeyError" in err and "run.log" in err
     assert "Traceback" not in out + err
     assert "a bug" in (tmp_path / "cut" / "run.log").read_text()
+
+
+def test_a_finished_run_with_a_damaged_last_checkpoint_keeps_its_epochs(runner, uninterrupted):
+    """What came after the checkpoint before it is done again, and best.pt is looked at too."""
+    before = curve(uninterrupted)
+    whole = weights(uninterrupted)
+    for name in ("last.pt", "best.pt"):
+        flip_a_bit(uninterrupted / "checkpoints" / name, random.Random(1))
+    code, out, err = runner(f"resume={uninterrupted}")
+    assert code == 0, err
+    assert curve(uninterrupted) == before
+    again = weights(uninterrupted)
+    assert all(torch.equal(torch.as_tensor(again[k]), torch.as_tensor(whole[k])) for k in whole)
+    for name in ("last.pt", "best.pt"):
+        assert f"{uninterrupted / 'checkpoints' / name} is damaged" in out
+        assert (uninterrupted / "checkpoints" / f"{name}.damaged").exists()
+
+
+def test_a_finished_run_whose_checkpoints_were_removed_stays_finished(runner, uninterrupted):
+    shutil.rmtree(uninterrupted / "checkpoints")
+    before = curve(uninterrupted)
+    code, out, err = runner(f"resume={uninterrupted}")
+    assert code == 0 and "this run is finished" in out, err
+    code, _, err = runner(f"resume={uninterrupted}", "train.epochs=6")
+    assert code == 1 and "its checkpoints are gone" in err
+    assert curve(uninterrupted) == before
+
+
+def test_latest_takes_no_folder_that_is_none_of_ours(runner, tmp_path, monkeypatch):
+    """W&B keeps a config.yaml of its own, and a run what it began from."""
+    with monkeypatch.context() as patch:
+        kill_after(patch, 12)
+        assert runner(*SETTING, "train.epochs=2", "hydra.run.dir=outputs/run")[0] == 1
+    run = tmp_path / "outputs" / "run"
+    for other in (run / "wandb" / "run-1" / "files", run / "init"):
+        other.mkdir(parents=True)
+        for name in ("config.yaml", "meta.json"):
+            (other / name).write_text("{}")
+    code, out, err = runner("resume=latest")
+    assert code == 0 and f"run folder  {run}" in out, err
+
+
+def test_auto_survives_what_lies_beside(runner, tmp_path, monkeypatch):
+    """A run whose config is damaged is found by its checkpoint; a foreign folder is passed over."""
+    command = ("resume=auto", *SETTING, "train.epochs=2")
+    with monkeypatch.context() as patch:
+        kill_after(patch, 12)
+        assert runner(*command)[0] == 1
+    (run,) = run_folders(tmp_path)
+    foreign = run.parent / "foreign"
+    foreign.mkdir()
+    for name, text in (("config.yaml", sealed_lines("a: 1\n")), ("meta.json", sealed_json({}))):
+        (foreign / name).write_text(text)
+    truncate(run / "config.yaml", random.Random(0))
+    code, out, err = runner(*command)
+    assert code == 0 and f"goes on with {run}" in out, err
+
+
+def test_auto_finds_a_run_that_has_grown_and_takes_where_it_runs(runner, tmp_path, monkeypatch):
+    command = ("resume=auto", *SETTING, "hardware.threads=1")
+    assert runner(*command, "train.epochs=1")[0] == 0
+    (run,) = run_folders(tmp_path)
+    with monkeypatch.context() as patch:
+        kill_after(patch, 3)
+        assert runner(f"resume={run}", "train.epochs=3")[0] == 1
+    code, out, err = runner(*command, "train.epochs=3", "train.grace_seconds=7")
+    assert code == 0 and f"goes on with {run}" in out, err
+    entry = json.loads((run / "meta.json").read_text())["resumes"][-1]
+    assert {"hardware.threads=1", "train.grace_seconds=7"} <= set(entry["overrides"])
+
+
+def test_auto_in_a_folder_of_its_own_says_that_it_is_finished(runner, tmp_path):
+    command = ("resume=auto", *SETTING, "train.epochs=1", "hydra.run.dir=mine")
+    assert runner(*command)[0] == 0
+    code, out, err = runner(*command)
+    assert code == 0 and "this run is finished" in out, err
+
+
+def test_growth_outlives_a_damaged_meta(runner, cut, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_after(patch, 1)
+        assert runner(f"resume={cut}", "train.epochs=5")[0] == 1
+    truncate(cut / "meta.json", random.Random(0))
+    assert runner(f"resume={cut}")[0] == 0
+    assert len(curve(cut)) == 5
+
+
+def test_a_place_given_to_a_resume_holds_from_any_directory(runner, tmp_path, monkeypatch):
+    edges = tmp_path / "graph.csv"
+    lines = [f"{u},{v}" for u in range(30) for v in range(u) if (u * v + u) % 5 == 0]
+    edges.write_text("\n".join(lines))
+    arguments = ("dataset=edges", f"dataset.path={edges}", "tracker=none", "model=ncn")
+    assert runner(*arguments, "train.epochs=1", "hydra.run.dir=run")[0] == 0
+    (tmp_path / "moved").mkdir()
+    edges.rename(tmp_path / "moved" / "graph.csv")
+    monkeypatch.chdir(tmp_path / "moved")
+    code, _, err = runner("resume=../run", "dataset.path=graph.csv", "train.epochs=2")
+    assert code == 0, err
+    monkeypatch.chdir(tmp_path)
+    code, _, err = runner("resume=run", "train.epochs=3")
+    assert code == 0, err
+
+
+def test_an_option_of_a_group_comes_before_its_keys(runner, uninterrupted):
+    overrides = ("hardware.threads=1", "hardware=cpu", "train.epochs=5")
+    assert runner(f"resume={uninterrupted}", *overrides)[0] == 0
+    assert apply(RunFolder(uninterrupted).config(), overrides)["hardware"]["threads"] == 1
+
+
+def test_what_a_run_began_from_is_no_run(runner, uninterrupted):
+    (uninterrupted / "init").mkdir()
+    code, _, err = runner(f"resume={uninterrupted / 'init'}")
+    assert code == 1 and "is what the run in" in err
+
+
+class Mine(NCN):
+    """A model of somebody's own."""
+
+
+def test_a_folders_config_runs_nothing_that_nobody_has_named(runner, tmp_path):
+    """A config can name any function; that of a folder may be anybody's."""
+    target = "model._target_=tests.runner.test_resume.Mine"
+    setting = ("dataset=lesmis", "tracker=none", "encoder.hidden=8", "model=ncn", target)
+    code, _, err = runner(*setting, "train.epochs=1", "hydra.run.dir=run")
+    assert code == 0, err
+    run = tmp_path / "run"
+    code, _, err = runner(f"resume={run}", "train.epochs=2")
+    assert code == 1
+    assert "runs tests.runner.test_resume.Mine (model._target_), which is none of ours" in err
+    assert len(curve(run)) == 1
+    code, _, err = runner(f"resume={run}", "train.epochs=2", target)
+    assert code == 0, err
+    code, out, err = runner("resume=auto", *setting, "train.epochs=2", "hydra.run.dir=run")
+    assert code == 0 and "this run is finished" in out, err  # the command itself names it

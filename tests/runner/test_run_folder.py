@@ -143,12 +143,37 @@ def test_an_intact_folder_is_left_as_it_is(tmp_path, caplog):
 
 def test_what_a_kill_has_left_half_written_is_removed(tmp_path):
     folder = claim(tmp_path / "run")
-    left = [folder.path / ".meta.json.x1", folder.checkpoints / ".last.pt.x2"]
-    for path in (*left, folder.path / ".lock", folder.checkpoints / "last.pt"):
+    left = [
+        folder.path / ".meta.json.ab_1cd2e",
+        folder.checkpoints / ".last.pt.12345678",
+        folder.checkpoints / ".last.pt.link",
+    ]
+    theirs = [folder.path / name for name in (".lock", ".notes", ".nfs0000000012345678")]
+    for path in (*left, *theirs, folder.checkpoints / "last.pt"):
         path.write_text("half")
     folder.repair()
     assert not any(path.exists() for path in left)
-    assert (folder.path / ".lock").exists() and (folder.checkpoints / "last.pt").exists()
+    assert all(path.exists() for path in (*theirs, folder.checkpoints / "last.pt"))
+
+
+def test_a_claim_that_fails_on_the_way_leaves_nothing(tmp_path, monkeypatch):
+    def full(self, meta):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_meta", full)
+        with pytest.raises(RunnerError, match=r"cannot be written \(No space"):
+            claim(tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []
+    claim(tmp_path / "run")
+
+
+def test_metrics_that_somebody_has_removed_are_written_anew(tmp_path):
+    folder = claim(tmp_path / "run")
+    with_epochs(folder, 2)
+    folder.metrics.unlink()
+    folder.append_metrics({"epoch": 3})
+    assert epochs(folder) == [1, 2, 3]
 
 
 def test_a_meta_that_has_grown_after_the_checkpoint_counts(tmp_path):

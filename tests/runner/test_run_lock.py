@@ -84,3 +84,17 @@ def test_without_locks_nobody_knows_whether_another_machine_is_alive(tmp_path, w
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(RunnerError, match=r"\.lock cannot be written"), locked(tmp_path / "none"):
         raise AssertionError
+
+
+def test_one_that_only_looks_is_in_nobodys_way(tmp_path, monkeypatch):
+    """Even if it looks at the very moment of the locking."""
+    flock, looks = run_lock.fcntl.flock, iter([True, True])
+
+    def busy(file, how):
+        if how & run_lock.fcntl.LOCK_EX and next(looks, False):
+            raise BlockingIOError
+        flock(file, how)
+
+    monkeypatch.setattr(run_lock.fcntl, "flock", busy)
+    with locked(tmp_path):
+        pass

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -80,7 +81,6 @@ def services() -> list[psutil.Process]:
 
 
 def test_the_server_has_all_of_a_run_and_of_its_resume(runner, tmp_path, monkeypatch):
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with WandbStub() as stub:
         point_at(stub, monkeypatch)
         code, out, err = runner(*QUICK, "hydra.run.dir=run", "seed=3")
@@ -118,7 +118,22 @@ def test_the_server_has_all_of_a_run_and_of_its_resume(runner, tmp_path, monkeyp
         summary = json.loads((folder / "summary.json").read_text())
         assert run.summary["best_epoch"] == summary["best_epoch"]
         assert run.summary["epoch"] == summary["best_epoch"]
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_wandb_takes_no_signal(runner, monkeypatch):
+    takers = []
+    take = signal.signal
+
+    def noted(number, handler):
+        takers.append(sys._getframe(1).f_globals["__name__"])
+        return take(number, handler)
+
+    monkeypatch.setattr(signal, "signal", noted)
+    with WandbStub() as stub:
+        point_at(stub, monkeypatch)
+        code, _, err = runner(*QUICK)
+        assert code == 0, err
+    assert takers and not [name for name in takers if not name.startswith("runner.")]
 
 
 def test_jobs_of_one_process_are_runs_of_their_own_in_one_group(runner, monkeypatch):
@@ -205,13 +220,12 @@ def test_training_does_not_wait_for_wandb(runner, monkeypatch):
     assert in_time == [True, True]  # online, then offline
 
 
-# W&B does not wait for a service that ended by itself.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("stop", [psutil.Process.suspend, psutil.Process.kill])
 def test_a_service_that_stops_working_is_not_left_behind(runner, tmp_path, monkeypatch, stop):
     monkeypatch.setattr("runner.safe_tracker._GRACE_SECONDS", 2.0)
     monkeypatch.setattr("runner.tracking._END_SECONDS", 1.0)
     stopped: list[psutil.Process] = []
+    connections: list[Any] = []
 
     def step(*arguments):
         if not stopped:
@@ -219,6 +233,7 @@ def test_a_service_that_stops_working_is_not_left_behind(runner, tmp_path, monke
                 time.sleep(0.05)
             time.sleep(0.5)  # wandb.init has come back
             stopped.extend(services())
+            connections.append(wandb.setup()._connection)
             for service in stopped:
                 stop(service)
         return train_step(*arguments)
@@ -236,6 +251,8 @@ def test_a_service_that_stops_working_is_not_left_behind(runner, tmp_path, monke
         )
         assert out.count("the run goes on without it") == 1
         assert upload_command(out).startswith(f"wandb sync --include-online {folder}/wandb")
+
+        connections[0]._proc.join()  # W&B does not reap a service that died: it would warn
 
         # The next run of this process is online again.
         monkeypatch.setattr("runner.train.train_step", train_step)
