@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from soaks import concurrency, damage, disk, kills
+from soaks import concurrency, damage, disk, kills, tracker
 from soaks.faulty import POINTS
 from tabulate import tabulate
 
@@ -63,6 +63,18 @@ def _disk(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
     return text + _table(tally.rows, ["disk", "exit code", "outcome"]), tally.failures
 
 
+def _tracker(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
+    outcomes = tracker.soak(epochs=30, repeats=arguments.repeats)
+    rows = [tracker.row(name, runs) for name, runs in outcomes.items()]
+    text = (
+        f"{arguments.repeats} runs of 30 epochs of ncn beside each server, in turn, with 5 seconds "
+        "for either timeout; `later`: the run began well. Medians; every run that is listed as "
+        "told got the command that uploads what is recorded.\n\n"
+    )
+    headers = ["server", "ms an epoch", "whole run, s (min to max)", "told how to upload"]
+    return text + _table(rows, headers), tracker.failures(outcomes, 30)
+
+
 def _concurrency(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
     if not Path(os.environ.get("RUNNER_DATA", ""), "ogb", "ogbl_ddi").is_dir():
         return "Left out: RUNNER_DATA names no folder with ogbl-ddi.\n", []
@@ -78,6 +90,7 @@ PARTS: dict[str, tuple[str, Part]] = {
     "kills": ("Killed anywhere", _kills),
     "damage": ("Damaged files", _damage),
     "disk": ("Disks", _disk),
+    "tracker": ("W&B servers that fail", _tracker),
     "concurrency": ("Started at once", _concurrency),
 }
 
@@ -91,6 +104,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all, if none is given")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--damages", type=int, default=3, help="of each file, in each way")
+    parser.add_argument("--repeats", type=int, default=3, help="runs beside each server")
     parser.add_argument("--seed", type=int, default=0, help="of the faults' places")
     parser.add_argument("--write", type=Path, help="a Markdown file that gets the tables")
     arguments = parser.parse_args()
