@@ -122,6 +122,7 @@ class WandbStub:
             self.requests.append(operation)
             behaviour = self.behaviour if len(self.requests) > self.after else "ok"
         if behaviour == "refuse":
+            self._server.shutdown()  # else its loop would poll the closed socket without a pause
             self._server.socket.close()
             return None
         if behaviour == "hang":
