@@ -38,13 +38,13 @@ def run_experiment(
 ) -> dict[str, Any]:
     """Train, evaluate and record one run; the contents of its summary.json.
 
+    The caller records the status of a run that begins; one that goes on does so from where it can.
+
     Args:
         config: resolved and checked.
         folder: a claimed folder, or a reopened one for a resume.
         checkpoint: content of the checkpoint to go on from, None to begin.
         resume: the entry for meta.json of a resume, None for a new run.
-
-    The caller records the status of a run that begins; one that goes on does so from where it can.
 
     Raises:
         RunnerError: what the user can mend; status.json and run.log say it too.
