@@ -17,6 +17,7 @@ import torch
 
 from soaks.faulty import POINTS
 
+_MOST_MISSED = 20
 _FAULTY = Path(__file__).with_name("faulty.py")
 ANY_MOMENT = "any moment"
 # Edge dropout, sampled completion and several steps an epoch: every generator is in play.
@@ -39,7 +40,7 @@ class Tally:
 
     Attributes:
         kills: by the point, those that did hit.
-        missed: faults that a process ended without reaching; most are tried again.
+        missed: faults that a process ended without reaching; they are tried again.
         broken: runs that did not end as the undisturbed one.
         failures: what was not as it should be, a line each.
     """
@@ -87,9 +88,10 @@ def soak(
         model = models[tally.runs % len(models)]
         path = folder / f"{model}-{tally.runs}"
         mine, points = points[:per_run], points[per_run:]
-        missed = _one_run(path, model, epochs, mine, duration, draw, tally)
-        if len(missed) < len(mine):  # else they would never be hit
-            points = [*points, *missed]
+        left = _one_run(path, model, epochs, mine, duration, draw, tally)
+        points = [*points, *left]
+        if len(left) == len(mine) and tally.missed[left[0]] > _MOST_MISSED:
+            raise RuntimeError(f"the point {left[0]} is never reached")
         for line in differences(path, folder / model):
             tally.failures.append(f"{path.name}: {line}")
             tally.broken.add(path)
@@ -106,25 +108,26 @@ def _one_run(
     draw: random.Random,
     tally: Tally,
 ) -> list[str]:
-    """Start a run, kill it at each of the points in turn, and bring it to its end."""
-    missed = []
-    # What only a run's first process passes comes first, what only its last one passes last.
-    for point in sorted(points, key=lambda point: (point == "end", point != "start-up")):
+    """Start a run, kill it at the points in turn, and bring it to its end; the points not hit.
+
+    A process that gets past its point ends the run, so that the points after it wait for another.
+    """
+    left = sorted(points, key=lambda point: (point == "end", point != "start-up"))
+    while left:
         arguments = _next(path, model, epochs)
-        if point == ANY_MOMENT:
+        if left[0] == ANY_MOMENT:
             died = _killed_after(draw.uniform(0.2, duration), arguments)
         else:
-            number = str(draw.randint(1, _REACHED.get(point, 1)))
-            died = run_until_killed(point, number, arguments)
-        if died:
-            tally.kills[point] += 1
-        else:
-            tally.missed[point] += 1
-            missed.append(point)
+            number = str(draw.randint(1, _REACHED.get(left[0], 1)))
+            died = run_until_killed(left[0], number, arguments)
+        if not died:
+            tally.missed[left[0]] += 1
+            break
+        tally.kills[left.pop(0)] += 1
     code = run(*_next(path, model, epochs))
     if code != 0:
         tally.failures.append(f"{path.name}: the last resume ended with {code}")
-    return missed
+    return left
 
 
 def setting(model: str, epochs: int) -> tuple[str, ...]:
