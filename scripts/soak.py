@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from soaks import concurrency, damage, disk, kills, tracker
+from soaks import bad_input, concurrency, damage, disk, kills, tracker
 from soaks.faulty import POINTS
 from tabulate import tabulate
 
@@ -75,6 +75,18 @@ def _tracker(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str
     return text + _table(rows, headers), tracker.failures(outcomes, 30)
 
 
+def _inputs(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
+    tally = bad_input.soak(
+        folder, examples=arguments.examples, commands=arguments.commands, seed=arguments.seed
+    )
+    text = (
+        f"{tally.total} generated bad inputs, {tally.commands} of them as real commands: exit code "
+        "1, one message, no traceback, nothing half-written, no process left, but for "
+        f"{len(tally.failures)} of them. {tally.good} more turned out to be no bad ones.\n\n"
+    )
+    return text + _table(sorted(tally.refused.items()), ["kind", "inputs"]), tally.failures
+
+
 def _concurrency(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
     if not Path(os.environ.get("RUNNER_DATA", ""), "ogb", "ogbl_ddi").is_dir():
         return "Left out: RUNNER_DATA names no folder with ogbl-ddi.\n", []
@@ -91,6 +103,7 @@ PARTS: dict[str, tuple[str, Part]] = {
     "damage": ("Damaged files", _damage),
     "disk": ("Disks", _disk),
     "tracker": ("W&B servers that fail", _tracker),
+    "inputs": ("Bad input", _inputs),
     "concurrency": ("Started at once", _concurrency),
 }
 
@@ -104,6 +117,8 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all, if none is given")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--damages", type=int, default=3, help="of each file, in each way")
+    parser.add_argument("--examples", type=int, default=2000, help="bad inputs in this process")
+    parser.add_argument("--commands", type=int, default=50, help="bad inputs as commands")
     parser.add_argument("--repeats", type=int, default=3, help="runs beside each server")
     parser.add_argument("--seed", type=int, default=0, help="of the faults' places")
     parser.add_argument("--write", type=Path, help="a Markdown file that gets the tables")

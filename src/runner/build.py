@@ -16,25 +16,50 @@ from hydra.utils import instantiate
 from models.link_model import LinkModel
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
+from runner.out_of_memory import is_out_of_memory
 from runner.schema import Completion, Train
 
 log = logging.getLogger(__name__)
+
+# What the rest of the program asks of a part, whatever class it is of.
+_NEEDED = {
+    "encoder": ("parameters", "state_dict", "forward"),
+    "model": ("parameters", "state_dict", "forward"),
+    "sampler": ("epoch", "batch_size", "__len__"),
+    "evaluator": ("prepare", "evaluate"),
+    "tracker": ("start", "log", "finish", "upload_command", "url"),
+    "dataset.source": ("train", "valid", "test", "features", "fingerprint"),
+    "dataset.negatives": ("epoch",),
+}
 
 
 def build(name: str, node: Mapping[str, Any]) -> Any:
     """Build one node, nested nodes first.
 
     Raises:
-        RunnerError: naming the node and what it refused.
+        RunnerError: naming the node and what it refused, or if its `_target_` gives something else
+            than such a part of a run.
     """
-    return _unwrap(name, partial(instantiate, dict(node), _convert_="all"))
+    return _of_its_kind(
+        name, node, _unwrap(name, partial(instantiate, dict(node), _convert_="all"))
+    )
 
 
 def build_with(name: str, node: Mapping[str, Any], **given: Any) -> Any:
     """Build one node from its config and from what only this run knows."""
     # Partial first: Hydra would take our dataclasses among `given` for configs.
     factory = _unwrap(name, partial(instantiate, dict(node), _convert_="all", _partial_=True))
-    return _unwrap(name, partial(factory, **given))
+    return _of_its_kind(name, node, _unwrap(name, partial(factory, **given)))
+
+
+def _of_its_kind(name: str, node: Mapping[str, Any], built: Any) -> Any:
+    lacking = [attribute for attribute in _NEEDED.get(name, ()) if not hasattr(built, attribute)]
+    if lacking or isinstance(built, type):
+        raise RunnerError(
+            f"{name}._target_: {node['_target_']} gives a {type(built).__name__}, which is no "
+            f"{name.rpartition('.')[2]} (it has no {', '.join(lacking) or 'values'})"
+        )
+    return built
 
 
 def _unwrap(name: str, make: Any) -> Any:
@@ -46,9 +71,11 @@ def _unwrap(name: str, make: Any) -> Any:
             cause = cause.__cause__
         if isinstance(cause, RunnerError):
             raise cause from None
+        if cause is not None and is_out_of_memory(cause):
+            raise cause from None
         message = str(cause or error).splitlines()[0]
         raise RunnerError(f"{name} cannot be built: {message}") from error
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise RunnerError(f"{name} cannot be built: {error}") from error
 
 

@@ -11,6 +11,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from runner import tuned
 from runner.errors import EXIT_INTERRUPTED, Interrupted, RunnerError
+from runner.flags import flags_first
+from runner.out_of_memory import REMEDY, is_out_of_memory
 from runner.sweep import JobRecorder
 
 if TYPE_CHECKING:
@@ -47,11 +50,14 @@ def main() -> None:
     OmegaConf.register_new_resolver("random_id", lambda: secrets.token_hex(4), replace=True)
     arguments = sys.argv[1:]
     try:
-        if "resume=auto" in arguments:
-            sys.argv[1:] = [argument for argument in arguments if argument != "resume=auto"]
-            code = _compose_and_run(sys.argv[1:], go_on=True)
-        elif any(argument.startswith("resume=") for argument in arguments):
-            code = _resume(arguments)
+        folders = {a.removeprefix("resume=") for a in arguments if a.startswith("resume=")}
+        if len(folders) > 1:
+            raise RunnerError("resume takes one run folder and key=value overrides, no flags")
+        if folders == {"auto"}:
+            arguments = [argument for argument in arguments if argument != "resume=auto"]
+            code = _compose_and_run(arguments, go_on=True)
+        elif folders:
+            code = _resume(folders.pop(), [a for a in arguments if not a.startswith("resume=")])
         else:
             code = _compose_and_run(arguments)
     except (RunnerError, HydraException, OmegaConfBaseException, ValueError) as error:
@@ -62,13 +68,18 @@ def main() -> None:
         )
     except KeyboardInterrupt:
         code = _interrupted()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        code = _fail(_out_of_memory(error), [])
     sys.exit(code)
 
 
 def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:
     """Run what the arguments say; with `go_on`, where it has an unfinished run already, that."""
+    sys.argv[1:] = flags_first(arguments)
 
-    def job(config: DictConfig) -> dict[str, Any] | None:
+    def job(config: DictConfig) -> dict[str, Any] | Exception | None:
         return _job(config, go_on=go_on)
 
     application = hydra.main(
@@ -77,6 +88,7 @@ def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:
     try:
         application()
     except Exception as error:
+        _discard_output()
         _show_jobs()
         # Hydra raises a sweep's first failed job at its end; the table has told it.
         if not (
@@ -84,8 +96,19 @@ def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:
         ):
             raise
         return 1
+    if JobRecorder.multirun and not JobRecorder.jobs:
+        raise RunnerError("the sweep has no jobs: one of its keys is given no values")
     _show_jobs()
     return 1 if any(job["status"] == "failed" for job in JobRecorder.jobs) else 0
+
+
+def _discard_output() -> None:
+    """Remove the folder that Hydra has made for a run that then never began."""
+    from runner.run_folder import discard_empty
+
+    if HydraConfig.initialized() and JobRecorder.folders:
+        with suppress(MissingMandatoryValue):
+            discard_empty(Path(HydraConfig.get().runtime.output_dir), keep=JobRecorder.folders)
 
 
 def _show_jobs() -> None:
@@ -102,38 +125,37 @@ def _is_multirun() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def _job(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
+def _job(config: DictConfig, *, go_on: bool) -> dict[str, Any] | Exception | None:
     """One run, or one job of a sweep: a failure ends this job alone, and says so at once."""
     try:
         return _run(config, go_on=go_on)
-    except (RunnerError, OmegaConfBaseException) as error:
-        code = _fail(error, [])
-        if _is_multirun():
-            raise
     except KeyboardInterrupt:
         code = _interrupted()
         if _is_multirun():
             raise
     except Exception as error:
-        code = _fail(RunnerError(f"unexpected {type(error).__name__}: {error}"), [])
+        if is_out_of_memory(error):
+            error = _out_of_memory(error)
+        elif not isinstance(error, RunnerError | OmegaConfBaseException):
+            error = RunnerError(f"unexpected {type(error).__name__}: {error}")
+        code = _fail(error, [])
         if _is_multirun():
-            raise
+            return error  # raised, Hydra would say it again, in its words
     # Hydra would print every other exception with a heading and a traceback of its own.
     raise SystemExit(code)
 
 
 def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
+    from runner.groups import refuse_groups
     from runner.machine import describe_machine
     from runner.run_folder import RunFolder, discard_empty
     from runner.validate import foreign_targets, resolve
 
     output = Path(HydraConfig.get().runtime.output_dir)
     choices = HydraConfig.get().runtime.choices
-    overrides = list(HydraConfig.get().overrides.task)
+    overrides = _as_typed(HydraConfig.get().overrides.task)
     try:
-        sweep = choices.get("sweep")
-        if sweep and not _is_multirun():
-            raise RunnerError(f"sweep={sweep}: a sweep is several runs; write runner -m …")
+        refuse_groups(overrides, choices, multirun=_is_multirun())
         plain = resolve(config)
         origins = tuned.origins(config, overrides, choices)
         note = tuned.untuned_note(config, origins)
@@ -169,22 +191,25 @@ def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
     return _finish(folder, partial(_experiment, plain, folder))
 
 
+def _as_typed(overrides: Sequence[str]) -> list[str]:
+    """Without resolving the interpolations that stand in them."""
+    return [str(line) for line in OmegaConf.to_container(overrides, resolve=False) or []]
+
+
 def _repeat(config: Mapping[str, Any], output: Path) -> Path | None:
     from runner.find_runs import repeat
 
     return repeat(config, output)
 
 
-def _resume(arguments: Sequence[str]) -> int:
+def _resume(given: str, overrides: Sequence[str]) -> int:
     from runner.find_runs import latest
     from runner.run_folder import RunFolder
 
-    folders = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
-    overrides = [a for a in arguments if not a.startswith("resume=")]
-    if len(folders) > 1 or any(a.startswith("-") for a in overrides):
+    if any(override.startswith("-") for override in overrides):
         raise RunnerError("resume takes one run folder and key=value overrides, no flags")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
-    path = latest(Path("outputs")) if folders[0] == "latest" else Path(folders[0]).expanduser()
+    path = latest(Path("outputs")) if given == "latest" else Path(os.path.expanduser(given))
     RunFolder.reopen(path)  # before torch is imported
     try:
         _finish(RunFolder(path.absolute()), partial(_resume_experiment, path, overrides))
@@ -229,11 +254,17 @@ def _finish(folder: RunFolder, run: Callable[[], dict[str, Any]]) -> dict[str, A
         print(f"stopped; go on with: runner resume={folder.path}")
         raise KeyboardInterrupt from None
     except Exception as error:
+        if is_out_of_memory(error):
+            raise _out_of_memory(error) from error
         raise RunnerError(
             f"unexpected {type(error).__name__}: {error} (traceback in {folder.log})"
         ) from error
     closing_table(summary, Console())
     return summary
+
+
+def _out_of_memory(error: Exception) -> RunnerError:
+    return RunnerError(f"the memory does not suffice; {REMEDY} ({str(error).splitlines()[0]})")
 
 
 def _describe(config: Mapping[str, Any], origins: Sequence[tuned.Origin]) -> None:

@@ -6,18 +6,20 @@ against its real signature (`runner.validate`); a test holds both to be the same
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
-PositiveInt = Annotated[int, Field(gt=0)]
+PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
+Width = Annotated[int, Field(gt=0, le=65_536)]
 Positive = Annotated[float, Field(gt=0)]
+LearningRate = Annotated[float, Field(ge=0, le=1e30)]  # beyond, a step is no float32
+Seconds = Annotated[float, Field(gt=0, le=1e9)]  # a timer knows no longer time
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Node = dict[str, Any]  # checked on its own, by its `_target_`
-Metrics = Annotated[
-    list[Annotated[str, Field(pattern=r"^(mrr|hits@[1-9]\d*)$")]], Field(min_length=1)
-]
+Text = Annotated[str, Field(min_length=1)]
 Overlap = Literal[
     "valid_in_train", "test_in_train", "test_in_valid", "self_loops",
     "valid_negative_in_train", "valid_negative_in_valid", "valid_negative_in_test",
@@ -25,15 +27,38 @@ Overlap = Literal[
 ]  # fmt: skip
 
 
+def _metric(value: str) -> str:
+    if not re.fullmatch(r"mrr|hits@[1-9]\d*", value):
+        raise ValueError("use mrr or hits@K, as hits@50")
+    return value
+
+
+def _has_target(value: dict[str, Any]) -> dict[str, Any]:
+    if "_target_" not in value:
+        raise ValueError("it has no _target_, which says what to build")
+    return value
+
+
+def _name(value: str) -> str:
+    if any(part in ("", ".", "..") for part in value.split("/")):
+        raise ValueError("it is a part of the run folder's name; give words")
+    return value
+
+
+Metrics = Annotated[list[Annotated[str, AfterValidator(_metric)]], Field(min_length=1)]
+# Checked on its own, by its `_target_`.
+Node = Annotated[dict[str, Any], AfterValidator(_has_target)]
+
+
 def _prior(value: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not isinstance(value, dict) and not (number and value > 0):
+    if not isinstance(value, dict) and not (number and 0 < value < math.inf):
         raise ValueError("give a number above 0, or a node that learns it")
     return value
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Seeds(Strict):
@@ -47,9 +72,9 @@ class Seeds(Strict):
 
 class Run(Strict):
     dry: bool
-    model: str
-    dataset: str
-    cache: str
+    model: Annotated[str, AfterValidator(_name)]
+    dataset: Annotated[str, AfterValidator(_name)]
+    cache: Text
 
 
 class Hardware(Strict):
@@ -64,15 +89,15 @@ class Train(Strict):
     epochs: Annotated[int, Field(ge=0)]
     batch_size: PositiveInt | None
     eval_batch_size: PositiveInt
-    lr_encoder: Annotated[float, Field(ge=0)]
-    lr_predictor: Annotated[float, Field(ge=0)]
+    lr_encoder: LearningRate
+    lr_predictor: LearningRate
     clip_norm: Positive | None
     checkpoint_minutes: Positive
     checkpoint_steps: PositiveInt | None = None  # came later, and the following
-    keep_checkpoints: PositiveInt = 2
-    grace_seconds: Positive = 25
+    keep_checkpoints: Annotated[int, Field(gt=0, le=1000)] = 2
+    grace_seconds: Seconds = 25
     not_finite: Literal["stop", "skip"] = "stop"
-    init_from: str | None
+    init_from: Text | None
     init_mode: Literal["weights", "embeddings"]
 
 
@@ -92,8 +117,8 @@ class PublishedFigure(Strict):
 
 class Encoder(Strict):
     convolution: Node
-    hidden: PositiveInt
-    layers: Annotated[int, Field(ge=0)]
+    hidden: Width
+    layers: Annotated[int, Field(ge=0, le=1000)]
     residual: bool
     jumping_knowledge: bool
     layer_norm: bool
@@ -104,11 +129,11 @@ class Encoder(Strict):
 
 
 class GetClass(Strict):
-    path: str
+    path: Text
 
 
 class GAE(Strict):
-    hidden: PositiveInt
+    hidden: Width
     dropout: Probability
     last_linear: bool
     two_layer_head: bool
@@ -126,7 +151,7 @@ class NCN(GAECN):
 
 class NCNC(NCN):
     completion: Node
-    depth: PositiveInt
+    depth: Annotated[int, Field(gt=0, le=10)]
 
 
 class Completion(Strict):
@@ -181,11 +206,11 @@ class Column(Strict):
 
 
 class Dataset(Strict):
-    name: str
-    root: str | None = None
-    path: str | None = None
-    features: str | None = None
-    num_nodes: int | None = None
+    name: Text
+    root: Text | None = None
+    path: Text | None = None
+    features: Text | None = None
+    num_nodes: PositiveInt | None = None
     source: Node
     protocol: Protocol
     negatives: Node
@@ -212,7 +237,7 @@ class Root(Strict):
 
 
 class LearnedPrior(Strict):
-    hidden: PositiveInt
+    hidden: Width
 
 
 class PersonalisedPageRank(Strict):
@@ -222,7 +247,7 @@ class PersonalisedPageRank(Strict):
 
 
 class Katz(Strict):
-    beta: Positive
+    beta: Annotated[float, Field(gt=0, le=1)]
     max_length: PositiveInt
     starts_at_a_time: PositiveInt
 
@@ -246,8 +271,8 @@ class WandbTracker(Strict):
     project: str
     entity: str | None
     mode: Literal["auto", "online", "offline"]
-    init_timeout: Annotated[float, Field(gt=0)]
-    finish_timeout: Annotated[float, Field(gt=0)]
+    init_timeout: Seconds
+    finish_timeout: Seconds
 
 
 class Empty(Strict):
@@ -258,8 +283,8 @@ class RandomSplit(Strict):
     valid: Annotated[float, Field(gt=0, lt=1)]
     test: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
-    valid_negatives: Annotated[float, Field(gt=0)]
-    test_negatives: Annotated[float, Field(gt=0)]
+    valid_negatives: Annotated[float, Field(gt=0, le=1e6)]
+    test_negatives: Annotated[float, Field(gt=0, le=1e6)]
 
 
 class Coauthorship(Strict):
@@ -267,7 +292,7 @@ class Coauthorship(Strict):
     num_edges: PositiveInt
     num_topics: PositiveInt
     num_features: PositiveInt
-    noise: Annotated[float, Field(ge=0)]
+    noise: Annotated[float, Field(ge=0, le=1e6)]
     seed: Seed
     split: Node
 
@@ -278,20 +303,20 @@ class LesMiserables(Strict):
 
 class Planetoid(Strict):
     name: Literal["Cora", "CiteSeer", "PubMed"]
-    root: str
+    root: Text
     split: Node
 
 
 class OGBLink(Strict):
     name: str
-    root: str
-    cache: str
+    root: Text
+    cache: Text
     features: Literal["stored", "argmax", "node_id"]
 
 
 class EdgeFile(Strict):
-    path: str
-    features: str | None
+    path: Text
+    features: Text | None
     num_nodes: PositiveInt | None
     split: Node
 

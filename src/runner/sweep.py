@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from runner.run_folder import existing
 
@@ -29,14 +30,15 @@ class JobRecorder(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         # The folder's name asks Hydra for the choices, which Hydra sets a little later.
         HydraConfig.instance().set_config(config)
-        JobRecorder.folders = existing(Path(config.hydra.run.dir))
+        JobRecorder.folders = _folders(config, "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         JobRecorder.multirun = True
-        JobRecorder.folders = existing(Path(config.hydra.sweep.dir))
+        JobRecorder.folders = _folders(config, "hydra.sweep.dir")
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        failed = job_return.status is not None and job_return.status.name == "FAILED"
+        result = job_return._return_value
+        failed = isinstance(result, BaseException)
         row: dict[str, Any] = {
             "job": len(self.jobs),
             "overrides": list(job_return.overrides or []),
@@ -44,9 +46,17 @@ class JobRecorder(Callback):
             "folder": config.hydra.runtime.output_dir,
         }
         if failed:
-            row["error"] = str(job_return._return_value)
-            row["exception"] = job_return._return_value
-        elif job_return.return_value:
-            row["summary"] = job_return.return_value
-            row["folder"] = job_return.return_value["folder"]  # of a resumed job another one
+            row["error"] = str(result)
+            row["exception"] = result
+        elif result:
+            row["summary"] = result
+            row["folder"] = result["folder"]  # of a resumed job another one
         self.jobs.append(row)
+
+
+def _folders(config: DictConfig, key: str) -> set[Path]:
+    """What is there of a folder; nothing where it has no name, which Hydra says next."""
+    try:
+        return existing(Path(OmegaConf.select(config, key)))
+    except (OmegaConfBaseException, OSError, TypeError):
+        return set()

@@ -40,7 +40,10 @@ def register() -> None:
     OmegaConf.register_new_resolver("tuned", _tuned, replace=True)
 
 
-def _tuned(path: str, default: Any, *, _root_: DictConfig) -> Any:
+def _tuned(*given: Any, _root_: DictConfig) -> Any:
+    if len(given) != 2:
+        raise ValueError("${tuned:section.key,default} takes a key of a column and a default")
+    path, default = str(given[0]), given[1]
     value = _from_column(_root_, path)
     return default if value is _ABSENT else value
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import logging
+import os
+import re
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from runner import schema
 from runner.errors import RunnerError
+from runner.words import in_words
+
+# The nodes that `runner.build` builds, and what another node may tell Hydra about itself.
+_PARTS = (
+    "encoder", "model", "sampler", "evaluator", "tracker", "dataset.source", "dataset.negatives",
+)  # fmt: skip
+_OF_HYDRA: dict[str, Callable[[Any], bool]] = {
+    "_args_": lambda value: isinstance(value, list),
+    "_partial_": lambda value: isinstance(value, bool),
+    "_recursive_": lambda value: isinstance(value, bool),
+    "_convert_": lambda value: value in ("none", "partial", "object", "all"),
+}
+_LONGEST = 200  # characters of a value in a message
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -27,10 +43,9 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     """
     problems: list[str] = []
     plain = _resolve(config, "", problems)
-    unresolved = {problem.split(":", 1)[0] for problem in problems}
-    for problem in check(plain):
-        if problem.split(":", 1)[0] not in unresolved:
-            problems.append(problem)
+    unresolved = {_key(problem) for problem in problems}
+    problems += [problem for problem in check(plain) if _key(problem) not in unresolved]
+    problems = _without_followers(config, problems)
     if problems:
         heading = "the config has an error" if len(problems) == 1 else "the config has errors"
         raise RunnerError("\n  ".join([f"{heading}:", *problems]))
@@ -39,7 +54,33 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 
 def absolute(path: Any) -> Any:
     """A path as it is from any directory; anything but a path as it is."""
-    return str(Path(path).expanduser().absolute()) if isinstance(path, str) else path
+    return str(Path(os.path.expanduser(path)).absolute()) if isinstance(path, str) else path
+
+
+def _key(problem: str) -> str:
+    return problem.split(":", 1)[0]
+
+
+def _without_followers(config: DictConfig, problems: Sequence[str]) -> list[str]:
+    """Without the problems of keys that only take another key's value, which has a problem too."""
+    wrong = {_key(problem) for problem in problems}
+    kept = []
+    for problem in problems:
+        node = _node(config, _key(problem))
+        followed = re.fullmatch(r"\$\{([\w.]+)\}", str(node._value())) if node else None
+        if followed is None or followed.group(1) not in wrong:
+            kept.append(problem)
+    return kept or list(problems)  # they follow each other in a circle
+
+
+def _node(config: DictConfig, key: str) -> Any:
+    """The node of a full key as it stands in the config, not resolved; None without one."""
+    node: Any = config
+    for part in key.split("."):
+        if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
+            return None
+        node = node._get_node(part)
+    return node if node is not None and node._is_interpolation() else None
 
 
 def _with_absolute_paths(plain: dict[str, Any]) -> dict[str, Any]:
@@ -71,13 +112,13 @@ def _resolve(node: Any, prefix: str, problems: list[str]) -> Any:
 
 
 def _resolve_item(node: Any, key: Any, name: str, problems: list[str]) -> Any:
-    if OmegaConf.is_missing(node, key):
-        problems.append(f"{name}: a value is needed; give {name}=…")
-        return None
     try:
+        if OmegaConf.is_missing(node, key):
+            problems.append(f"{name}: a value is needed; give {name}=…")
+            return None
         value = node[key]
     except OmegaConfBaseException as error:
-        problems.append(f"{name}: {str(error).splitlines()[0]}")
+        problems.append(f"{name}: {in_words(error)}")
         return None
     return _resolve(value, name, problems) if isinstance(value, DictConfig | ListConfig) else value
 
@@ -86,11 +127,15 @@ def check(plain: Mapping[str, Any]) -> list[str]:
     """One line for each error of a resolved config; empty when there is none."""
     problems = _problems(schema.Root, plain, "")
     for name, node in _nodes(plain, ""):
+        wrong = {_key(problem) for problem in problems}
+        if any(f"{name}._target_.".lstrip(".").startswith(f"{key}.") for key in wrong):
+            continue  # what should not be there at all has no arguments
         target = node["_target_"]
         given = {key: value for key, value in node.items() if not key.startswith("_")}
         if not isinstance(target, str):
             problems.append(f"{name}._target_: {target!r} is not the dotted path of a class")
             continue
+        problems += _special_keys(name, node)
         known = schema.NODES.get(target)
         try:
             model = known or _signature_model(target, schema.GIVEN_AT_BUILD.get(name, frozenset()))
@@ -130,6 +175,18 @@ def refuse_foreign(plain: Mapping[str, Any], *, trusted: Collection[str], where:
             )
 
 
+def _special_keys(name: str, node: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the keys of a node that are Hydra's own; a part of a run has none."""
+    whole = name in _PARTS or node["_target_"] in schema.NODES
+    for key, value in node.items():
+        if not key.startswith("_") or key == "_target_":
+            continue
+        if whole or key not in _OF_HYDRA:
+            yield f"{name}.{key}: there is no such key; leave it out"
+        elif not _OF_HYDRA[key](value):
+            yield f"{name}.{key}: {value!r} does not fit; see Hydra's instantiate"
+
+
 def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
     """Keys that are right each but do not go together."""
     dataset, encoder, model = (plain.get(name) or {} for name in ("dataset", "encoder", "model"))
@@ -145,7 +202,7 @@ def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
             f"({', '.join(map(str, metrics))}); select one of them or add it there"
         )
     # What a user's own model does with a width of that name is its own business.
-    ours = all(node.get("_target_") in schema.NODES for node in (encoder, model))
+    ours = all(str(node.get("_target_")) in schema.NODES for node in (encoder, model))
     widths = encoder.get("hidden"), model.get("hidden")
     if ours and None not in widths and widths[0] != widths[1]:
         yield (
@@ -177,10 +234,15 @@ def _sentence(model: type[BaseModel], detail: Any, name: str) -> str:
         known = list(_fields_at(model, detail["loc"][:-1]))
         close = difflib.get_close_matches(path[-1], known, n=1)
         hint = f"did you mean {'.'.join([*key.split('.')[:-1], close[0]])}?" if close else ""
-        return f"{key}: there is no such key; {hint or 'known here: ' + ', '.join(sorted(known))}"
+        others = f"known here: {', '.join(sorted(known))}" if known else "none is known here"
+        return f"{key}: there is no such key; {hint or others}"
     if detail["type"] == "missing":
         return f"{key}: a value is needed; give {key}=…"
-    return f"{key}: {detail['input']!r} does not fit: {detail['msg'].lower()}"
+    message = detail["msg"].removeprefix("Value error, ")
+    message = re.sub(r" or instance of \w+", "", message)
+    given = repr(detail["input"])
+    shown = given if len(given) <= _LONGEST else f"{given[:_LONGEST]}…"
+    return f"{key}: {shown} does not fit: {message[0].lower()}{message[1:]}"
 
 
 def _fields_at(model: Any, loc: tuple[Any, ...]) -> Iterator[str]:
@@ -202,18 +264,26 @@ def _locate_class(path: Any, *, a_convolution: bool) -> None:
         return
     from models.convolution import Convolution
 
-    if not (inspect.isclass(found) and issubclass(found, Convolution)):
+    if not (inspect.isclass(found) and issubclass(found, Convolution)) or (
+        found.forward is Convolution.forward
+    ):
         raise ValueError(f"{path!r} is no convolution; see models.convolution")
 
 
 def _locate(path: Any) -> Callable[..., Any]:
     import hydra.utils
 
+    if not isinstance(path, str):
+        raise ValueError(f"{path!r} is not the dotted path of a class")
+    log = logging.getLogger("hydra.utils")  # it would say the same in lines of its own
+    log.disabled = True
     try:
         found = hydra.utils.get_object(path)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path!r} cannot be imported ({reason})") from None
+        reason = next(iter(str(error.__cause__ or error).splitlines()), "")
+        raise ValueError(f"{path!r} cannot be imported ({reason or 'it does not exist'})") from None
+    finally:
+        log.disabled = False
     if not callable(found):
         raise ValueError(f"{path!r} is not a class or function")
     return found
@@ -221,7 +291,10 @@ def _locate(path: Any) -> Callable[..., Any]:
 
 def _signature_model(target: str, given_at_build: frozenset[str]) -> type[BaseModel]:
     found = _locate(target)
-    parameters = inspect.signature(found).parameters
+    try:
+        parameters = inspect.signature(found).parameters
+    except ValueError:
+        raise ValueError(f"{target!r} does not say which arguments it takes") from None
     function = found.__init__ if inspect.isclass(found) else found  # type: ignore[misc]
     try:
         hints = typing.get_type_hints(function, include_extras=True)

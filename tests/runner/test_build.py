@@ -4,7 +4,8 @@ import copy
 
 import pytest
 
-from runner.build import experiment_id
+from runner.build import build, build_with, experiment_id
+from runner.errors import RunnerError
 
 BEFORE = {
     "run": {"model": "ncnc", "dataset": "cora"},
@@ -45,3 +46,21 @@ def test_what_is_saved_when_parts_no_runs_and_what_is_skipped_does():
     saving = {"checkpoint_steps": 3, "keep_checkpoints": 5, "grace_seconds": 9}
     assert experiment_id(trained(**saving, not_finite="stop"), warm_start=None) == identity
     assert experiment_id(trained(not_finite="skip"), warm_start=None) != identity
+
+
+@pytest.mark.parametrize("name", ["tracker", "model", "evaluator", "dataset.negatives"])
+def test_a_target_that_gives_something_else_than_such_a_part(name):
+    with pytest.raises(
+        RunnerError, match=rf"{name}\._target_: os\.getcwd gives a str, which is no"
+    ):
+        build(name, {"_target_": "os.getcwd"})
+
+
+def test_what_a_factory_does_not_take_is_an_error_of_its_part():
+    with pytest.raises(RunnerError, match=r"sampler cannot be built: .* no keyword"):
+        build_with("sampler", {"_target_": "os.getcwd"}, graph=3)
+
+
+def test_too_little_memory_is_no_mistake_of_the_part():
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        build("model", {"_target_": "torch.nn.Linear", "in_features": 10**8, "out_features": 10**8})

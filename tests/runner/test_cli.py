@@ -282,6 +282,23 @@ def test_ablation_preset_uses_the_plain_sampler(runner, tmp_path):
         (["+dataset.tuned.encoder.hiden=3"], "did you mean dataset.tuned.encoder.hidden?"),
         (["dataset=lesmis", "train.init_from=nowhere"], "no run that can be begun from"),
         (["resume=nowhere"], "resume=nowhere: there is no such folder"),
+        (["resume=~nobody-of-that-name"], "there is no such folder"),
+        (["resume=one", "resume=two"], "resume takes one run folder"),
+        (["--nope"], "unrecognized arguments: --nope"),
+        ([""], "'': this override cannot be read"),
+        (["=3"], "'=3': this override cannot be read"),
+        (["tracker=true"], "tracker=true: a group takes the name of an option"),
+        (["model={a: b}"], "model: it takes the name of an option"),
+        (["model=/etc/x"], "model=/etc/x: there is no such model"),
+        (["+train=none"], "every run has one already; leave out the +"),
+        (["+model=gae"], "+model=gae: every run has one already; leave out the +"),
+        (["+train.epochs=3"], "+train.epochs: there is such a key already; leave out the +"),
+        (["seed=1,2"], "seed=1,2: several values are several runs: runner -m"),
+        (["hydra.run.dir=${nope}"], "hydra.run.dir: Interpolation key 'nope' not found"),
+        (["hydra.job_logging.root.level=NOPE"], "hydra.job_logging: Unable to configure"),
+        (["hydra.output_subdir=x"], "hydra.output_subdir=x: the run folder keeps its own"),
+        (["-m", "seed=range(0)"], "the sweep has no jobs"),
+        (["dataset=lesmis", "-m", "seed=-1"], "seed: -1 does not fit"),
     ],
 )
 def test_bad_input_is_one_clear_error(runner, tmp_path, arguments, message):
@@ -289,9 +306,52 @@ def test_bad_input_is_one_clear_error(runner, tmp_path, arguments, message):
         message = message.replace("nowhere", str(tmp_path / "nowhere"))
     code, out, err = runner(*arguments)
     assert code == 1
-    assert message in err
+    assert message in err and err.startswith("runner: ")
     assert "Traceback" not in out + err
+    assert {path.name for path in tmp_path.rglob("*")} <= {
+        "outputs",
+        "multirun.yaml",
+    } or run_folders(tmp_path)
     assert not [f for f in run_folders(tmp_path) if read(f, "status.json")["status"] != "failed"]
+
+
+def test_overrides_are_kept_as_they_were_typed(runner, tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_SEED", "7")
+    code, _, err = runner("model=ncn", "seed=${oc.env:MY_SEED}", "hydra.run.dir=run", *QUICK)
+    assert code == 0, err
+    kept = yaml.safe_load((tmp_path / "run" / "overrides.yaml").read_text())
+    assert "seed=${oc.env:MY_SEED}" in kept
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["seed"] == 7
+
+
+def test_a_sweep_tells_each_failure_once(runner):
+    code, _, err = runner(*QUICK, "-m", "seed=-1,-2")
+    assert code == 1
+    assert [
+        line for line in err.splitlines() if not line.startswith(("runner: ", "  seed: "))
+    ] == []
+    assert err.count("seed: -1 does not fit") == err.count("seed: -2 does not fit") == 1
+
+
+@pytest.mark.parametrize("dry", ["true", "false"])
+def test_a_model_that_fits_into_no_memory(runner, tmp_path, monkeypatch, dry):
+    def build(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    monkeypatch.setattr("runner.build.instantiate", build)
+    code, _, err = runner("model=ncn", *QUICK, f"run.dry={dry}")
+    assert code == 1 and err.startswith(
+        "runner: the memory does not suffice; a smaller train.batch"
+    )
+    statuses = [read(folder, "status.json")["status"] for folder in run_folders(tmp_path)]
+    assert statuses == ([] if dry == "true" else ["failed"])
+
+
+def test_a_part_that_cannot_be_built_leaves_a_failed_run(runner, tmp_path):
+    code, _, err = runner(*QUICK, "tracker._target_=os.getcwd")
+    assert code == 1 and "tracker._target_: os.getcwd gives a str, which is no tracker" in err
+    (folder,) = run_folders(tmp_path)
+    assert read(folder, "status.json")["status"] == "failed"
 
 
 def test_a_missing_dataset_says_which_files_belong_where(runner, tmp_path, monkeypatch):

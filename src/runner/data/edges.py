@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import zipfile
+import contextlib
+import gzip
+import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from runner.data.link_data import LinkData, link_data
+from runner.data.matlab import is_version_4, read_matrix
+from runner.data.sound import sound
 from runner.data.splits import RandomSplit
 from runner.errors import RunnerError
 
 _FORMATS = ".mat (key net), .csv, .tsv or .txt edge list (also .gz), SciPy .npz, PyG .pt"
 _WIDEST_GAP = 100  # nodes a used id; beyond it the ids are names, not numbers 0 to N - 1
 _SMALL = 1_000_000  # nodes that any machine can hold
+_LONGEST = 200  # characters of a damaged file's own in a message
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,14 @@ def edge_file(
 
 
 def _existing(key: str, path: str) -> Path:
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise RunnerError(f"{key}={path}: there is no such file")
-    return file
+    file = Path(path)
+    try:
+        if file.is_file():
+            return file
+        kind = "it is no file" if file.exists() else "there is no such file"
+    except OSError as error:  # a name that no file can have
+        kind = str(error.strerror).lower()
+    raise RunnerError(f"{key}={_short(path)}: {kind}")
 
 
 def _reader(file: Path) -> Callable[[Path], RawGraph]:
@@ -86,34 +96,53 @@ def _reader(file: Path) -> Callable[[Path], RawGraph]:
 
 
 def _damaged(key: str, file: Path, error: Exception) -> RunnerError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    strerror = error.strerror if isinstance(error, OSError) else None
+    reason = _short((strerror or str(error) or "it cannot be read").splitlines()[0])
+    if any(word in reason for word in ("pickle", "Weights only")):  # how to load it all the same
+        reason = "it holds something else than plain numbers"
+    if isinstance(error, gzip.BadGzipFile | zlib.error):
+        reason = "it cannot be unpacked"
     return RunnerError(f"{key}={file}: the file is damaged or not of its kind ({reason})")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _from_adjacency(matrix: object) -> RawGraph:
     import scipy.sparse
 
-    sparse = scipy.sparse.coo_array(matrix)
+    sparse = scipy.sparse.coo_array(sound(matrix))
     if sparse.ndim != 2 or sparse.shape[0] != sparse.shape[1]:
         raise ValueError(f"an adjacency matrix is square, this one is {sparse.shape}")
+    if sparse.dtype.kind not in "biuf" or np.isnan(sparse.data).any():
+        raise ValueError("an adjacency matrix holds real numbers, this one does not")
     sparse.eliminate_zeros()
     edges = torch.from_numpy(np.stack([sparse.row, sparse.col]).astype(np.int64))
     return RawGraph(edges, num_nodes=int(sparse.shape[0]))
 
 
 def _read_mat(file: Path) -> RawGraph:
-    import scipy.io
-
     try:
-        content = scipy.io.loadmat(file)
-        if "net" in content:
-            return _from_adjacency(content["net"])
-    except Exception as error:  # scipy raises many types on damaged files
+        net, found = _net(file)
+        if net is not None:
+            return _from_adjacency(net)
+    except Exception as error:  # damaged files fail in many types
         raise _damaged("dataset.path", file, error) from None
-    names = ", ".join(sorted(name for name in content if not name.startswith("__")))
+    names = ", ".join(sorted(found))
     raise RunnerError(
         f"dataset.path={file}: no key net (the adjacency matrix) among {names or 'its keys'}"
     )
+
+
+def _net(file: Path) -> tuple[object, list[str]]:
+    if not is_version_4(file):
+        return read_matrix(file, "net")
+    import scipy.io
+
+    content = scipy.io.loadmat(file)
+    names = [name for name in content if not name.startswith("__")]
+    return content.get("net"), names
 
 
 def _read_npz(file: Path) -> RawGraph:
@@ -122,19 +151,20 @@ def _read_npz(file: Path) -> RawGraph:
     try:
         with open(file, "rb") as stream:
             return _from_adjacency(scipy.sparse.load_npz(stream))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # damaged files fail in many types
         raise _damaged("dataset.path", file, error) from None
 
 
 def _read_pt(file: Path) -> RawGraph:
     data = _load_pt("dataset.path", file)
-    edges, features = getattr(data, "edge_index", None), getattr(data, "x", None)
-    if not isinstance(edges, Tensor) or edges.dim() != 2 or edges.shape[0] != 2:
+    stored: dict[str, object] = {}
+    with contextlib.suppress(Exception):  # something else, or a damaged Data
+        stored = dict(vars(data)["_store"])
+    edges, features, nodes = (stored.get(key) for key in ("edge_index", "x", "num_nodes"))
+    if not _is_matrix(edges) or edges.shape[0] != 2:
         raise RunnerError(
             f"dataset.path={file}: no PyG Data with an edge_index of shape (2, M) in it"
         )
-    # PyG guesses num_nodes from the edges, with a warning, where the file does not say it.
-    stored = getattr(data, "_store", {}).get("num_nodes")
     if edges.is_floating_point() or edges.is_complex() or edges.dtype == torch.bool:
         raise RunnerError(f"dataset.path={file}: edge_index is of {edges.dtype}, not of integers")
     if features is not None and not _is_matrix(features):
@@ -142,22 +172,35 @@ def _read_pt(file: Path) -> RawGraph:
             f"dataset.path={file}: x is no dense matrix with a row for each node; store it as a "
             "tensor of shape (N, F)"
         )
-    nodes = stored if features is None else features.shape[0]
+    if nodes is not None and (type(nodes) is not int or nodes < 1):
+        raise RunnerError(
+            f"dataset.path={file}: num_nodes={_short(repr(nodes))} is no number of nodes"
+        )
+    if features is not None:
+        nodes = features.shape[0]
     return RawGraph(edges.to(torch.int64), num_nodes=nodes, features=features)
 
 
-def _is_matrix(x: object) -> bool:
-    return isinstance(x, Tensor) and x.layout == torch.strided and x.dim() == 2
+def _is_matrix(x: object) -> TypeGuard[Tensor]:
+    return _is_plain(x) and x.layout == torch.strided and x.dim() == 2
+
+
+def _is_plain(x: object) -> TypeGuard[Tensor]:
+    """Whether it is a tensor with values of its own."""
+    return isinstance(x, Tensor) and not (x.is_nested or x.is_meta or x.is_quantized)
 
 
 def _load_pt(key: str, file: Path) -> object:
     from torch_geometric.data.data import Data, DataEdgeAttr, DataTensorAttr
     from torch_geometric.data.storage import GlobalStorage
 
+    classes = [Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]
     try:
-        # Exactly PyG's own data classes: nothing in the file is executed.
-        with torch.serialization.safe_globals([Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]):
-            return torch.load(file, weights_only=True)
+        # Exactly PyG's own data classes: nothing in the file is executed. What torch warns of, of
+        # a file that it then refuses, is no news.
+        with torch.serialization.safe_globals(classes), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling fails in many types
         raise _damaged(key, file, error) from None
 
@@ -173,6 +216,7 @@ def _read_text(file: Path) -> RawGraph:
             header=None,
             dtype=str,
             comment="#",
+            encoding="utf-8-sig",
             keep_default_na=False,
         )
     except pandas.errors.EmptyDataError:
@@ -181,8 +225,9 @@ def _read_text(file: Path) -> RawGraph:
         raise _damaged("dataset.path", file, error) from None
     if table.shape[1] < 2:
         raise RunnerError(f"dataset.path={file}: an edge list has two columns of node ids")
-    table = table.apply(lambda column: column.fillna("").str.strip("\"'"))
-    unnamed = table.shape[1] > 2 and table.iloc[0, 0] == ""  # an index column, as pandas writes it
+    extra = table.shape[1] - 2
+    table = table.iloc[:, :3].apply(lambda column: column.fillna("").str.strip("\"'"))
+    unnamed = extra > 0 and table.iloc[0, 0] == ""  # an index column, as pandas writes it
     ends = table.iloc[:, 1:3] if unnamed else table.iloc[:, :2]
     # The first line is a header if neither of its cells is a number.
     header = int(pandas.to_numeric(ends.iloc[0], errors="coerce").isna().all())
@@ -197,7 +242,6 @@ def _read_text(file: Path) -> RawGraph:
             f"dataset.path={file}: {ends.iloc[row, column]!r} (edge {row + 1}) is no node id; ids "
             "are whole numbers from 0: number your nodes first"
         )
-    extra = table.shape[1] - 2
     which = "the second and third column" if unnamed else "the first two columns"
     notes = (f"read {which} as node ids, ignored {extra} more",) if extra else ()
     return RawGraph(torch.from_numpy(numbers.to_numpy(dtype=np.int64).T.copy()), notes=notes)
@@ -214,6 +258,11 @@ def _checked(file: Path, raw: RawGraph, given_nodes: int | None) -> tuple[Tensor
         raise RunnerError(f"dataset.path={file}: node id {high} in a graph of {num_nodes} nodes")
     used = torch.unique(raw.edges).numel()
     if num_nodes > _SMALL and num_nodes > _WIDEST_GAP * used:
+        if num_nodes > high + 1:
+            raise RunnerError(
+                f"dataset.path={file}: a graph of {num_nodes} nodes, but only {used} of them have "
+                "an edge; is dataset.num_nodes, or what the file says, right?"
+            )
         raise RunnerError(
             f"dataset.path={file}: ids reach {high}, but only {used} of them are used; ids are "
             "numbers from 0 to the number of nodes: renumber your nodes"
@@ -222,30 +271,39 @@ def _checked(file: Path, raw: RawGraph, given_nodes: int | None) -> tuple[Tensor
 
 
 def _features(file: Path) -> Tensor:
-    import pandas
-    import scipy.sparse
-
     try:
-        if file.suffix == ".npy":
-            array = np.load(file, allow_pickle=False)
-        elif file.suffix == ".npz":
-            array = scipy.sparse.load_npz(file).toarray()
-        elif file.suffix == ".csv":
-            array = pandas.read_csv(file, header=None).to_numpy(dtype=np.float32)
-        elif file.suffix == ".pt":
-            loaded = torch.load(file, weights_only=True)
-            if not isinstance(loaded, Tensor):
-                raise ValueError(f"it holds a {type(loaded).__name__}, not a tensor")
-            return loaded.to_dense()
-        else:
-            raise RunnerError(
-                f"dataset.features={file}: unknown kind of file; known: .npy, SciPy .npz, .csv, .pt"
-            )
-        return torch.from_numpy(array.astype(np.float32))
+        with warnings.catch_warnings():  # of what is then refused
+            warnings.simplefilter("ignore")
+            return _read_features(file)
     except RunnerError:
         raise
     except Exception as error:  # damaged files fail in many types
         raise _damaged("dataset.features", file, error) from None
+
+
+def _read_features(file: Path) -> Tensor:
+    import pandas
+    import scipy.sparse
+
+    if file.suffix == ".npy":
+        array = np.load(file, allow_pickle=False)
+    elif file.suffix == ".npz":
+        with open(file, "rb") as stream:
+            array = sound(scipy.sparse.load_npz(stream)).toarray()
+    elif file.suffix == ".csv":
+        array = pandas.read_csv(file, header=None).to_numpy(dtype=np.float32)
+    elif file.suffix == ".pt":
+        loaded = _load_pt("dataset.features", file)
+        if not _is_plain(loaded):
+            raise ValueError(f"it holds a {type(loaded).__name__}, not a plain tensor")
+        return loaded.to_dense()
+    else:
+        raise RunnerError(
+            f"dataset.features={file}: unknown kind of file; known: .npy, SciPy .npz, .csv, .pt"
+        )
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"it holds values of {array.dtype}, not real numbers")
+    return torch.from_numpy(array.astype(np.float32))  # what is too large becomes infinite
 
 
 def _checked_features(origin: str, features: Tensor, num_nodes: int) -> Tensor:
@@ -255,7 +313,12 @@ def _checked_features(origin: str, features: Tensor, num_nodes: int) -> Tensor:
             f"{num_nodes} nodes; give one row of numbers for each node, or dataset.num_nodes=… if "
             "the edges miss isolated nodes with the highest ids"
         )
-    features = features.to(torch.float32)
+    if features.is_complex():
+        raise RunnerError(
+            f"dataset.features={origin}: it holds complex numbers; give one row of real numbers "
+            "for each node"
+        )
+    features = features.detach().to(torch.float32)
     if not features.isfinite().all():
         bad = int((~features.isfinite()).any(dim=1).nonzero()[0])
         raise RunnerError(

@@ -139,6 +139,98 @@ def test_pyg_data_that_makes_no_sense(tmp_path, content, message):
         read(tmp_path / "graph.pt")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"num_nodes": "many"}, "num_nodes='many' is no number of nodes"),
+        ({"num_nodes": -3}, "num_nodes=-3 is no number of nodes"),
+        ({"num_nodes": 10**15}, "a graph of 1000000000000000 nodes, but only 20 of them"),
+        ({"x": torch.empty(20, 3, device="meta")}, "no dense matrix"),
+        ({"x": torch.ones(20, 3, dtype=torch.complex64)}, "complex numbers"),
+    ],
+)
+def test_pyg_data_with_senseless_parts(tmp_path, content, message):
+    torch.save(Data(edge_index=torch.tensor(EDGES).T, **content), tmp_path / "graph.pt")
+    with pytest.raises(RunnerError, match=message):
+        read(tmp_path / "graph.pt")
+
+
+def test_pyg_data_without_values_in_its_edges(tmp_path):
+    torch.save(Data(edge_index=torch.tensor(EDGES).T.to("meta")), tmp_path / "graph.pt")
+    with pytest.raises(RunnerError, match="no PyG Data with an edge_index"):
+        read(tmp_path / "graph.pt")
+
+
+def test_features_that_were_trained_are_taken_as_they_are(tmp_path):
+    features = torch.nn.Parameter(torch.randn(20, 3))
+    torch.save(Data(edge_index=torch.tensor(EDGES).T, x=features), tmp_path / "graph.pt")
+    assert torch.equal(read(tmp_path / "graph.pt").features, features.detach())
+
+
+OUTSIDE = {"indices": 10**6, "indptr": -(10**6)}
+
+
+@pytest.mark.parametrize("kind", ["path", "features", "mat"])
+@pytest.mark.parametrize("which", ["indices", "indptr"])
+def test_a_sparse_matrix_with_indices_outside_of_it(tmp_path, kind, which):
+    """SciPy's compiled code would read past its memory."""
+    matrix = scipy.sparse.csc_array(adjacency()[:20, :20])
+    file = tmp_path / f"graph.{'mat' if kind == 'mat' else 'npz'}"
+    if kind == "mat":
+        scipy.io.savemat(file, {"net": matrix})
+        numbers = getattr(matrix, which).astype(np.int32)
+        outside = np.append(numbers[:-1], OUTSIDE[which]).astype(np.int32)
+        assert file.read_bytes().count(numbers.tobytes()) == 1
+        file.write_bytes(file.read_bytes().replace(numbers.tobytes(), outside.tobytes()))
+    else:
+        getattr(matrix, which)[-1] = OUTSIDE[which]
+        parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
+        np.savez(file, format="csc", _is_array=True, shape=matrix.shape, **parts)
+    (tmp_path / "graph.csv").write_text(LINES)
+    with pytest.raises(RunnerError, match="damaged or not of its kind"):
+        read(tmp_path / "graph.csv", file) if kind == "features" else read(file)
+
+
+def test_an_adjacency_of_nan(tmp_path):
+    scipy.sparse.save_npz(tmp_path / "graph.npz", adjacency() * np.nan)
+    with pytest.raises(RunnerError, match="real numbers"):
+        read(tmp_path / "graph.npz")
+
+
+def test_a_library_does_not_advise_to_run_what_is_in_a_file(tmp_path):
+    for name in ("graph.pt", "graph.npz"):
+        (tmp_path / name).write_bytes(b"no such thing")
+        with pytest.raises(RunnerError) as error:
+            read(tmp_path / name)
+        assert "weights_only" not in str(error.value) and "pickle" not in str(error.value)
+
+
+def test_a_checksum_that_does_not_fit(tmp_path):
+    content = gzip.compress(LINES.encode())
+    (tmp_path / "graph.csv.gz").write_bytes(content[:-8] + bytes(4) + content[-4:])
+    with pytest.raises(RunnerError, match=r"not of its kind \(it cannot be unpacked\)"):
+        read(tmp_path / "graph.csv.gz")
+
+
+def test_an_edge_list_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "graph.csv").write_text(LINES, encoding="utf-8-sig")
+    assert links(read(tmp_path / "graph.csv")) == EXPECTED
+
+
+@pytest.mark.parametrize("key", ["path", "features"])
+def test_a_name_that_no_file_can_have(tmp_path, key):
+    (tmp_path / "graph.csv").write_text(LINES)
+    long = tmp_path / ("x" * 5000)
+    with pytest.raises(RunnerError, match=rf"dataset\.{key}=.*…: file name too long") as error:
+        read(tmp_path / "graph.csv", long) if key == "features" else read(long)
+    assert len(str(error.value)) < 400
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(RunnerError, match="it is no file"):
+        read(tmp_path)
+
+
 BAD_LISTS = {
     "0,1\n2,three\n": r"'three' \(edge 2\) is no node id",
     "0,1\n2,1.5\n": r"'1\.5' \(edge 2\) is no node id",
@@ -214,6 +306,10 @@ def test_a_missing_file_and_an_unknown_kind(tmp_path):
         (np.where(np.eye(20) > 0, np.nan, 1.0), "the row of node 0 holds NaN"),
         (np.where(np.eye(20)[::-1] > 0, np.inf, 1.0), "the row of node 0 holds NaN or infinite"),
         (np.array([["a"] * 3] * 20), "damaged or not of its kind"),
+        (np.full((20, 3), 1j), "values of complex128, not real numbers"),
+        (np.full((20, 3), "1.0"), "values of <U3, not real numbers"),
+        (np.zeros((20, 3), "M8[s]"), "not real numbers"),
+        (np.full((20, 3), 1e300), "the row of node 0 holds NaN or infinite"),
     ],
 )
 def test_bad_features(tmp_path, features, message):

@@ -1,0 +1,34 @@
+"""The options that the user chose of the config groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runner.errors import RunnerError
+
+# Every run has one option of each.
+GROUPS = ("dataset", "encoder", "evaluator", "hardware", "model", "sampler", "tracker", "train")
+
+
+def refuse_groups(overrides: Sequence[str], choices: Mapping[str, Any], *, multirun: bool) -> None:
+    """Refuse choices that Hydra lets pass, though they have no effect or no meaning.
+
+    Args:
+        overrides: of the command line.
+        choices: option of every group.
+
+    Raises:
+        RunnerError: naming the override and the remedy.
+    """
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key.startswith("+") and key.lstrip("+") in (*GROUPS, "experiment", "sweep"):
+            raise RunnerError(f"{override}: every run has one already; leave out the +")
+        if key.startswith("~") and key.lstrip("~") in GROUPS:
+            raise RunnerError(f"{override}: every run has one; choose another option instead")
+        if key in GROUPS and not isinstance(choices.get(key), str):
+            raise RunnerError(f"{override}: it takes the name of one option")
+    sweep = choices.get("sweep")
+    if sweep and not multirun:
+        raise RunnerError(f"sweep={sweep}: a sweep is several runs; write runner -m …")
