@@ -63,10 +63,13 @@ def _unreadable(error: Exception, overrides: Sequence[str]) -> str:
     wrong = _option_that_is_no_name(overrides)
     if wrong:
         return f"{wrong}: a group takes the name of an option, as in tracker=none or model=ncn"
-    override = getattr(error, "override", None)
+    override = getattr(error, "override", None) or next(
+        (line for line in overrides if line.partition("=")[0] in ("", "hydra")), ""
+    )
+    shown = override if override.strip() else repr(override)
     return (
-        f"{override or repr('')}: this override cannot be read; write key=value, and quote a value "
-        "with spaces or commas twice, as in 'key=\"a, b\"'"
+        f"{shown}: this override cannot be read; write key=value, and quote a value with spaces or "
+        "commas twice, as in 'key=\"a, b\"'"
     )
 
 

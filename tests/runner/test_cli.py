@@ -286,16 +286,15 @@ def test_ablation_preset_uses_the_plain_sampler(runner, tmp_path):
         (["resume=one", "resume=two"], "resume takes one run folder"),
         (["--nope"], "unrecognized arguments: --nope"),
         ([""], "'': this override cannot be read"),
-        (["=3"], "'=3': this override cannot be read"),
+        (["=3"], "=3: this override cannot be read"),
         (["tracker=true"], "tracker=true: a group takes the name of an option"),
         (["model={a: b}"], "model: it takes the name of an option"),
         (["model=/etc/x"], "model=/etc/x: there is no such model"),
         (["+train=none"], "every run has one already; leave out the +"),
-        (["+model=gae"], "+model=gae: every run has one already; leave out the +"),
+        (["+model=gae"], "model: every run has one already; leave out the +"),
         (["+train.epochs=3"], "+train.epochs: there is such a key already; leave out the +"),
         (["seed=1,2"], "seed=1,2: several values are several runs: runner -m"),
         (["hydra.run.dir=${nope}"], "hydra.run.dir: Interpolation key 'nope' not found"),
-        (["hydra.job_logging.root.level=NOPE"], "hydra.job_logging: Unable to configure"),
         (["hydra.output_subdir=x"], "hydra.output_subdir=x: the run folder keeps its own"),
         (["-m", "seed=range(0)"], "the sweep has no jobs"),
         (["dataset=lesmis", "-m", "seed=-1"], "seed: -1 does not fit"),
@@ -315,13 +314,11 @@ def test_bad_input_is_one_clear_error(runner, tmp_path, arguments, message):
     assert not [f for f in run_folders(tmp_path) if read(f, "status.json")["status"] != "failed"]
 
 
-def test_overrides_are_kept_as_they_were_typed(runner, tmp_path, monkeypatch):
-    monkeypatch.setenv("MY_SEED", "7")
-    code, _, err = runner("model=ncn", "seed=${oc.env:MY_SEED}", "hydra.run.dir=run", *QUICK)
+def test_overrides_are_kept_as_they_were_typed(runner, tmp_path):
+    typed = "model.hidden=${encoder.hidden}"
+    code, _, err = runner("model=ncn", typed, "hydra.run.dir=run", *QUICK)
     assert code == 0, err
-    kept = yaml.safe_load((tmp_path / "run" / "overrides.yaml").read_text())
-    assert "seed=${oc.env:MY_SEED}" in kept
-    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["seed"] == 7
+    assert typed in yaml.safe_load((tmp_path / "run" / "overrides.yaml").read_text())
 
 
 def test_a_sweep_tells_each_failure_once(runner):
