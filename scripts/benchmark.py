@@ -4,10 +4,11 @@
     python scripts/benchmark.py kernels              # some parts: kernels, steps, epoch, growth
     python scripts/benchmark.py steps --models ncn,ncnc --graphs collab-shaped
     python scripts/benchmark.py --write docs/performance.md
+    python scripts/benchmark.py steps epoch --device cuda
 
 RUNNER_DATA names the folder of the real Cora and ogbl-ddi; without them their rows are left out.
-Whole models run in a process of their own each, so that its memory is theirs alone. U is the unit
-that seconds are divided by; it is measured again in every process.
+On the CPU whole models run in a process of their own each, so that its memory is theirs alone. U is
+the unit that seconds are divided by, of the CPU; it is measured again for every row.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main() -> None:
         print(json.dumps(_child(json.loads(arguments.child))))
         return
     hardware.set_up(device="cpu", threads=arguments.threads, deterministic=True)
-    sections = [_machine()]
+    sections = [_machine(arguments.device)]
     for part in arguments.parts or PARTS:
         sections.append(globals()[f"_{part}"](arguments))
         print(sections[-1], flush=True)
@@ -59,6 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--graphs", default=",".join(graphs.DATASETS))
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of steps, epoch")
     parser.add_argument("--threads", type=int, help="default: the cores this process may use")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
@@ -70,15 +72,16 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _machine() -> str:
+def _machine(device: str) -> str:
     facts = describe_machine()
+    gpu = f"{facts['machine']['gpu']}, " if device == "cuda" else ""
     versions = ", ".join(
         f"{name} {facts['versions'][name]}"
         for name in ("python", "torch", "numba", "numpy", "scipy")
         if name in facts["versions"]
     )
     return (
-        f"{facts['machine']['processor']}, {torch.get_num_threads()} threads, "
+        f"{gpu}{facts['machine']['processor']}, {torch.get_num_threads()} threads, "
         f"{platform.system()}; {versions}; revision {facts['git'] or 'unknown'}.\n\n"
         f"U, {UNIT_ROWS:,} rows through 4 x (Linear 64→64, ReLU), best of 5: {unit():.3f} s."
     )
@@ -124,7 +127,7 @@ def _steps(arguments: argparse.Namespace) -> str:
     note = (
         "A step: graph without the targets, encoder, predictor, backward, optimiser, in the "
         "published setting. Evaluation: the encoder once, and 65,536 pairs. Memory is the most "
-        "that the process has held, imports and all."
+        "that the process has held, imports and all; on a GPU, that tensors took there."
     )
     return f"### Steps\n\n{note}\n\n{_table(rows)}"
 
@@ -134,7 +137,8 @@ def _epoch(arguments: argparse.Namespace) -> str:
     for model in arguments.models.split(","):
         if reason := graphs.missing("cora"):
             return f"### An epoch of Cora with its evaluation\n\nLeft out: {reason}."
-        found = _in_child("epoch", arguments, model=model, graph="cora")
+        what = {"model": model, "graph": "cora", "device": arguments.device}
+        found = _in_child("epoch", arguments, **what)
         row = {"model": model}
         _fill(row, "epoch and evaluation", found["epoch"], found["unit"])
         rows.append(row)
@@ -174,11 +178,14 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _step(arguments: argparse.Namespace, **what: Any) -> Any:
-    return _in_child("step", arguments, keep_freed_memory=not arguments.return_freed_memory, **what)
+    what |= {"keep_freed_memory": not arguments.return_freed_memory, "device": arguments.device}
+    return _in_child("step", arguments, **what)
 
 
 def _in_child(task: str, arguments: argparse.Namespace, **what: Any) -> Any:
     given = {"threads": arguments.threads, "repeats": arguments.repeats, "limit": LIMIT, **what}
+    if arguments.device == "cuda":  # whose memory is counted anew for each cell
+        return _child({"task": task, **given})
     command = [sys.executable, __file__, "--child", json.dumps({"task": task, **given})]
     environment = {"GOMP_SPINCOUNT": "3000", **os.environ}  # as `runner` sets it
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)

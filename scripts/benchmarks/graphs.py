@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def load(graph: str, settings: Mapping[str, Any], *, scale: float = 1.0) -> Case
     return Case(data.train, data.num_nodes, data.features, data.num_categories)
 
 
+@cache
 def collab_shaped(scale: float) -> Case:
     """An affiliation graph of ogbl-collab's size, with random features."""
     generator = np.random.default_rng(0)

@@ -59,16 +59,17 @@ class Bench:
         evaluator.evaluate(self.model, self.features, self.graph, split)
 
 
-def prepare(case: Case, settings: dict[str, Any]) -> Bench:
-    features = compact(case.features)
-    graph = case.graph()
+def prepare(case: Case, settings: dict[str, Any], device: torch.device) -> Bench:
+    features = compact(case.features).to(device)
+    graph = case.graph().to(device)
     width = case.features.shape[-1]
     model = build_model(settings, num_features=width, num_categories=case.num_categories)
+    model = model.to(device)
     generators = Generators(batches=0, negatives=0, dropout=0)
     sampler = TargetLinkRemoval(
         batch_size=min(settings["train"]["batch_size"], case.edges.shape[1]),
         graph=graph,
-        targets=case.edges,
+        targets=case.edges.to(device),
         negatives=UniformNonEdges(),
         generators=generators,
     )
@@ -89,6 +90,7 @@ def measure(
     repeats: int,
     limit: int,
     keep_freed_memory: bool,
+    device: str,
 ) -> dict[str, Any]:
     """One training step and one evaluation of 65,536 pairs.
 
@@ -96,55 +98,69 @@ def measure(
     `limit` seconds were not enough.
     """
     settings = config(model, graph)
-    hardware.set_up(
-        device="cpu", threads=threads, deterministic=True, keep_freed_memory=keep_freed_memory
+    place = hardware.set_up(
+        device=device, threads=threads, deterministic=True, keep_freed_memory=keep_freed_memory
     )
-    bench = prepare(load(graph, settings, scale=scale), settings)
-    hardware.reset_peak_memory(torch.device("cpu"))
-    profile = StageProfile(lambda: 0.0)
+    settle = _settle(place)
+    bench = prepare(load(graph, settings, scale=scale), settings, place)
+    hardware.reset_peak_memory(place)
+    profile = StageProfile(lambda: 0.0, settle=settle)
     batches = bench.batches()
 
     def step() -> None:
         bench.model.train()
         bench.step(next(batches))
+        settle()
+
+    def evaluate() -> None:
+        bench.evaluate(positives, negatives)
+        settle()
 
     half = EVALUATED_PAIRS // 2
     seeded = torch.Generator().manual_seed(0)
     rows = torch.randint(bench.sampler.targets.shape[1], (half,), generator=seeded)
-    positives = bench.sampler.targets[:, rows]
-    negatives = torch.randint(bench.graph.num_nodes, (2, half), generator=seeded)
+    positives = bench.sampler.targets[:, rows.to(place)]
+    negatives = torch.randint(bench.graph.num_nodes, (2, half), generator=seeded).to(place)
 
     steps = _timed(step, repeats, limit, profile)
-    memory = hardware.peak_memory_gib(torch.device("cpu"))
+    memory = hardware.peak_memory_gib(place)
     stages = {name: cost.seconds for name, cost in profile.costs.items()}
-    evaluations = _timed(lambda: bench.evaluate(positives, negatives), repeats, limit, None)
+    evaluations = _timed(evaluate, repeats, limit, None)
     return {
         "step": steps,
         "stages": stages,
         "evaluation": evaluations,
         "step_gib": memory,
-        "peak_gib": hardware.peak_memory_gib(torch.device("cpu")),
+        "peak_gib": hardware.peak_memory_gib(place),
         "unit": unit(),
     }
 
 
 def measure_epoch(
-    model: str, graph: str, *, threads: int | None, repeats: int, limit: int
+    model: str, graph: str, *, threads: int | None, repeats: int, limit: int, device: str
 ) -> dict[str, Any]:
     """An epoch with its evaluation of both splits, as `runner` runs it, and U afterwards."""
     settings = config(model, graph)
-    hardware.set_up(device="cpu", threads=threads, deterministic=True)
+    place = hardware.set_up(device=device, threads=threads, deterministic=True)
     data = load_data(settings)
-    bench = prepare(load(graph, settings), settings)
+    bench = prepare(load(graph, settings), settings, place)
+    pairs = [
+        (split.positive.to(place), split.negative.to(place)) for split in (data.valid, data.test)
+    ]
 
     def epoch() -> None:
         bench.model.train()
         for batch in bench.sampler.epoch():
             bench.step(batch)
-        for split in (data.valid, data.test):
-            bench.evaluate(split.positive, split.negative)
+        for positives, negatives in pairs:
+            bench.evaluate(positives, negatives)
 
     return {"epoch": _timed(epoch, repeats, limit, None), "unit": unit()}
+
+
+def _settle(device: torch.device) -> Callable[[], None]:
+    """Waits for what the device still computes."""
+    return torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
 
 def _timed(

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from models.mlp import head, neighbour_mlp, node_mlp, pair_mlp
-from ops.aggregate import pair_product, pool
+from ops.aggregate import pair_product
 from ops.csr import Graph
 from ops.drop import drop_entries
-from ops.overlap import common_neighbours
+from ops.overlap import pool_common_neighbours
 
 
 class NCN(nn.Module):
@@ -96,8 +96,7 @@ class NCN(nn.Module):
 
     def pools(self, x: Tensor, graph: Graph, pairs: Tensor) -> tuple[Tensor, Tensor | None]:
         """The sums of x over the common neighbours and, in some relatives, over others; (B, H)."""
-        common = common_neighbours(graph, pairs)
-        return pool(x, common.rowptr, common.node), None
+        return pool_common_neighbours(graph, pairs, x), None
 
     def combine(
         self,

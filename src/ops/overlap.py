@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ops import backend
+from ops import backend, dense
 from ops.aggregate import pool
 from ops.csr import Graph, check_ids, offsets
 from ops.kernels import overlap as kernels
@@ -117,6 +117,26 @@ def _neighbourhoods(
     return of_u.keep(shared), of_u.keep(~shared), of_v.keep(alone)
 
 
+def pool_common_neighbours(graph: Graph, pairs: Tensor, x: Tensor) -> Tensor:
+    """Σ x_w over w ∈ N(u) ∩ N(v) of every pair, differentiable in ``x``.
+
+    Args:
+        pairs: (2, B) int64; u = v is allowed.
+        x: (N, H) floating point.
+
+    Returns:
+        (B, H)
+
+    Raises:
+        ValueError: on a wrong shape or an id outside the graph.
+    """
+    if dense.suits(graph):
+        check_pairs(graph, pairs)
+        return dense.pool_common(graph, pairs, x)
+    common = common_neighbours(graph, pairs)
+    return pool(x, common.rowptr, common.node)
+
+
 def sum_over_common_neighbours(
     graph: Graph, pairs: Tensor, x: Tensor, *, start: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -133,13 +153,16 @@ def sum_over_common_neighbours(
         The sums, (B, H), and the numbers of common neighbours, (B,) int64.
     """
     with torch.no_grad():
+        if dense.suits(graph):
+            sums, counts = dense.sum_common(graph, pairs, x)
+            return sums.add_(start), counts
         if not backend.compiled(x):
             common = _common_neighbours(graph, pairs)
             return pool(x, common.rowptr, common.node) + start, common.counts()
         u, v = pairs.contiguous()
         out, counts = x.new_empty(u.numel(), x.size(1)), torch.empty_like(u)
-        dense = graph.num_entries >= _DENSE * graph.num_nodes
-        kernel = kernels.sum_common_dense if dense else kernels.sum_common
+        many = graph.num_entries >= _DENSE * graph.num_nodes
+        kernel = kernels.sum_common_dense if many else kernels.sum_common
         _merge(kernel, graph, u, v, x.contiguous(), start.contiguous(), out, counts)
         return out, counts
 

@@ -1,0 +1,198 @@
+"""On a GPU: the numbers of the CPU, to rounding, and the same bits every time."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+import torch
+from tests.dense_reference import NUM_NODES, random_edges, some_pairs
+from tests.models.test_predictors import MODELS, build
+
+from models.convolution import GCN, GIN, SAGE, PureGCN, PureMax, PureMean, PureSum
+from models.encoder import Encoder
+from ops import dense
+from ops.aggregate import pool
+from ops.csr import Graph
+from ops.distinct import distinct_pairs
+from ops.overlap import common_neighbours, neighbourhoods, sum_over_common_neighbours
+from ops.propagate import propagate
+from ops.sample import sample_neighbours
+from ops.two_hop import two_hop_overlaps
+
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
+    # torch's, of operators that have no deterministic form there.
+    pytest.mark.filterwarnings("default"),
+]
+GPU = torch.device("cuda")
+
+
+@pytest.fixture(params=range(3))
+def case(request):
+    edges = random_edges(request.param)
+    graph = Graph.from_edges(torch.from_numpy(edges), NUM_NODES)
+    return graph, torch.from_numpy(some_pairs(edges))
+
+
+def assert_same_lists(found, expected):
+    assert found.rowptr.tolist() == expected.rowptr.tolist()
+    assert found.node.tolist() == expected.node.tolist()
+
+
+def test_lists(case):
+    graph, pairs = case
+    there, asked = graph.to(GPU), pairs.to(GPU)
+    assert_same_lists(common_neighbours(there, asked), common_neighbours(graph, pairs))
+    for operator in (neighbourhoods, two_hop_overlaps):
+        for found, expected in zip(operator(there, asked), operator(graph, pairs), strict=True):
+            assert_same_lists(found, expected)
+    built = Graph.from_edges(torch.stack((graph.row, graph.col)).to(GPU), NUM_NODES)
+    assert (built.rowptr.tolist(), built.col.tolist()) == (
+        graph.rowptr.tolist(),
+        graph.col.tolist(),
+    )
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_samples_are_those_of_the_cpu(case, replacement):
+    graph, pairs = case
+    drawn = []
+    for where in (torch.device("cpu"), GPU):
+        lists = neighbourhoods(graph.to(where), pairs.to(where))[1]
+        generator = torch.Generator().manual_seed(0)
+        drawn.append(sample_neighbours(lists, 2, generator, replacement=replacement))
+    (here, weight), (there, weight_there) = drawn
+    assert_same_lists(there, here)
+    torch.testing.assert_close(weight_there.cpu(), weight)
+
+
+def test_distinct_pairs(case):
+    _, pairs = case
+    pairs = pairs.repeat(1, 2)
+    distinct, number = distinct_pairs(pairs.to(GPU), NUM_NODES)
+    ordered = torch.stack([pairs.amin(0), pairs.amax(0)])
+    assert torch.equal(distinct[:, number].cpu(), ordered)
+    assert distinct.size(1) == distinct_pairs(pairs, NUM_NODES)[0].size(1)
+
+
+def both_places(function, *tensors):
+    """Outputs and gradients here and there, all on the CPU."""
+    results = []
+    for where in ("cpu", "cuda"):
+        moved = [t.detach().to(where).requires_grad_(t.requires_grad) for t in tensors]
+        out = function(*moved)
+        upstream = torch.linspace(-1, 1, out.numel(), device=where, dtype=out.dtype).view_as(out)
+        wanted = [t for t in moved if t.requires_grad]
+        gradients = torch.autograd.grad(out, wanted, upstream)
+        results.append([t.detach().cpu() for t in (out, *gradients)])
+    return results
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max", "weighted"])
+def test_pool(case, reduce):
+    graph, _ = case
+    x = torch.randn(NUM_NODES, 7, requires_grad=True)
+    weight = torch.rand(graph.num_entries, requires_grad=reduce == "weighted")
+
+    def pooled(x, weight, rowptr, col):
+        if reduce == "weighted":
+            return pool(x, rowptr, col, weight=weight)
+        return pool(x, rowptr, col, reduce=reduce)
+
+    here, there = both_places(pooled, x, weight, graph.rowptr, graph.col)
+    torch.testing.assert_close(there, here)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_propagate(case, weighted):
+    graph, _ = case
+    x = torch.randn(NUM_NODES, 7, requires_grad=True)
+    weight = torch.rand(graph.num_entries)
+
+    def propagated(x, weight, rowptr, col):
+        return propagate(x, Graph(rowptr, col), weight if weighted else None)
+
+    here, there = both_places(propagated, x, weight, graph.rowptr, graph.col)
+    torch.testing.assert_close(there, here)
+
+
+def test_sums_over_common_neighbours_by_lists_and_by_products(case, monkeypatch):
+    graph, pairs = case
+    x, start = torch.randn(NUM_NODES, 7), torch.randn(7)
+    expected = sum_over_common_neighbours(graph, pairs, x, start=start)
+    given = (graph.to(GPU), pairs.to(GPU), x.to(GPU))
+    for products in (False, True):
+        monkeypatch.setattr(dense, "suits", lambda graph, products=products: products)
+        found = sum_over_common_neighbours(*given, start=start.to(GPU))
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a.cpu(), b)
+
+
+def test_which_graphs_products_suit():
+    full = Graph.from_edges(torch.combinations(torch.arange(64)).T, 64)
+    path = Graph.from_edges(torch.stack((torch.arange(499), torch.arange(1, 500))), 500)
+    assert dense.suits(full.to(GPU)) and not dense.suits(path.to(GPU))
+
+
+@pytest.mark.parametrize("products", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("model", MODELS)
+def test_predictors(case, model, training, products, monkeypatch):
+    """Logits and all gradients in float64, without dropout."""
+    graph, pairs = case
+    monkeypatch.setattr(dense, "suits", lambda graph: products and graph.col.is_cuda)
+    torch.manual_seed(0)
+    module = build(model).double().train(training)
+    h = torch.randn(NUM_NODES, 6, dtype=torch.float64)
+    results = []
+    for where in ("cpu", "cuda"):
+        moved = copy.deepcopy(module).to(where)
+        given = h.to(where).requires_grad_()
+        logit = moved(given, graph.to(where), pairs.to(where))
+        (logit * torch.linspace(-1, 1, logit.numel(), device=where)).sum().backward()
+        gradients = {name: p.grad for name, p in moved.named_parameters() if p.grad is not None}
+        results.append({"logit": logit.detach(), "h": given.grad, **gradients})
+    here, there = results
+    assert here.keys() == there.keys()
+    for name, value in here.items():
+        torch.testing.assert_close(there[name].cpu(), value, rtol=1e-9, atol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("convolution", [PureGCN, PureSum, PureMean, PureMax, GCN, SAGE, GIN])
+def test_encoders(case, convolution, training):
+    graph, _ = case
+    torch.manual_seed(0)
+    encoder = Encoder(
+        num_features=5, num_categories=None, hidden=8, layers=2, convolution=convolution,
+        residual=True, jumping_knowledge=True, layer_norm=True, input_dropout=0.0,
+        hidden_dropout=0.0, output_dropout=0.0, edge_dropout=0.0,
+    ).train(training)  # fmt: skip
+    x = torch.randn(NUM_NODES, 5)
+    here = encoder(x, graph)
+    there = copy.deepcopy(encoder).to(GPU)(x.to(GPU), graph.to(GPU))
+    torch.testing.assert_close(there.cpu(), here, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["ncn", "ncnc"])
+def test_a_run_and_its_repeat_have_the_same_bits(model, runner, tmp_path):
+    """The second in two parts, resumed in the middle of its epochs."""
+    common = (
+        f"model={model}", "dataset=lesmis", "hardware=gpu", "tracker=none", "train.batch_size=16",
+    )  # fmt: skip
+    for name, epochs in (("whole", 4), ("parted", 2)):
+        code, _, err = runner(*common, f"hydra.run.dir={tmp_path / name}", f"train.epochs={epochs}")
+        assert code == 0, err
+    code, _, err = runner(f"resume={tmp_path / 'parted'}", "train.epochs=4")
+    assert code == 0, err
+    whole, parted = (
+        torch.load(tmp_path / name / "checkpoints" / "last.pt", weights_only=True)["model"]
+        for name in ("whole", "parted")
+    )
+    assert whole.keys() == parted.keys()
+    for name, value in whole.items():
+        assert torch.equal(torch.as_tensor(value), torch.as_tensor(parted[name])), name
+    meta = json.loads((tmp_path / "whole" / "meta.json").read_text())
+    assert meta["machine"]["gpu"]
