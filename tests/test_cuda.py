@@ -149,7 +149,7 @@ def test_predictors(case, model, training, products, monkeypatch):
     results = []
     for where in ("cpu", "cuda"):
         moved = copy.deepcopy(module).to(where)
-        given = h.to(where).requires_grad_()
+        given = h.clone().to(where).requires_grad_()
         logit = moved(given, graph.to(where), pairs.to(where))
         (logit * torch.linspace(-1, 1, logit.numel(), device=where)).sum().backward()
         gradients = {name: p.grad for name, p in moved.named_parameters() if p.grad is not None}

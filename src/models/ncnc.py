@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models.completion import Completion
 from models.inner import InnerNCN
 from models.ncn import NCN
+from ops import dense
 from ops.aggregate import pair_product, pool
 from ops.csr import Graph
 from ops.distinct import PairTable
@@ -144,9 +145,12 @@ class NCNC(nn.Module):
         """Memory that an inner pair takes, about, when all of a chunk are scored at once."""
         if innermost is not None and innermost.in_blocks:
             return _PAIR_BYTES
+        matrices = _PAIR_BYTES + _MATRICES * x.size(1) * x.element_size()
+        if innermost is not None and dense.suits(graph):
+            return matrices
         degree = graph.degree().double()
         neighbours = 2 * float(degree.square().sum() / max(1.0, float(degree.sum())))
-        return _PAIR_BYTES + _MATRICES * x.size(1) * x.element_size() + _PAIR_BYTES * neighbours
+        return matrices + _PAIR_BYTES * neighbours
 
 
 @dataclass(frozen=True, eq=False)

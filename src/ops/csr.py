@@ -8,6 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+_ALIGNED = 16  # bytes, of which a GPU copies as many at a time
+
 
 @dataclass(frozen=True, eq=False)
 class Graph:
@@ -46,6 +48,14 @@ class Graph:
     def key(self) -> Tensor:
         """``row * N + col`` of every entry, (E,) int64, strictly ascending."""
         return self.row * self.num_nodes + self.col
+
+    @cached_property
+    def matrix(self) -> Tensor:
+        """Whether u and v are linked, (N, N') bool; N' is N, or a little more for fast copying."""
+        n = self.num_nodes
+        columns = -(-n // _ALIGNED) * _ALIGNED
+        cells = torch.zeros(n * columns, dtype=torch.bool, device=self.col.device)
+        return cells.index_fill_(0, self.row * columns + self.col, True).view(n, columns)
 
     @classmethod
     def from_edges(cls, edge_index: Tensor, num_nodes: int) -> Graph:

@@ -9,13 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ops.csr import Graph
 
 _SHARE = 1 / 32  # of all pairs that are linked, from which on products beat lists
-_BLOCK_BYTES = 2**29  # of the marks of one block of pairs
+_BLOCK_BYTES = 2**27  # of the marks of one block of pairs
+_WIDENING = "dtype" in torch.ops.aten.mm.overloads()  # products of bfloat16 that give float32
 
 
 def suits(graph: Graph) -> bool:
@@ -33,24 +35,18 @@ def pool_common(graph: Graph, pairs: Tensor, x: Tensor) -> Tensor:
     Returns:
         (B, H)
     """
-    return _PoolCommon.apply(x, adjacency(graph), pairs)
-
-
-def adjacency(graph: Graph) -> Tensor:
-    """The adjacency matrix, (N, N) bool."""
-    matrix = torch.zeros(graph.num_nodes**2, dtype=torch.bool, device=graph.col.device)
-    return matrix.index_fill_(0, graph.key, True).view(graph.num_nodes, graph.num_nodes)
+    return _PoolCommon.apply(x, graph.matrix, pairs)
 
 
 @torch.no_grad()
 def sum_common(graph: Graph, pairs: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """The same sums without gradient, (B, H), and |N(u) ∩ N(v)| of every pair, (B,) int64."""
-    linked = adjacency(graph)
     sums, counts = x.new_empty(pairs.size(1), x.size(1)), torch.empty_like(pairs[0])
-    for part in _parts(linked, pairs, x):
-        marks = _marks(linked, pairs[:, part])
+    factor = _Factor(x, graph.matrix.size(1))
+    for part in _parts(graph.matrix, pairs):
+        marks = _marks(graph.matrix, pairs[:, part])
         torch.sum(marks, 1, out=counts[part])
-        torch.mm(marks.to(x.dtype), x, out=sums[part])
+        sums[part] = factor.times(marks)
     return sums, counts
 
 
@@ -59,25 +55,57 @@ class _PoolCommon(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, linked: Tensor, pairs: Tensor) -> Tensor:
         ctx.save_for_backward(linked, pairs)
         out = x.new_empty(pairs.size(1), x.size(1))
-        for part in _parts(linked, pairs, x):
-            torch.mm(_marks(linked, pairs[:, part]).to(x.dtype), x, out=out[part])
+        factor = _Factor(x, linked.size(1))
+        for part in _parts(linked, pairs):
+            out[part] = factor.times(_marks(linked, pairs[:, part]))
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         linked, pairs = ctx.saved_tensors
-        grad_x = grad.new_zeros(linked.size(0), grad.size(1))
-        for part in _parts(linked, pairs, grad):
+        grad_x = grad.new_zeros(linked.size(1), grad.size(1))
+        for part in _parts(linked, pairs):
             marks = _marks(linked, pairs[:, part]).to(grad.dtype)
             grad_x.addmm_(marks.t(), grad[part])
-        return grad_x, None, None
+        return grad_x[: linked.size(0)], None, None
 
 
-def _parts(linked: Tensor, pairs: Tensor, like: Tensor) -> list[slice]:
-    size = max(1, _BLOCK_BYTES // (linked.size(0) * like.element_size()))
+class _Factor:
+    """``x``, (N, H), for products of marks, which are 0 or 1, with it.
+
+    A GPU multiplies bfloat16 an order of magnitude faster than float32, and three bfloat16 add up
+    to a float32: with sums in float32 the product of ones and such thirds is that of float32.
+
+    Args:
+        rows: N', at least N, of which those beyond N are zero.
+    """
+
+    def __init__(self, x: Tensor, rows: int) -> None:
+        self.width = x.size(1)
+        self.matrix = F.pad(x, (0, 0, 0, rows - x.size(0)))
+        self.in_thirds = x.is_cuda and x.dtype == torch.float32 and _WIDENING
+        if self.in_thirds:
+            self.matrix = thirds(self.matrix)
+
+    def times(self, marks: Tensor) -> Tensor:
+        if not self.in_thirds:
+            return marks.to(self.matrix.dtype) @ self.matrix
+        sums = torch.mm(marks.to(torch.bfloat16), self.matrix, out_dtype=torch.float32)
+        return sums.view(-1, 3, self.width).sum(1)
+
+
+def thirds(x: Tensor) -> Tensor:
+    """Three bfloat16 matrices, side by side (N, 3H), that add up to the float32 ``x``, (N, H)."""
+    first = x.bfloat16()
+    second = (x - first).bfloat16()
+    return torch.cat([first, second, (x - first - second).bfloat16()], dim=1)
+
+
+def _parts(linked: Tensor, pairs: Tensor) -> list[slice]:
+    size = max(1, _BLOCK_BYTES // linked.size(1))
     return [slice(begin, begin + size) for begin in range(0, pairs.size(1), size)]
 
 
 def _marks(linked: Tensor, pairs: Tensor) -> Tensor:
-    return linked[pairs[0]] & linked[pairs[1]]
+    return linked.index_select(0, pairs[0]) & linked.index_select(0, pairs[1])

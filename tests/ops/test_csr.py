@@ -73,6 +73,11 @@ def test_find_every_pair():
     assert torch.equal(graph.col[position[hit]], pairs[1, hit])
 
 
+def test_matrix(graph):
+    assert graph.matrix.size(1) % 16 == 0
+    assert graph.matrix.nonzero().T.tolist() == [graph.row.tolist(), graph.col.tolist()]
+
+
 def test_keep_by_hand(graph):
     mask = torch.tensor([1, 0, 1, 1, 0, 0, 0, 1], dtype=torch.bool)
     kept = graph.keep(mask)

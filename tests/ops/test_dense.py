@@ -19,11 +19,6 @@ def case(request, monkeypatch):
     return graph, torch.from_numpy(some_pairs(edges)), torch.randn(NUM_NODES, 5)
 
 
-def test_adjacency(case):
-    graph, _, _ = case
-    assert dense.adjacency(graph).nonzero().T.tolist() == [graph.row.tolist(), graph.col.tolist()]
-
-
 def test_pools_like_lists(case):
     graph, pairs, x = case
     x.requires_grad_()
@@ -56,6 +51,11 @@ def test_the_cpu_lists():
     """Products are for a GPU: on the CPU kernels are faster."""
     full = torch.combinations(torch.arange(8)).T
     assert not dense.suits(Graph.from_edges(full, 8))
+
+
+def test_thirds_are_the_number():
+    x = torch.randn(50, 7) * 10.0 ** torch.randint(-9, 9, (50, 7))
+    assert torch.equal(dense.thirds(x).double().view(50, 3, 7).sum(1), x.double())
 
 
 @pytest.mark.parametrize("plain", [False, True])
