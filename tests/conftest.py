@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command does, before torch is loaded
 import torch
 from hydra.core.global_hydra import GlobalHydra
 

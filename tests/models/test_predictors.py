@@ -197,7 +197,7 @@ def test_training_repeats_to_the_bit_with_threads(model, case):
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        module = build(model, dropout=0.2, edge_dropout=0.2)
+        module = build(model, dropout=0.2, edge_dropout=0.2, chunk_size=2000)
         pairs = case.pairs.repeat(1, 20)
         runs = []
         for _ in range(3):

@@ -184,6 +184,8 @@ def test_what_is_left_to_start_counts_from_the_start(impatient):
 
 
 def test_an_interrupt_ends_the_wait(caplog, impatient):
+    # A shell that starts the tests in the background has SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     stuck = threading.Event()
     tracker = Recording("finish", stuck.wait)
     tracker.finish_timeout = 30.0
