@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from ops.csr import Graph
 
-_SHARE = 1 / 32  # of all pairs that are linked, from which on products beat lists
+_SHARE = 1 / 12  # of all pairs that are linked, from which on products beat lists
 _BLOCK_BYTES = 2**27  # of the marks of one block of pairs
 _WIDENING = "dtype" in torch.ops.aten.mm.overloads()  # products of bfloat16 that give float32
 
