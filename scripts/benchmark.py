@@ -74,7 +74,7 @@ def _arguments() -> argparse.Namespace:
 
 def _machine(device: str) -> str:
     facts = describe_machine()
-    gpu = f"{facts['machine']['gpu']}, " if device == "cuda" else ""
+    gpu = f"{torch.cuda.get_device_name()}, " if device == "cuda" else ""
     versions = ", ".join(
         f"{name} {facts['versions'][name]}"
         for name in ("python", "torch", "numba", "numpy", "scipy")

@@ -246,6 +246,7 @@ def _contradictions() -> st.SearchStrategy[BadInput]:
         (("hydra.run.dir=full",), "full"),
         (("hydra.run.dir=",), "hydra.run.dir"),
         (("hydra.run.dir=null",), "hydra.run.dir"),
+        (("hydra.run.dir='???'",), "hydra.run.dir"),
         (("hydra.run.dir=${nope}",), "hydra.run.dir"),
         ((f"hydra.run.dir={FINISHED}",), "already holds a run"),
         (("hydra.output_subdir=x",), "hydra.output_subdir"),

@@ -195,4 +195,4 @@ def test_a_run_and_its_repeat_have_the_same_bits(model, runner, tmp_path):
     for name, value in whole.items():
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(parted[name])), name
     meta = json.loads((tmp_path / "whole" / "meta.json").read_text())
-    assert meta["machine"]["gpu"]
+    assert meta["device"] == torch.cuda.get_device_name()

@@ -102,6 +102,10 @@ def _rotate(path: Path, keep: int) -> None:
         else:
             os.replace(link, _aged(path, age))
             link.unlink(missing_ok=True)  # replacing a name of the same file does nothing
+    age = max(1, keep)
+    while (surplus := _aged(path, age)).exists():  # of a run that kept more
+        surplus.unlink()
+        age += 1
 
 
 def _aged(path: Path, age: int) -> Path:

@@ -151,7 +151,7 @@ def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
     from runner.run_folder import RunFolder, discard_empty
     from runner.validate import foreign_targets, resolve
 
-    output = Path(HydraConfig.get().runtime.output_dir)
+    output = _output_folder()
     choices = HydraConfig.get().runtime.choices
     overrides = _as_typed(HydraConfig.get().overrides.task)
     try:
@@ -189,6 +189,20 @@ def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
         )
         return _finish(RunFolder(earlier), go_on_with)
     return _finish(folder, partial(_experiment, plain, folder))
+
+
+def _output_folder() -> Path:
+    """The folder that Hydra gives this run.
+
+    Raises:
+        RunnerError: if it has no name; Hydra would take "None".
+    """
+    output = Path(HydraConfig.get().runtime.output_dir)
+    if not _is_multirun() and OmegaConf.is_missing(HydraConfig.get().run, "dir"):
+        with suppress(OSError):
+            output.rmdir()
+        raise RunnerError("hydra.run.dir=???: name a folder, or leave it out")
+    return output
 
 
 def _as_typed(overrides: Sequence[str]) -> list[str]:

@@ -9,8 +9,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
-
 _PACKAGES = (
     "runner", "torch", "torch-geometric", "numba", "numpy", "scipy", "ogb", "hydra-core",
     "omegaconf", "wandb",
@@ -27,7 +25,6 @@ def describe_machine() -> dict[str, Any]:
             "platform": platform.platform(),
             "processor": _processor(),
             "cores": os.cpu_count(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }
 

@@ -66,6 +66,7 @@ class Parts:
         with_validation = self.task.test_graph is not self.task.train_graph
         return {
             "data": {"fingerprint": self.data.fingerprint, "audit": self.audit.counts},
+            "device": _name(self.device),
             "test_graph": "training and validation edges" if with_validation else "training edges",
             "sizes": {
                 "nodes": self.data.num_nodes,
@@ -74,6 +75,10 @@ class Parts:
                 "parameters": sum(p.numel() for p in self.model.parameters()),
             },
         }
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def assemble(config: Mapping[str, Any], folder: Path) -> Parts:

@@ -71,6 +71,8 @@ class RunFolder:
             folder.status("running")
             folder.checkpoints.mkdir(exist_ok=True)
             folder.metrics.touch()
+            for made in (folder.path, *folder.path.parents):
+                _sync_folder(made)
         except OSError as error:
             folder._withdraw()
             raise RunnerError(

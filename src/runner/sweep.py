@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.run_folder import existing
@@ -31,6 +32,12 @@ class JobRecorder(Callback):
         # The folder's name asks Hydra for the choices, which Hydra sets a little later.
         HydraConfig.instance().set_config(config)
         JobRecorder.folders = _folders(config, "hydra.run.dir")
+        with suppress(OmegaConfBaseException), read_write(config.hydra):
+            # Its name has chance in it. Hydra forgets it where it fails before the job begins.
+            folder = str(OmegaConf.select(config, "hydra.run.dir", throw_on_missing=True))
+            config.hydra.run.dir = folder
+            config.hydra.runtime.output_dir = str(Path(folder).absolute())
+        HydraConfig.instance().set_config(config)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         JobRecorder.multirun = True

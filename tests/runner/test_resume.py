@@ -292,6 +292,16 @@ def test_as_many_checkpoints_are_kept_as_wanted(runner, tmp_path, kept):
     assert states == [5, 4, 3][:kept]
 
 
+def test_fewer_checkpoints_may_be_kept_from_now_on(runner, tmp_path):
+    setting = (*SETTING, "train.epochs=3", "train.keep_checkpoints=4", "hydra.run.dir=run")
+    assert runner(*setting)[0] == 0
+    assert (
+        runner(f"resume={tmp_path / 'run'}", "train.epochs=5", "train.keep_checkpoints=2")[0] == 0
+    )
+    names = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    assert names == {"best.pt", "last.pt", "last-1.pt"}
+
+
 def test_a_checkpoint_every_so_many_steps(runner, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         kill_after(patch, 16)
