@@ -16,7 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from runner import cli
 from runner.sweep import JobRecorder
 
-# Two tests at a time are no faster than one with two threads, and one thread is quickest for both.
+# Several tests run at a time.
 torch.set_num_threads(1)
 
 

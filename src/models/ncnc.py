@@ -146,7 +146,9 @@ class NCNC(nn.Module):
         if innermost is not None and innermost.in_blocks:
             return _PAIR_BYTES
         matrices = _PAIR_BYTES + _MATRICES * x.size(1) * x.element_size()
-        if innermost is not None and dense.suits(graph):
+        # Below, edges may be dropped once more, which can make the graph too thin for products.
+        thinned = self._inner_dropout and self.ncn.edge_dropout > 0
+        if innermost is not None and not thinned and dense.suits(graph):
             return matrices
         degree = graph.degree().double()
         neighbours = 2 * float(degree.square().sum() / max(1.0, float(degree.sum())))

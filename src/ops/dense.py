@@ -17,7 +17,6 @@ from ops.csr import Graph
 
 _SHARE = 1 / 12  # of all pairs that are linked, from which on products beat lists
 _BLOCK_BYTES = 2**27  # of the marks of one block of pairs
-_WIDENING = "dtype" in torch.ops.aten.mm.overloads()  # products of bfloat16 that give float32
 
 
 def suits(graph: Graph) -> bool:
@@ -84,7 +83,7 @@ class _Factor:
     def __init__(self, x: Tensor, rows: int) -> None:
         self.width = x.size(1)
         self.matrix = F.pad(x, (0, 0, 0, rows - x.size(0)))
-        self.in_thirds = x.is_cuda and x.dtype == torch.float32 and _WIDENING
+        self.in_thirds = x.is_cuda and x.dtype == torch.float32 and _widens(x.device)
         if self.in_thirds:
             self.matrix = thirds(self.matrix)
 
@@ -93,6 +92,12 @@ class _Factor:
             return marks.to(self.matrix.dtype) @ self.matrix
         sums = torch.mm(marks.to(torch.bfloat16), self.matrix, out_dtype=torch.float32)
         return sums.view(-1, 3, self.width).sum(1)
+
+
+def _widens(device: torch.device) -> bool:
+    """Whether products of bfloat16 that give float32 are there, and fast."""
+    known = torch.version.hip is None and "dtype" in torch.ops.aten.mm.overloads()
+    return known and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def thirds(x: Tensor) -> Tensor:

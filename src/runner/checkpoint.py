@@ -55,11 +55,12 @@ def snapshot(
     }
 
 
-def write(path: Path, content: Mapping[str, Any], *, keep: int = 1) -> None:
+def write(path: Path, content: Mapping[str, Any], *, keep: int | None = None) -> None:
     """Write a checkpoint; a kill leaves the old file or the new one, never a torn one.
 
     Args:
         keep: files of this name that stay: `last.pt`, and of the earlier ones `last-1.pt`, ….
+            None replaces the file, and leaves the earlier ones as they are.
 
     Raises:
         OSError: if it cannot be written; the old files are as they were.
@@ -69,7 +70,8 @@ def write(path: Path, content: Mapping[str, Any], *, keep: int = 1) -> None:
         _seal(temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        _rotate(path, keep)
+        if keep is not None:
+            _rotate(path, keep)
 
 
 def _save(content: Mapping[str, Any], path: Path) -> None:
@@ -102,7 +104,7 @@ def _rotate(path: Path, keep: int) -> None:
         else:
             os.replace(link, _aged(path, age))
             link.unlink(missing_ok=True)  # replacing a name of the same file does nothing
-    age = max(1, keep)
+    age = keep
     while (surplus := _aged(path, age)).exists():  # of a run that kept more
         surplus.unlink()
         age += 1

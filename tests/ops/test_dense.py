@@ -71,7 +71,8 @@ def test_takes_the_place_of_lists(case, plain, monkeypatch):
 
     listed = both()
     monkeypatch.setattr(dense, "suits", lambda graph: True)
-    monkeypatch.setattr("ops.overlap.common_neighbours", None)
+    for lists in ("common_neighbours", "_common_neighbours", "_merge"):
+        monkeypatch.setattr(f"ops.overlap.{lists}", None)
     if plain:
         with backend.plain():
             found = both()

@@ -292,6 +292,18 @@ def test_as_many_checkpoints_are_kept_as_wanted(runner, tmp_path, kept):
     assert states == [5, 4, 3][:kept]
 
 
+def test_a_resume_with_an_override_keeps_what_there_is_to_fall_back_on(
+    runner, tmp_path, monkeypatch
+):
+    """Until the first new checkpoint, too."""
+    setting = (*SETTING, "train.epochs=3", "train.keep_checkpoints=3", "hydra.run.dir=run")
+    assert runner(*setting)[0] == 0
+    kill_after(monkeypatch, 2)
+    assert runner(f"resume={tmp_path / 'run'}", "train.epochs=5")[0] == 1
+    names = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    assert names == {"best.pt", "last.pt", "last-1.pt", "last-2.pt"}
+
+
 def test_fewer_checkpoints_may_be_kept_from_now_on(runner, tmp_path):
     setting = (*SETTING, "train.epochs=3", "train.keep_checkpoints=4", "hydra.run.dir=run")
     assert runner(*setting)[0] == 0

@@ -185,7 +185,7 @@ def test_what_is_left_to_start_counts_from_the_start(impatient):
 
 def test_an_interrupt_ends_the_wait(caplog, impatient):
     # A shell that starts the tests in the background has SIGINT ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     stuck = threading.Event()
     tracker = Recording("finish", stuck.wait)
     tracker.finish_timeout = 30.0
@@ -194,6 +194,7 @@ def test_an_interrupt_ends_the_wait(caplog, impatient):
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run(SafeTracker(tracker))
+    signal.signal(signal.SIGINT, before)
     assert time.monotonic() - began < 5
     assert tracker.abandoned.is_set()
     stuck.set()
