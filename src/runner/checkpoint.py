@@ -20,7 +20,7 @@ import torch
 
 from models.link_model import LinkModel
 from runner.errors import RunnerError
-from runner.run_folder import atomic
+from runner.files import atomic
 from runner.seal import Damaged
 from runner.seeding import Generators
 from runner.state import TrainingState

@@ -68,6 +68,8 @@ def main() -> None:
         )
     except KeyboardInterrupt:
         code = _interrupted()
+    except RecursionError:
+        code = _fail(RunnerError("a value is nested too deeply; no key takes such a list"), [])
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -104,7 +106,7 @@ def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:
 
 def _discard_output() -> None:
     """Remove the folder that Hydra has made for a run that then never began."""
-    from runner.run_folder import discard_empty
+    from runner.files import discard_empty
 
     if HydraConfig.initialized() and JobRecorder.folders:
         with suppress(MissingMandatoryValue):
@@ -146,9 +148,10 @@ def _job(config: DictConfig, *, go_on: bool) -> dict[str, Any] | Exception | Non
 
 
 def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
+    from runner.files import discard_empty
     from runner.groups import refuse_groups
     from runner.machine import describe_machine
-    from runner.run_folder import RunFolder, discard_empty
+    from runner.run_folder import RunFolder
     from runner.validate import foreign_targets, resolve
 
     output = _output_folder()

@@ -19,7 +19,7 @@ from runner.validate import absolute
 
 # The data may have moved: its fingerprint tells whether it is the same.
 _PLACES = ("dataset.root", "dataset.path", "dataset.features", "run.cache")
-_GROUPS = ("hardware", "tracker")
+_GROUPS = {"hardware": "cpu", "tracker": "none"}  # and an option of each
 _SAVING = ("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints", "grace_seconds")
 _KEYS = ("train.epochs", *(f"train.{key}" for key in _SAVING), *_PLACES)
 
@@ -69,7 +69,14 @@ def parse(line: str) -> tuple[str, Any]:
         raise RunnerError(f"{line}: this override cannot be read; write key=value") from None
     if override.is_sweep_override() or override.value_type not in (ValueType.ELEMENT, None):
         raise RunnerError(f"{line}: a resume goes on with one run; give one value")
-    return override.key_or_group, override.value()
+    if override.is_delete() or override.is_add():
+        raise RunnerError(f"{line}: a resume changes what is there; write key=value")
+    key, value = override.key_or_group, override.value()
+    if key in _GROUPS and not isinstance(value, str):
+        raise RunnerError(f"{line}: it takes the name of an option, as in {key}={_GROUPS[key]}")
+    if key == "run.cache" and not (isinstance(value, str) and value):
+        raise RunnerError(f"{line}: it takes a folder")
+    return key, value
 
 
 def _may_change(key: str) -> bool:

@@ -11,7 +11,7 @@ import secrets
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from runner.errors import Interrupted, RunnerError
+from runner.files import atomic, sync_folder
 from runner.seal import Damaged, read_json, read_lines, sealed_json, sealed_lines
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class RunFolder:
             folder.checkpoints.mkdir(exist_ok=True)
             folder.metrics.touch()
             for made in (folder.path, *folder.path.parents):
-                _sync_folder(made)
+                sync_folder(made)
         except OSError as error:
             folder._withdraw()
             raise RunnerError(
@@ -365,50 +366,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "meta.json": read_json,
     "status.json": read_json,
 }
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place, synced to disk, on success."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(path: Path) -> None:
-    """Have a new name on the disk too; some file systems cannot."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def discard_empty(path: Path, *, keep: Collection[Path]) -> None:
-    """Remove an empty folder and its empty parents, up to one that is to be kept."""
-    for folder in (path, *path.parents):
-        if folder in keep:
-            return
-        try:
-            folder.rmdir()
-        except OSError:
-            return
-
-
-def existing(path: Path) -> set[Path]:
-    """Which of a folder and its parents are there."""
-    path = path.absolute()
-    return {folder for folder in (path, *path.parents) if folder.exists()}
 
 
 def now() -> str:

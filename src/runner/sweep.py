@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.run_folder import existing
+from runner.files import existing
 
 
 class JobRecorder(Callback):
@@ -35,8 +36,8 @@ class JobRecorder(Callback):
         with suppress(OmegaConfBaseException), read_write(config.hydra):
             # Its name has chance in it. Hydra forgets it where it fails before the job begins.
             folder = str(OmegaConf.select(config, "hydra.run.dir", throw_on_missing=True))
-            config.hydra.run.dir = folder
-            config.hydra.runtime.output_dir = str(Path(folder).absolute())
+            config.hydra.run.dir = os.path.normpath(folder)
+            config.hydra.runtime.output_dir = os.path.abspath(folder)
         HydraConfig.instance().set_config(config)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:

@@ -211,7 +211,10 @@ def test_what_was_there_before_a_refused_run_stays(runner, tmp_path):
     (tmp_path / "mine" / "too").mkdir(parents=True)
     assert runner("hydra.run.dir=mine/too", "run.dry=true", *QUICK)[0] == 0
     assert runner("hydra.run.dir=mine/too/new", "train.epochs=ten")[0] == 1
+    assert runner("hydra.run.dir=mine/../mine/too", "run.dry=true", *QUICK)[0] == 0
     assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["too"]
+    assert runner("run.model=../x", *QUICK)[0] == 1
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_training_that_diverges_names_the_epoch_and_keeps_nothing_of_it(runner, tmp_path):

@@ -304,6 +304,18 @@ def test_a_resume_with_an_override_keeps_what_there_is_to_fall_back_on(
     assert names == {"best.pt", "last.pt", "last-1.pt", "last-2.pt"}
 
 
+@pytest.mark.parametrize(
+    "override",
+    ["~train.epochs", "+train.epochs=5", "hardware={}", "hardware=null", "hardware=3",
+     "tracker=[none]", "run.cache=null"],
+)  # fmt: skip
+def test_an_override_that_says_nothing_is_refused(runner, uninterrupted, override):
+    before = (uninterrupted / "status.json").read_bytes()
+    code, out, err = runner(f"resume={uninterrupted}", override)
+    assert code == 1 and override in err and "Traceback" not in out + err
+    assert (uninterrupted / "status.json").read_bytes() == before
+
+
 def test_fewer_checkpoints_may_be_kept_from_now_on(runner, tmp_path):
     setting = (*SETTING, "train.epochs=3", "train.keep_checkpoints=4", "hydra.run.dir=run")
     assert runner(*setting)[0] == 0

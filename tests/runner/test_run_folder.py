@@ -9,7 +9,7 @@ import yaml
 
 from runner import run_folder
 from runner.errors import Interrupted, RunnerError
-from runner.run_folder import RunFolder, atomic, discard_empty, existing
+from runner.run_folder import RunFolder
 from runner.seal import Damaged, read_json
 
 CONFIG = {"train": {"epochs": 3}, "clip": None}
@@ -221,16 +221,6 @@ def test_metrics_that_could_not_be_written_are_with_the_next(tmp_path, monkeypat
     assert epochs(folder) == [1, 2, 3]
 
 
-def test_atomic_keeps_the_old_file_when_writing_fails(tmp_path):
-    target = tmp_path / "file"
-    target.write_text("old")
-    with pytest.raises(OSError, match="disk"), atomic(target) as temporary:
-        temporary.write_text("half")
-        raise OSError("disk full")
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
 def test_log_holds_messages_and_the_traceback(tmp_path):
     folder = claim(tmp_path / "run")
     with pytest.raises(ZeroDivisionError), folder.logging():
@@ -245,21 +235,6 @@ def test_reopen_wants_a_run(tmp_path):
         RunFolder.reopen(tmp_path / "nothing")
     with pytest.raises(RunnerError, match="not a run folder"):
         RunFolder.reopen(tmp_path)
-
-
-def test_discard_empty_leaves_what_holds_something(tmp_path):
-    (tmp_path / "keep").write_text("")
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    discard_empty(tmp_path / "a" / "b", keep=[])
-    assert [path.name for path in tmp_path.iterdir()] == ["keep"]
-
-
-def test_discard_empty_leaves_what_was_there_before(tmp_path):
-    (tmp_path / "theirs").mkdir()
-    before = existing(tmp_path / "theirs" / "ours")
-    (tmp_path / "theirs" / "ours").mkdir()
-    discard_empty(tmp_path / "theirs" / "ours", keep=before)
-    assert [path.name for path in tmp_path.rglob("*")] == ["theirs"]
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path):

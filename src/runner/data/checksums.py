@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.run_folder import atomic
+from runner.files import atomic
 from runner.seal import Damaged, sealed_json
 from runner.seal import read_json as open_sealed
 

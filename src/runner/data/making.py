@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.run_folder import discard_empty, existing
+from runner.files import discard_empty, existing
 
 log = logging.getLogger(__name__)
 

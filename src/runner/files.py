@@ -1,0 +1,54 @@
+"""Files and folders that a kill leaves whole, and nothing left of what never began."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place, synced to disk, on success."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_folder(path: Path) -> None:
+    """Have a new name on the disk too; some file systems cannot."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def discard_empty(path: Path, *, keep: Collection[Path]) -> None:
+    """Remove an empty folder and its empty parents, up to one that is to be kept."""
+    for folder in (path, *path.parents):
+        if folder in keep:
+            return
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
+def existing(path: Path) -> set[Path]:
+    """Which of a folder and its parents are there."""
+    path = Path(os.path.abspath(path))  # as Hydra names it, without ".."
+    return {folder for folder in (path, *path.parents) if folder.exists()}
