@@ -12,7 +12,7 @@ from tests.models.test_predictors import MODELS, build
 
 from models.convolution import GCN, GIN, SAGE, PureGCN, PureMax, PureMean, PureSum
 from models.encoder import Encoder
-from ops import dense
+from ops import backend, dense
 from ops.aggregate import pool
 from ops.csr import Graph
 from ops.distinct import distinct_pairs
@@ -134,6 +134,8 @@ def test_which_graphs_products_suit():
     full = Graph.from_edges(torch.combinations(torch.arange(64)).T, 64)
     path = Graph.from_edges(torch.stack((torch.arange(499), torch.arange(1, 500))), 500)
     assert dense.suits(full.to(GPU)) and not dense.suits(path.to(GPU))
+    with backend.plain():
+        assert not dense.suits(full.to(GPU))
 
 
 @pytest.mark.parametrize("products", [False, True])
@@ -177,8 +179,10 @@ def test_encoders(case, convolution, training):
 
 
 @pytest.mark.parametrize("model", ["ncn", "ncnc"])
-def test_a_run_and_its_repeat_have_the_same_bits(model, runner, tmp_path):
-    """The second in two parts, resumed in the middle of its epochs."""
+@pytest.mark.parametrize("products", [False, True])
+def test_a_run_and_its_repeat_have_the_same_bits(model, products, runner, tmp_path, monkeypatch):
+    """The second in two parts, resumed after half its epochs."""
+    monkeypatch.setattr(dense, "suits", lambda graph: products)
     common = (
         f"model={model}", "dataset=lesmis", "hardware=gpu", "tracker=none", "train.batch_size=16",
     )  # fmt: skip

@@ -22,6 +22,11 @@ def compiled(tensor: Tensor, *more: torch.dtype) -> bool:
     return tensor.device.type == "cpu" and known and not _plain_only
 
 
+def only_plain() -> bool:
+    """Whether this is within :func:`plain`."""
+    return _plain_only
+
+
 @contextmanager
 def plain() -> Iterator[None]:
     """Within, every operator runs in plain PyTorch: the reference that kernels are tested against.

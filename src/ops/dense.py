@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ops import backend
 from ops.csr import Graph
 
 _SHARE = 1 / 12  # of all pairs that are linked, from which on products beat lists
@@ -21,7 +22,9 @@ _BLOCK_BYTES = 2**27  # of the marks of one block of pairs
 
 def suits(graph: Graph) -> bool:
     """Whether products are faster than lists: on a GPU, where many of all pairs are linked."""
-    return graph.col.is_cuda and graph.num_entries >= _SHARE * graph.num_nodes**2 > 0
+    if not graph.col.is_cuda or backend.only_plain():
+        return False
+    return graph.num_entries >= _SHARE * graph.num_nodes**2 > 0
 
 
 def pool_common(graph: Graph, pairs: Tensor, x: Tensor) -> Tensor:

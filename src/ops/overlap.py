@@ -15,7 +15,7 @@ from ops.csr import Graph, check_ids, offsets
 from ops.kernels import overlap as kernels
 from ops.kernels.parallel import parallel
 
-_DENSE = 64  # neighbours of a node, on average, from which on pooling them is mostly additions
+_MANY = 64  # neighbours of a node, on average, from which on pooling them is mostly additions
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +161,7 @@ def sum_over_common_neighbours(
             return pool(x, common.rowptr, common.node) + start, common.counts()
         u, v = pairs.contiguous()
         out, counts = x.new_empty(u.numel(), x.size(1)), torch.empty_like(u)
-        many = graph.num_entries >= _DENSE * graph.num_nodes
+        many = graph.num_entries >= _MANY * graph.num_nodes
         kernel = kernels.sum_common_dense if many else kernels.sum_common
         _merge(kernel, graph, u, v, x.contiguous(), start.contiguous(), out, counts)
         return out, counts

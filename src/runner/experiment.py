@@ -51,15 +51,15 @@ def run_experiment(
         Interrupted: after a signal; `runner resume=` goes on.
     """
     config = without_idle_training(config)
-    resumes = [resume] if resume else []
     if checkpoint is None:
         start = warm_start.take(config, folder)
         parts = assemble(config, folder.path)
         warm_start.initialise(parts.model, config, folder.path, parts.data)
         meta = folder.meta()
-        meta = {**meta, "init_from": start, "resumes": [*meta["resumes"], *resumes]}
+        resumes = [*meta["resumes"], *_resume_entry(resume, parts)]
+        meta = {**meta, "init_from": start, "resumes": resumes}
         folder.write_meta({**meta, **parts.facts(), **_identity(config, start)})
-        return _train(config, folder, parts, TrainingState(), resumed=bool(resumes))
+        return _train(config, folder, parts, TrainingState(), resumed=bool(resume))
     # Until the checkpoint is in place, nothing in the folder changes: a resume that cannot be is
     # as if it had never been tried.
     if folder.meta().get("init_from") and not (folder.path / "init").is_dir():
@@ -73,7 +73,7 @@ def run_experiment(
     with folder.recording_status():
         _repair_best(folder, parts, state)
         meta = folder.meta()
-        meta = {**meta, "resumes": [*meta["resumes"], *resumes]}
+        meta = {**meta, "resumes": [*meta["resumes"], *_resume_entry(resume, parts)]}
         folder.write_meta({**meta, **_identity(config, meta.get("init_from"))})
         if resume and resume["overrides"]:
             # So that they outlive meta.json.
@@ -81,6 +81,10 @@ def run_experiment(
             write(folder.checkpoints / "last.pt", content)
         log.info("resumed at epoch %d, step %d of %d", state.epoch, state.step, len(parts.sampler))
         return _train(config, folder, parts, state, resumed=True)
+
+
+def _resume_entry(resume: Mapping[str, Any] | None, parts: Parts) -> list[dict[str, Any]]:
+    return [{**resume, "device": parts.device_name}] if resume else []
 
 
 def _repair_best(folder: RunFolder, parts: Parts, state: TrainingState) -> None:

@@ -61,12 +61,18 @@ class Parts:
             content, model=self.model, optimizer=self.optimizer, generators=self.generators
         )
 
+    @property
+    def device_name(self) -> str:
+        """ "cpu", or what the GPU is called."""
+        gpu = self.device.type == "cuda"
+        return torch.cuda.get_device_name(self.device) if gpu else self.device.type
+
     def facts(self) -> dict[str, Any]:
         """What meta.json keeps of them."""
         with_validation = self.task.test_graph is not self.task.train_graph
         return {
             "data": {"fingerprint": self.data.fingerprint, "audit": self.audit.counts},
-            "device": _name(self.device),
+            "device": self.device_name,
             "test_graph": "training and validation edges" if with_validation else "training edges",
             "sizes": {
                 "nodes": self.data.num_nodes,
@@ -75,10 +81,6 @@ class Parts:
                 "parameters": sum(p.numel() for p in self.model.parameters()),
             },
         }
-
-
-def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def assemble(config: Mapping[str, Any], folder: Path) -> Parts:

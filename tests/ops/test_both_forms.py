@@ -54,7 +54,7 @@ def test_skewed_degrees_and_threads(two_threads):
 
 @pytest.mark.parametrize("dense", [True, False])
 def test_sum_over_common_neighbours_of_skewed_degrees(two_threads, dense, monkeypatch):
-    monkeypatch.setattr("ops.overlap._DENSE", 0 if dense else 1e9)
+    monkeypatch.setattr("ops.overlap._MANY", 0 if dense else 1e9)
     hubs = torch.stack([torch.randint(3, (4000,)), torch.randint(3, 3000, (4000,))])
     others = torch.randint(3, 3000, (2, 3000))
     graph = Graph.from_edges(torch.cat([hubs, others], dim=1), 3000)

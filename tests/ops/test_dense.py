@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.dense_reference import NUM_NODES, random_edges, some_pairs
 
-from ops import backend, dense
+from ops import dense
 from ops.aggregate import pool
 from ops.csr import Graph
 from ops.overlap import common_neighbours, pool_common_neighbours, sum_over_common_neighbours
@@ -58,8 +58,7 @@ def test_thirds_are_the_number():
     assert torch.equal(dense.thirds(x).double().view(50, 3, 7).sum(1), x.double())
 
 
-@pytest.mark.parametrize("plain", [False, True])
-def test_takes_the_place_of_lists(case, plain, monkeypatch):
+def test_takes_the_place_of_lists(case, monkeypatch):
     graph, pairs, x = case
     start = torch.randn(5)
 
@@ -73,10 +72,6 @@ def test_takes_the_place_of_lists(case, plain, monkeypatch):
     monkeypatch.setattr(dense, "suits", lambda graph: True)
     for lists in ("common_neighbours", "_common_neighbours", "_merge"):
         monkeypatch.setattr(f"ops.overlap.{lists}", None)
-    if plain:
-        with backend.plain():
-            found = both()
-    else:
-        found = both()
+    found = both()
     for a, b in zip(found, listed, strict=True):
         torch.testing.assert_close(a, b)

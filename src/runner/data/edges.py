@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
-import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,16 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from runner.data.feature_file import checked_features, read_features
 from runner.data.link_data import LinkData, link_data
 from runner.data.matlab import is_version_4, read_matrix
 from runner.data.sound import sound
 from runner.data.splits import RandomSplit
+from runner.data.user_file import damaged, existing_file, is_plain, load_pt, short
 from runner.errors import RunnerError
 
 _FORMATS = ".mat (key net), .csv, .tsv or .txt edge list (also .gz), SciPy .npz, PyG .pt"
 _WIDEST_GAP = 100  # nodes a used id; beyond it the ids are names, not numbers 0 to N - 1
 _SMALL = 1_000_000  # nodes that any machine can hold
-_LONGEST = 200  # characters of a damaged file's own in a message
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def edge_file(
     Raises:
         RunnerError: if a file is missing, damaged or makes no sense; names the key and the remedy.
     """
-    file = _existing("dataset.path", path)
+    file = existing_file("dataset.path", path)
     raw = _reader(file)(file)
     if num_nodes is not None and raw.num_nodes not in (None, num_nodes):
         raise RunnerError(
@@ -65,24 +64,13 @@ def edge_file(
     notes = [*raw.notes, f"dropped {loops} self-loops"] if loops else list(raw.notes)
     given = raw.features
     if features is not None:
-        given = _features(_existing("dataset.features", features))
+        given = read_features(existing_file("dataset.features", features))
     if given is not None:
-        given = _checked_features(features or path, given, num_nodes)
+        given = checked_features(features or path, given, num_nodes)
     train, valid, test = split.split(edges, num_nodes)
     return link_data(
         num_nodes=num_nodes, features=given, train=train, valid=valid, test=test, notes=notes
     )
-
-
-def _existing(key: str, path: str) -> Path:
-    file = Path(path)
-    try:
-        if file.is_file():
-            return file
-        kind = "it is no file" if file.exists() else "there is no such file"
-    except OSError as error:  # a name that no file can have
-        kind = str(error.strerror).lower()
-    raise RunnerError(f"{key}={_short(path)}: {kind}")
 
 
 def _reader(file: Path) -> Callable[[Path], RawGraph]:
@@ -93,20 +81,6 @@ def _reader(file: Path) -> Callable[[Path], RawGraph]:
     if suffix not in readers or (suffix in (".mat", ".npz", ".pt") and name != file.name.lower()):
         raise RunnerError(f"dataset.path={file}: unknown kind of file; known: {_FORMATS}")
     return readers[suffix]
-
-
-def _damaged(key: str, file: Path, error: Exception) -> RunnerError:
-    strerror = error.strerror if isinstance(error, OSError) else None
-    reason = _short((strerror or str(error) or "it cannot be read").splitlines()[0])
-    if any(word in reason for word in ("pickle", "Weights only")):  # how to load it all the same
-        reason = "it holds something else than plain numbers"
-    if isinstance(error, gzip.BadGzipFile | zlib.error):
-        reason = "it cannot be unpacked"
-    return RunnerError(f"{key}={file}: the file is damaged or not of its kind ({reason})")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _from_adjacency(matrix: object) -> RawGraph:
@@ -128,7 +102,7 @@ def _read_mat(file: Path) -> RawGraph:
         if net is not None:
             return _from_adjacency(net)
     except Exception as error:  # damaged files fail in many types
-        raise _damaged("dataset.path", file, error) from None
+        raise damaged("dataset.path", file, error) from None
     names = ", ".join(sorted(found))
     raise RunnerError(
         f"dataset.path={file}: no key net (the adjacency matrix) among {names or 'its keys'}"
@@ -152,11 +126,11 @@ def _read_npz(file: Path) -> RawGraph:
         with open(file, "rb") as stream:
             return _from_adjacency(scipy.sparse.load_npz(stream))
     except Exception as error:  # damaged files fail in many types
-        raise _damaged("dataset.path", file, error) from None
+        raise damaged("dataset.path", file, error) from None
 
 
 def _read_pt(file: Path) -> RawGraph:
-    data = _load_pt("dataset.path", file)
+    data = load_pt("dataset.path", file)
     stored: dict[str, object] = {}
     with contextlib.suppress(Exception):  # something else, or a damaged Data
         stored = dict(vars(data)["_store"])
@@ -174,7 +148,7 @@ def _read_pt(file: Path) -> RawGraph:
         )
     if nodes is not None and (type(nodes) is not int or nodes < 1):
         raise RunnerError(
-            f"dataset.path={file}: num_nodes={_short(repr(nodes))} is no number of nodes"
+            f"dataset.path={file}: num_nodes={short(repr(nodes))} is no number of nodes"
         )
     if features is not None:
         nodes = features.shape[0]
@@ -182,27 +156,7 @@ def _read_pt(file: Path) -> RawGraph:
 
 
 def _is_matrix(x: object) -> TypeGuard[Tensor]:
-    return _is_plain(x) and x.layout == torch.strided and x.dim() == 2
-
-
-def _is_plain(x: object) -> TypeGuard[Tensor]:
-    """Whether it is a tensor with values of its own."""
-    return isinstance(x, Tensor) and not (x.is_nested or x.is_meta or x.is_quantized)
-
-
-def _load_pt(key: str, file: Path) -> object:
-    from torch_geometric.data.data import Data, DataEdgeAttr, DataTensorAttr
-    from torch_geometric.data.storage import GlobalStorage
-
-    classes = [Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]
-    try:
-        # Exactly PyG's own data classes: nothing in the file is executed. What torch warns of, of
-        # a file that it then refuses, is no news.
-        with torch.serialization.safe_globals(classes), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling fails in many types
-        raise _damaged(key, file, error) from None
+    return is_plain(x) and x.layout == torch.strided and x.dim() == 2
 
 
 def _read_text(file: Path) -> RawGraph:
@@ -222,7 +176,7 @@ def _read_text(file: Path) -> RawGraph:
     except pandas.errors.EmptyDataError:
         raise RunnerError(f"dataset.path={file}: the file holds no edges") from None
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise _damaged("dataset.path", file, error) from None
+        raise damaged("dataset.path", file, error) from None
     if table.shape[1] < 2:
         raise RunnerError(f"dataset.path={file}: an edge list has two columns of node ids")
     extra = table.shape[1] - 2
@@ -268,61 +222,3 @@ def _checked(file: Path, raw: RawGraph, given_nodes: int | None) -> tuple[Tensor
             "numbers from 0 to the number of nodes: renumber your nodes"
         )
     return raw.edges, num_nodes
-
-
-def _features(file: Path) -> Tensor:
-    try:
-        with warnings.catch_warnings():  # of what is then refused
-            warnings.simplefilter("ignore")
-            return _read_features(file)
-    except RunnerError:
-        raise
-    except Exception as error:  # damaged files fail in many types
-        raise _damaged("dataset.features", file, error) from None
-
-
-def _read_features(file: Path) -> Tensor:
-    import pandas
-    import scipy.sparse
-
-    if file.suffix == ".npy":
-        array = np.load(file, allow_pickle=False)
-    elif file.suffix == ".npz":
-        with open(file, "rb") as stream:
-            array = sound(scipy.sparse.load_npz(stream)).toarray()
-    elif file.suffix == ".csv":
-        array = pandas.read_csv(file, header=None).to_numpy(dtype=np.float32)
-    elif file.suffix == ".pt":
-        loaded = _load_pt("dataset.features", file)
-        if not _is_plain(loaded):
-            raise ValueError(f"it holds a {type(loaded).__name__}, not a plain tensor")
-        return loaded.to_dense()
-    else:
-        raise RunnerError(
-            f"dataset.features={file}: unknown kind of file; known: .npy, SciPy .npz, .csv, .pt"
-        )
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"it holds values of {array.dtype}, not real numbers")
-    return torch.from_numpy(array.astype(np.float32))  # what is too large becomes infinite
-
-
-def _checked_features(origin: str, features: Tensor, num_nodes: int) -> Tensor:
-    if features.dim() != 2 or features.shape[0] != num_nodes or features.shape[1] < 1:
-        raise RunnerError(
-            f"dataset.features={origin}: the shape is {tuple(features.shape)}, the graph has "
-            f"{num_nodes} nodes; give one row of numbers for each node, or dataset.num_nodes=… if "
-            "the edges miss isolated nodes with the highest ids"
-        )
-    if features.is_complex():
-        raise RunnerError(
-            f"dataset.features={origin}: it holds complex numbers; give one row of real numbers "
-            "for each node"
-        )
-    features = features.detach().to(torch.float32)
-    if not features.isfinite().all():
-        bad = int((~features.isfinite()).any(dim=1).nonzero()[0])
-        raise RunnerError(
-            f"dataset.features={origin}: the row of node {bad} holds NaN or infinite values; "
-            "replace them"
-        )
-    return features.contiguous()

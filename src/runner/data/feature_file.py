@@ -1,0 +1,72 @@
+"""A user's own node features, from a file."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runner.data.sound import sound
+from runner.data.user_file import damaged, is_plain, load_pt
+from runner.errors import RunnerError
+
+
+def read_features(file: Path) -> Tensor:
+    try:
+        with warnings.catch_warnings():  # of what is then refused
+            warnings.simplefilter("ignore")
+            return _read_one(file)
+    except RunnerError:
+        raise
+    except Exception as error:  # damaged files fail in many types
+        raise damaged("dataset.features", file, error) from None
+
+
+def _read_one(file: Path) -> Tensor:
+    import pandas
+    import scipy.sparse
+
+    if file.suffix == ".npy":
+        array = np.load(file, allow_pickle=False)
+    elif file.suffix == ".npz":
+        with open(file, "rb") as stream:
+            array = sound(scipy.sparse.load_npz(stream)).toarray()
+    elif file.suffix == ".csv":
+        array = pandas.read_csv(file, header=None).to_numpy(dtype=np.float32)
+    elif file.suffix == ".pt":
+        loaded = load_pt("dataset.features", file)
+        if not is_plain(loaded):
+            raise ValueError(f"it holds a {type(loaded).__name__}, not a plain tensor")
+        return loaded.to_dense()
+    else:
+        raise RunnerError(
+            f"dataset.features={file}: unknown kind of file; known: .npy, SciPy .npz, .csv, .pt"
+        )
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"it holds values of {array.dtype}, not real numbers")
+    return torch.from_numpy(array.astype(np.float32))  # what is too large becomes infinite
+
+
+def checked_features(origin: str, features: Tensor, num_nodes: int) -> Tensor:
+    if features.dim() != 2 or features.shape[0] != num_nodes or features.shape[1] < 1:
+        raise RunnerError(
+            f"dataset.features={origin}: the shape is {tuple(features.shape)}, the graph has "
+            f"{num_nodes} nodes; give one row of numbers for each node, or dataset.num_nodes=… if "
+            "the edges miss isolated nodes with the highest ids"
+        )
+    if features.is_complex():
+        raise RunnerError(
+            f"dataset.features={origin}: it holds complex numbers; give one row of real numbers "
+            "for each node"
+        )
+    features = features.detach().to(torch.float32)
+    if not features.isfinite().all():
+        bad = int((~features.isfinite()).any(dim=1).nonzero()[0])
+        raise RunnerError(
+            f"dataset.features={origin}: the row of node {bad} holds NaN or infinite values; "
+            "replace them"
+        )
+    return features.contiguous()
