@@ -158,7 +158,7 @@ def test_keep():
 @pytest.mark.parametrize("order", ["as they come", "grouped", "all of a hub"])
 @pytest.mark.parametrize("seed", range(3))
 def test_sum_over_common_neighbours(seed, order, dense, monkeypatch):
-    monkeypatch.setattr("ops.overlap._DENSE", 0 if dense else 1e9)
+    monkeypatch.setattr("ops.overlap._MANY", 0 if dense else 1e9)
     edges = random_edges(seed)
     dense = torch.from_numpy(adjacency(edges, NUM_NODES))
     graph = Graph.from_edges(torch.from_numpy(edges), NUM_NODES)
