@@ -69,7 +69,8 @@ def main() -> None:
     except KeyboardInterrupt:
         code = _interrupted()
     except RecursionError:
-        code = _fail(RunnerError("a value is nested too deeply; no key takes such a list"), [])
+        key = max(arguments, key=len, default="").partition("=")[0]
+        code = _fail(RunnerError(f"{key}: the value is nested too deeply; no key takes that"), [])
     except Exception as error:
         if not is_out_of_memory(error):
             raise

@@ -217,6 +217,12 @@ def test_what_was_there_before_a_refused_run_stays(runner, tmp_path):
     assert not (tmp_path / "outputs").exists()
 
 
+def test_a_value_that_is_nested_too_deeply_is_one_line(runner):
+    code, out, err = runner(f"encoder.layers={'[' * 400}{']' * 400}", *QUICK)
+    assert code == 1 and err.startswith("runner: encoder.layers: ") and err.count("\n") == 1
+    assert "Traceback" not in out + err
+
+
 def test_training_that_diverges_names_the_epoch_and_keeps_nothing_of_it(runner, tmp_path):
     code, out, err = runner(
         "model=ncn", "train.lr_encoder=1e30", "train.lr_predictor=1e30", "train.batch_size=179",

@@ -308,12 +308,12 @@ def test_a_resume_with_an_override_keeps_what_there_is_to_fall_back_on(
 @pytest.mark.parametrize(
     "override",
     ["~train.epochs", "+train.epochs=5", "hardware={}", "hardware=null", "hardware=3",
-     "tracker=[none]", "run.cache=null"],
+     "tracker=[none]", "run.cache=null", f"train.epochs={'9' * 5000}"],
 )  # fmt: skip
 def test_an_override_that_says_nothing_is_refused(runner, uninterrupted, override):
     before = (uninterrupted / "status.json").read_bytes()
     code, out, err = runner(f"resume={uninterrupted}", override)
-    assert code == 1 and override in err and "Traceback" not in out + err
+    assert code == 1 and override[:200] in err and "Traceback" not in out + err
     assert (uninterrupted / "status.json").read_bytes() == before
 
 
