@@ -276,6 +276,7 @@ def _sweeps() -> st.SearchStrategy[BadInput]:
         (("seed=range(a)",), 1, "seed"),
         (("hydra.sweep.dir=file",), 1, "file"),
         (("hydra.sweep.dir=",), 1, "hydra.sweep.dir"),
+        (("hydra.sweep.subdir='???'",), 1, "hydra.sweep.subdir"),
     )
     files = (("file", b"in the way"),)
     return st.tuples(st.sampled_from(lines), st.sampled_from(("-m", "--multirun"))).map(

@@ -50,14 +50,14 @@ def _after(owner: Any, name: str, now: Callable[..., bool]) -> Any:
 
 
 def _half_checkpoint(name: str, now: Callable[..., bool]) -> Any:
-    original = checkpoint._seal
+    original = checkpoint.seal_archive
 
     def replaced(path: Any) -> None:
         original(path)
         if path.name.startswith(f".{name}.") and now():
             _half(path)
 
-    return mock.patch.object(checkpoint, "_seal", replaced)
+    return mock.patch.object(checkpoint, "seal_archive", replaced)
 
 
 def _half_line(now: Callable[..., bool]) -> Any:

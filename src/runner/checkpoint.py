@@ -7,10 +7,8 @@ its zip archive, so that `torch.load` reads it and damage is noticed.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
-import struct
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,15 +19,13 @@ import torch
 from models.link_model import LinkModel
 from runner.errors import RunnerError
 from runner.files import atomic
-from runner.seal import Damaged
+from runner.seal import Damaged, seal_archive, verify_archive
 from runner.seeding import Generators
 from runner.state import TrainingState
 
 log = logging.getLogger(__name__)
 
 FORMAT = 2
-_COMMENT = b"sha256:"
-_COMMENT_BYTES = len(_COMMENT) + 64
 
 
 class OtherData(RunnerError):
@@ -67,7 +63,7 @@ def write(path: Path, content: Mapping[str, Any], *, keep: int | None = None) ->
     """
     with atomic(path) as temporary:
         _save(content, temporary)
-        _seal(temporary)
+        seal_archive(temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         if keep is not None:
@@ -114,28 +110,6 @@ def _aged(path: Path, age: int) -> Path:
     return path.with_name(f"{path.stem}-{age}{path.suffix}") if age else path
 
 
-def _seal(path: Path) -> None:
-    """Declare the comment in the archive's last record, and write it behind."""
-    with open(path, "r+b") as file:
-        file.seek(-2, os.SEEK_END)
-        file.write(struct.pack("<H", _COMMENT_BYTES))
-        file.flush()
-        digest = _digest(path, file.tell())
-        file.write(_COMMENT + digest.encode())
-
-
-def _digest(path: Path, size: int) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while size > 0:
-            block = file.read(min(size, 1 << 20))
-            if not block:
-                break
-            digest.update(block)
-            size -= len(block)
-    return digest.hexdigest()
-
-
 def read(path: Path) -> dict[str, Any]:
     """Read a checkpoint without executing code from it (`weights_only=True`), onto the CPU.
 
@@ -143,7 +117,7 @@ def read(path: Path) -> dict[str, Any]:
         Damaged: if any byte of it is not as it was written, or it is none of ours.
     """
     try:
-        _verify(path)
+        verify_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError("it has another format")
@@ -154,15 +128,6 @@ def read(path: Path) -> dict[str, Any]:
             "restore the file, or start the run anew with the overrides in its overrides.yaml"
         ) from None
     return content
-
-
-def _verify(path: Path) -> None:
-    size = path.stat().st_size - _COMMENT_BYTES
-    with open(path, "rb") as file:
-        file.seek(max(size, 0))
-        comment = file.read()
-    if comment != _COMMENT + _digest(path, size).encode():
-        raise ValueError("its checksum does not fit")
 
 
 def load(path: Path, fingerprint: str) -> dict[str, Any]:
@@ -223,8 +188,8 @@ def set_damaged_aside(folder: Path) -> None:
     """Rename damaged checkpoints, so that none of them takes the place of a good one."""
     for path in sorted(folder.glob("*.pt")):
         try:
-            _verify(path)
-        except ValueError:
+            verify_archive(path)
+        except Damaged:
             aside = path.with_name(f"{path.name}.damaged")
             log.warning("%s is damaged; it is kept as %s", path, aside.name)
             os.replace(path, aside)

@@ -202,10 +202,11 @@ def _output_folder() -> Path:
         RunnerError: if it has no name; Hydra would take "None".
     """
     output = Path(HydraConfig.get().runtime.output_dir)
-    if not _is_multirun() and OmegaConf.is_missing(HydraConfig.get().run, "dir"):
+    mode, key = ("sweep", "subdir") if _is_multirun() else ("run", "dir")
+    if OmegaConf.is_missing(getattr(HydraConfig.get(), mode), key):
         with suppress(OSError):
             output.rmdir()
-        raise RunnerError("hydra.run.dir=???: name a folder, or leave it out")
+        raise RunnerError(f"hydra.{mode}.{key}=???: name a folder, or leave it out")
     return output
 
 

@@ -21,7 +21,7 @@ import yaml
 
 from runner.errors import Interrupted, RunnerError
 from runner.files import atomic, sync_folder
-from runner.seal import Damaged, read_json, read_lines, sealed_json, sealed_lines
+from runner.seal import Damaged, has_seal, read_json, read_lines, sealed_json, sealed_lines
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,18 @@ class RunFolder:
                 f"resume={path}: not a run folder (config.yaml missing); "
                 "give a folder like outputs/<dataset>/<model>/<time>-<id>"
             )
+        if not folder._is_ours():
+            raise RunnerError(
+                f"resume={path}: not a run folder, or all of it is damaged (no file in it is as "
+                "runner writes it); give another, or start the run anew"
+            )
         return folder
+
+    def _is_ours(self) -> bool:
+        """Whether one file at least looks like what a run has written."""
+        return any(self._intact(name) is not None for name in _READERS) or any(
+            path.is_file() and has_seal(path) for path in self.checkpoints.glob("*.pt")
+        )
 
     def config(self) -> dict[str, Any]:
         """The resolved config that the run was started with.

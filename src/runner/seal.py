@@ -1,15 +1,20 @@
-"""Checksums within a record's own text, so that damage is noticed wherever it is."""
+"""Checksums within a file itself, so that damage is noticed wherever it is."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import struct
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from runner.errors import RunnerError
 
 _LAST_LINE = "# sha256 of the lines above: "
+_COMMENT = b"sha256:"  # of a zip archive
+_COMMENT_BYTES = len(_COMMENT) + 64
 
 
 class Damaged(RunnerError):
@@ -62,3 +67,47 @@ def _json(content: Mapping[str, Any]) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seal_archive(path: Path) -> None:
+    """Add the SHA-256 of all other bytes to a zip archive, as the comment that it may end with."""
+    with open(path, "r+b") as file:
+        file.seek(-2, os.SEEK_END)  # the length of the comment, in the archive's last record
+        file.write(struct.pack("<H", _COMMENT_BYTES))
+        file.flush()
+        digest = _digest_of_file(path, file.tell())
+        file.write(_COMMENT + digest.encode())
+
+
+def verify_archive(path: Path) -> None:
+    """Check what `seal_archive` has sealed.
+
+    Raises:
+        Damaged: if a byte differs from what was written, or the archive was never sealed.
+    """
+    size = path.stat().st_size - _COMMENT_BYTES
+    if not has_seal(path) or _last_bytes(path) != _COMMENT + _digest_of_file(path, size).encode():
+        raise Damaged("its checksum does not fit")
+
+
+def has_seal(path: Path) -> bool:
+    """Whether a file ends as a sealed archive does; its other bytes are not read."""
+    return _last_bytes(path).startswith(_COMMENT)
+
+
+def _last_bytes(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(max(path.stat().st_size - _COMMENT_BYTES, 0))
+        return file.read()
+
+
+def _digest_of_file(path: Path, size: int) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while size > 0:
+            block = file.read(min(size, 1 << 20))
+            if not block:
+                break
+            digest.update(block)
+            size -= len(block)
+    return digest.hexdigest()

@@ -343,7 +343,7 @@ def test_checkpoints_that_are_a_pickle_of_code_are_refused(runner, uninterrupted
     for name in ("last.pt", "last-1.pt"):
         path = uninterrupted / "checkpoints" / name
         torch.save({"format": checkpoint.FORMAT, "evil": Evil()}, path)
-        checkpoint._seal(path)
+        checkpoint.seal_archive(path)
     code, _, err = runner(f"resume={uninterrupted}", "train.epochs=6")
     assert code == 1 and "damaged or not one of ours" in err
     assert not (tmp_path / "executed").exists()

@@ -2,6 +2,7 @@ import json
 import logging
 import random
 import threading
+import zipfile
 from contextlib import suppress
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from runner import run_folder
 from runner.errors import Interrupted, RunnerError
 from runner.run_folder import RunFolder
-from runner.seal import Damaged, read_json
+from runner.seal import Damaged, read_json, seal_archive
 
 CONFIG = {"train": {"epochs": 3}, "clip": None}
 
@@ -235,6 +236,26 @@ def test_reopen_wants_a_run(tmp_path):
         RunFolder.reopen(tmp_path / "nothing")
     with pytest.raises(RunnerError, match="not a run folder"):
         RunFolder.reopen(tmp_path)
+
+
+@pytest.mark.parametrize("intact", ["status.json", "checkpoints/last-1.pt", None])
+def test_reopen_wants_a_file_that_a_run_has_written(tmp_path, intact):
+    claim(tmp_path / "run")
+    seal_archive(_archive(tmp_path / "run" / "checkpoints" / "last-1.pt"))
+    for path in (tmp_path / "run").rglob("*.*"):
+        if path.is_file() and path != tmp_path / "run" / str(intact):
+            path.write_bytes(b"junk")
+    if intact is None:
+        with pytest.raises(RunnerError, match=r"resume=.*not a run folder"):
+            RunFolder.reopen(tmp_path / "run")
+    else:
+        RunFolder.reopen(tmp_path / "run")
+
+
+def _archive(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a", "b")
+    return path
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path):

@@ -1,8 +1,18 @@
 import random
+import zipfile
 
 import pytest
 
-from runner.seal import Damaged, read_json, read_lines, sealed_json, sealed_lines
+from runner.seal import (
+    Damaged,
+    has_seal,
+    read_json,
+    read_lines,
+    seal_archive,
+    sealed_json,
+    sealed_lines,
+    verify_archive,
+)
 
 CONTENT = {"status": "done", "error": None, "nested": {"pid": [1, 2.5]}}
 LINES = "model: ncn\ntrain:\n  epochs: 3\n"
@@ -33,3 +43,24 @@ def test_what_was_never_sealed_is_damaged():
         for text in ("", "[1]", "{}", "a: 1\n"):
             with pytest.raises(Damaged):
                 read(text)
+
+
+def test_an_archive_that_was_sealed_is_intact_until_a_byte_changes(tmp_path):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a", "b" * 50)
+    assert not has_seal(path)
+    with pytest.raises(Damaged):
+        verify_archive(path)
+    seal_archive(path)
+    assert has_seal(path)
+    verify_archive(path)
+    assert zipfile.ZipFile(path).read("a") == b"b" * 50
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        with pytest.raises(Damaged):
+            verify_archive(path)
+        path.write_bytes(whole[:position])
+        with pytest.raises(Damaged):
+            verify_archive(path)

@@ -34,6 +34,8 @@ def damaged(key: str, file: Path, error: Exception) -> RunnerError:
         reason = "it holds something else than plain numbers"
     if isinstance(error, gzip.BadGzipFile | zlib.error):
         reason = "it cannot be unpacked"
+    if isinstance(error, UnicodeDecodeError):
+        reason = "it is no text in UTF-8"
     return RunnerError(f"{key}={file}: the file is damaged or not of its kind ({reason})")
 
 

@@ -375,3 +375,12 @@ def test_the_real_graphs(name, nodes, edges):
     data = read(Path(os.environ["RUNNER_DATA"]) / "mat" / f"{name}.mat")
     assert data.num_nodes == nodes
     assert len(links(data)) == edges
+
+
+@pytest.mark.parametrize("key", ["path", "features"])
+def test_a_file_that_is_no_text_is_named(tmp_path, key):
+    (tmp_path / "graph.csv").write_text(LINES)
+    (tmp_path / "bad.csv").write_bytes(b"1,\xc3")
+    files = {"path": tmp_path / "graph.csv", key: tmp_path / "bad.csv"}
+    with pytest.raises(RunnerError, match=rf"dataset\.{key}=.*bad\.csv.*no text in UTF-8"):
+        read(**files)
