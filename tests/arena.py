@@ -26,7 +26,6 @@ from tests.bad_input import FINISHED, QUICK, BadInput
 
 from runner import cli
 from runner.data.checksums import read_json
-from runner.sweep import JobRecorder
 
 SECONDS = 120  # of a command that hangs
 
@@ -129,9 +128,6 @@ class Arena:
         signals = {number: signal.getsignal(number) for number in numbers}
         out, err = io.StringIO(), io.StringIO()
         sys.argv = ["runner", *arguments]
-        JobRecorder.jobs.clear()
-        JobRecorder.multirun = False
-        JobRecorder.folders = set()
         GlobalHydra.instance().clear()
         signal.signal(signal.SIGALRM, _hang)
         signal.alarm(SECONDS)
@@ -185,13 +181,15 @@ class Arena:
             yield "code of a file was executed"
         new = {path for path in self.work.rglob("*") if path not in self._laid_out}
         runs = {path.parent for path in new if path.name == "config.yaml"}
+        sweeps = {path.parent for path in new if path.name == "ledger.jsonl"}
         for run in runs:
             yield from _run_faults(run)
         for path in new:
             beside_a_run = any(run == path or run in path.parents for run in runs)
             above_a_run = any(path in run.parents for run in runs)
-            of_hydra = path.name == "multirun.yaml" and bad.kind == "sweep"
-            if not (beside_a_run or above_a_run or of_hydra or (path / "multirun.yaml").exists()):
+            of_a_sweep = any(sweep == path or sweep in path.parents for sweep in sweeps)
+            above_a_sweep = any(path in sweep.parents for sweep in sweeps)
+            if not (beside_a_run or above_a_run or of_a_sweep or above_a_sweep):
                 if FINISHED in path.relative_to(self.work).parts and path.name in _OF_A_RUN:
                     continue
                 yield f"left behind: {path.relative_to(self.work)}"

@@ -14,7 +14,6 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 
 from runner import cli
-from runner.sweep import JobRecorder
 
 # Several tests run at a time.
 torch.set_num_threads(1)
@@ -41,8 +40,6 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["runner", *arguments])
-        JobRecorder.jobs.clear()
-        JobRecorder.multirun = False
         GlobalHydra.instance().clear()
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import secrets
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,8 @@ import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
-from omegaconf import OmegaConf
 
-from runner import schema, tuned
+from runner import resolvers, schema
 from runner.build import build, build_model, build_with
 from runner.seeding import Generators
 from runner.validate import resolve
@@ -33,8 +31,7 @@ MODELS = [option.split("=")[1] for option in OPTIONS if option.startswith("model
 
 
 def composed(*overrides: str):
-    tuned.register()
-    OmegaConf.register_new_resolver("random_id", lambda: secrets.token_hex(4), replace=True)
+    resolvers.register()
     with initialize_config_module("runner.conf", version_base="1.3"):
         config = compose("config", overrides=list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(config)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,21 +17,30 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from runner import tuned
-from runner.errors import EXIT_INTERRUPTED, Interrupted, RunnerError
+from hydra_plugins.runner_sweeper import LedgerSweeper
+from runner import resolvers, tuned
+from runner.early_folders import EarlyFolders
+from runner.errors import EXIT_INTERRUPTED, Interrupted, Pruned, RunnerError
 from runner.flags import flags_first
 from runner.out_of_memory import REMEDY, is_out_of_memory
-from runner.sweep import JobRecorder
+from runner.sweeps.job import JOB, run_job
+from runner.sweeps.resume import arguments_of
+from runner.sweeps.sweeper import JobsFailed
 
 if TYPE_CHECKING:
     from runner.run_folder import RunFolder
+    from runner.sweeps.job import Find, Judge
 
 log = logging.getLogger(__name__)
+
+# Here, so that the processes of a launcher, which import this module, have them too.
+resolvers.register()
 
 
 def main() -> None:
@@ -46,20 +54,21 @@ def main() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     # Hydra then raises its errors instead of printing them, and we say them in one line.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    tuned.register()
-    OmegaConf.register_new_resolver("random_id", lambda: secrets.token_hex(4), replace=True)
+    Plugins.instance().register(LedgerSweeper)  # which Hydra does not find in an editable install
     arguments = sys.argv[1:]
     try:
-        folders = {a.removeprefix("resume=") for a in arguments if a.startswith("resume=")}
-        if len(folders) > 1:
-            raise RunnerError("resume takes one run folder and key=value overrides, no flags")
-        if folders == {"auto"}:
-            arguments = [argument for argument in arguments if argument != "resume=auto"]
-            code = _compose_and_run(arguments, go_on=True)
-        elif folders:
-            code = _resume(folders.pop(), [a for a in arguments if not a.startswith("resume=")])
-        else:
+        resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
+        others = [a for a in arguments if not a.startswith("resume=")]
+        if len(set(resumed)) > 1:
+            raise RunnerError("resume takes one folder and key=value overrides")
+        if not resumed:
             code = _compose_and_run(arguments)
+        elif {"-m", "--multirun"} & set(others):
+            code = _compose_and_run(arguments_of(resumed[0], others))
+        elif resumed[0] == "auto":
+            code = _compose_and_run(others, go_on=True)
+        else:
+            code = _resume(resumed[0], others)
     except (RunnerError, HydraException, OmegaConfBaseException, ValueError) as error:
         code = _fail(error, arguments)
     except OSError as error:
@@ -82,7 +91,7 @@ def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:
     """Run what the arguments say; with `go_on`, where it has an unfinished run already, that."""
     sys.argv[1:] = flags_first(arguments)
 
-    def job(config: DictConfig) -> dict[str, Any] | Exception | None:
+    def job(config: DictConfig) -> Exception | None:
         return _job(config, go_on=go_on)
 
     application = hydra.main(
@@ -90,48 +99,35 @@ def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:
     )(job)
     try:
         application()
-    except Exception as error:
-        _discard_output()
-        _show_jobs()
-        # Hydra raises a sweep's first failed job at its end; the table has told it.
-        if not (
-            JobRecorder.multirun and any(error is job.get("exception") for job in JobRecorder.jobs)
-        ):
-            raise
+    except JobsFailed:
         return 1
-    if JobRecorder.multirun and not JobRecorder.jobs:
-        raise RunnerError("the sweep has no jobs: one of its keys is given no values")
-    _show_jobs()
-    return 1 if any(job["status"] == "failed" for job in JobRecorder.jobs) else 0
+    except Exception:
+        _discard_output()
+        raise
+    return 0
 
 
 def _discard_output() -> None:
     """Remove the folder that Hydra has made for a run that then never began."""
     from runner.files import discard_empty
 
-    if HydraConfig.initialized() and JobRecorder.folders:
+    if HydraConfig.initialized() and EarlyFolders.known:
         with suppress(MissingMandatoryValue):
-            discard_empty(Path(HydraConfig.get().runtime.output_dir), keep=JobRecorder.folders)
-
-
-def _show_jobs() -> None:
-    if not (JobRecorder.multirun and JobRecorder.jobs):
-        return
-    from rich.console import Console
-
-    from runner.report import sweep_table
-
-    sweep_table(JobRecorder.jobs, Console())
+            discard_empty(Path(HydraConfig.get().runtime.output_dir), keep=EarlyFolders.known)
 
 
 def _is_multirun() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def _job(config: DictConfig, *, go_on: bool) -> dict[str, Any] | Exception | None:
+def _job(config: DictConfig, *, go_on: bool) -> Exception | None:
     """One run, or one job of a sweep: a failure ends this job alone, and says so at once."""
     try:
-        return _run(config, go_on=go_on)
+        if JOB in os.environ and _is_multirun():
+            run_job(Path(HydraConfig.get().sweep.dir), _output_folder(), partial(_run, config))
+        else:
+            _run(config, find=_repeat if go_on else None)
+        return None
     except KeyboardInterrupt:
         code = _interrupted()
         if _is_multirun():
@@ -148,7 +144,15 @@ def _job(config: DictConfig, *, go_on: bool) -> dict[str, Any] | Exception | Non
     raise SystemExit(code)
 
 
-def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
+def _run(
+    config: DictConfig, *, find: Find | None = None, judge: Judge | None = None
+) -> dict[str, Any] | None:
+    """One run from its composed config; its summary, None where it is only described.
+
+    Args:
+        find: the run to go on with instead, if it finds one.
+        judge: is told the validation metric after each epoch, and may end the run.
+    """
     from runner.files import discard_empty
     from runner.groups import refuse_groups
     from runner.machine import describe_machine
@@ -168,7 +172,7 @@ def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
         if plain["run"]["dry"]:
             _describe(plain, origins)
             return None
-        earlier = _repeat(plain, output) if go_on else None
+        earlier = find(plain, output) if find else None
         if earlier is None:
             sources = {origin.key: origin.source for origin in origins}
             folder = RunFolder.claim(
@@ -178,9 +182,8 @@ def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
                 meta={**describe_machine(), "hyperparameters": sources},
             )
     finally:
-        discard_empty(
-            output, keep=JobRecorder.folders
-        )  # Hydra has made it by now, and a refused run leaves nothing
+        # Hydra has made it by now, and a refused run leaves nothing.
+        discard_empty(output, keep=EarlyFolders.known)
     if earlier is not None:
         from runner.resume_overrides import changeable
 
@@ -190,9 +193,10 @@ def _run(config: DictConfig, *, go_on: bool) -> dict[str, Any] | None:
             earlier,
             changeable(overrides),
             trusted=foreign_targets(plain).values(),
+            judge=judge,
         )
         return _finish(RunFolder(earlier), go_on_with)
-    return _finish(folder, partial(_experiment, plain, folder))
+    return _finish(folder, partial(_experiment, plain, folder, judge))
 
 
 def _output_folder() -> Path:
@@ -237,19 +241,25 @@ def _resume(given: str, overrides: Sequence[str]) -> int:
     return 0
 
 
-def _experiment(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
+def _experiment(
+    config: Mapping[str, Any], folder: RunFolder, judge: Judge | None
+) -> dict[str, Any]:
     with folder.recording_status():
         from runner.experiment import run_experiment  # torch: a signal may come meanwhile
 
-        return run_experiment(config, folder)
+        return run_experiment(config, folder, judge=judge)
 
 
 def _resume_experiment(
-    path: Path, overrides: Sequence[str], *, trusted: Collection[str] = ()
+    path: Path,
+    overrides: Sequence[str],
+    *,
+    trusted: Collection[str] = (),
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     from runner.resume import resume
 
-    return resume(path, overrides, trusted=trusted)
+    return resume(path, overrides, trusted=trusted, judge=judge)
 
 
 def _finish(folder: RunFolder, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -262,7 +272,7 @@ def _finish(folder: RunFolder, run: Callable[[], dict[str, Any]]) -> dict[str, A
     try:
         with locked(folder.path), folder.logging():
             summary = run()
-    except (RunnerError, HydraException, KeyboardInterrupt):
+    except (RunnerError, HydraException, KeyboardInterrupt, Pruned):
         raise
     except OSError as error:
         raise RunnerError(

@@ -12,5 +12,13 @@ class Interrupted(Exception):
     """The run was asked to stop; its state is in last.pt."""
 
 
+class Pruned(Exception):
+    """A search has given this run up: its validation curve is behind that of the others."""
+
+
+class Held(RunnerError):
+    """Another process is at it."""
+
+
 # Exit code of a run that was stopped and can be resumed.
 EXIT_INTERRUPTED = 130

@@ -13,11 +13,11 @@ from typing import Any
 from runner import hardware, warm_start
 from runner.build import build, experiment_id, without_idle_training
 from runner.checkpoint import check_data, set_damaged_aside, write
-from runner.errors import EXIT_INTERRUPTED, RunnerError
+from runner.errors import EXIT_INTERRUPTED, Pruned, RunnerError
 from runner.parts import Parts, assemble
 from runner.profile import profiled
 from runner.progress import Progress
-from runner.records import RunRecorder
+from runner.records import Judge, RunRecorder
 from runner.run_folder import RunFolder
 from runner.safe_tracker import SafeTracker
 from runner.seal import Damaged, read_json
@@ -35,6 +35,7 @@ def run_experiment(
     *,
     checkpoint: Mapping[str, Any] | None = None,
     resume: Mapping[str, Any] | None = None,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Train, evaluate and record one run; the contents of its summary.json.
 
@@ -45,6 +46,7 @@ def run_experiment(
         folder: a claimed folder, or a reopened one for a resume.
         checkpoint: content of the checkpoint to go on from, None to begin.
         resume: the entry for meta.json of a resume, None for a new run.
+        judge: is told epoch and validation metric after each epoch, and may raise `Pruned`.
 
     Raises:
         RunnerError: what the user can mend; status.json and run.log say it too.
@@ -59,7 +61,7 @@ def run_experiment(
         resumes = [*meta["resumes"], *_resume_entry(resume, parts)]
         meta = {**meta, "init_from": start, "resumes": resumes}
         folder.write_meta({**meta, **parts.facts(), **_identity(config, start)})
-        return _train(config, folder, parts, TrainingState(), resumed=bool(resume))
+        return _train(config, folder, parts, TrainingState(), judge, resumed=bool(resume))
     # Until the checkpoint is in place, nothing in the folder changes: a resume that cannot be is
     # as if it had never been tried.
     if folder.meta().get("init_from") and not (folder.path / "init").is_dir():
@@ -80,7 +82,7 @@ def run_experiment(
             content = {**parts.snapshot(state), "records": folder.records()}
             write(folder.checkpoints / "last.pt", content)
         log.info("resumed at epoch %d, step %d of %d", state.epoch, state.step, len(parts.sampler))
-        return _train(config, folder, parts, state, resumed=True)
+        return _train(config, folder, parts, state, judge, resumed=True)
 
 
 def _resume_entry(resume: Mapping[str, Any] | None, parts: Parts) -> list[dict[str, Any]]:
@@ -109,6 +111,7 @@ def _train(
     folder: RunFolder,
     parts: Parts,
     state: TrainingState,
+    judge: Judge | None,
     *,
     resumed: bool,
 ) -> dict[str, Any]:
@@ -136,9 +139,12 @@ def _train(
         exit_code = 1
         profile: dict[str, Any] = {}
         try:
-            _fit(config, folder, parts, state, tracker, stop, profile)
+            _fit(config, folder, parts, state, tracker, stop, judge, profile)
             folder.write_json("summary.json", summary())
             exit_code = 0
+        except Pruned:
+            exit_code = 0  # it has told what was asked of it
+            raise
         finally:
             # A run that stops early has a best epoch too, which W&B would not know of by itself.
             tracker.finish({**(summary() if state.best else {}), **profile}, exit_code=exit_code)
@@ -157,6 +163,7 @@ def _fit(
     state: TrainingState,
     tracker: Tracker,
     stop: StopOnSignals,
+    judge: Judge | None,
     profile: dict[str, Any],
 ) -> None:
     train = config["train"]
@@ -177,6 +184,7 @@ def _fit(
             stop_requested=lambda: stop.requested,
             peak_memory_gib=peak,
             selection=parts.evaluator.selection,
+            judge=judge,
             checkpoint_minutes=train["checkpoint_minutes"],
             checkpoint_steps=train["checkpoint_steps"],
             keep_checkpoints=train["keep_checkpoints"],

@@ -38,6 +38,9 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         return f"+{_quoted(first)}: there is such a key already; leave out the +"
     if first.startswith("Multiple values for"):
         return f"{first.split()[3].rstrip('.')}: every run has one already; leave out the +"
+    if first.startswith("Exceeds the limit"):
+        longest = max(overrides, key=len, default="")
+        return f"{longest.partition('=')[0]}: the number has too many digits; no key takes that"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     key = _key(error, cause, overrides)
     if key in GROUPS:

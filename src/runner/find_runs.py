@@ -39,10 +39,9 @@ def repeat(config: Mapping[str, Any], output: Path) -> Path | None:
     Raises:
         RunnerError: naming the process, if one is at such a run.
     """
-    wanted = _identity(config)
     beside = [path for path in _runs(output.parent, "*") if path != output and not _is_done(path)]
     for path in [*_runs(output, "."), *reversed(beside)]:
-        if _identity_of_run(path) != wanted:
+        if not _is_repeat(config, path):
             continue
         holder = is_locked(path)
         if holder:
@@ -51,6 +50,15 @@ def repeat(config: Mapping[str, Any], output: Path) -> Path | None:
             )
         return path
     return None
+
+
+def repeat_in(config: Mapping[str, Any], output: Path) -> Path | None:
+    """`output`, if the run in it is what `config` would start there; None without."""
+    return next((path for path in _runs(output, ".") if _is_repeat(config, path)), None)
+
+
+def _is_repeat(config: Mapping[str, Any], path: Path) -> bool:
+    return _identity_of_run(path) == _identity(config)
 
 
 def _runs(root: Path, pattern: str) -> Iterator[Path]:
@@ -75,7 +83,7 @@ def _created(folder: Path) -> float:
 
 def _is_done(folder: Path) -> bool:
     try:
-        return read_json((folder / "status.json").read_text())["status"] == "done"
+        return read_json((folder / "status.json").read_text())["status"] in ("done", "pruned")
     except (OSError, ValueError, KeyError, Damaged):
         return False
 

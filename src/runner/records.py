@@ -17,6 +17,9 @@ from runner.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
+# Is told epoch, name and value of the validation metric, and raises `Pruned` to end the run.
+Judge = Callable[[int, str, float], None]
+
 
 class RunRecorder:
     """Writes each epoch where it belongs, in an order that a kill at any point survives.
@@ -27,6 +30,7 @@ class RunRecorder:
 
     Args:
         snapshot: a checkpoint's content at this moment, its records aside.
+        judge: of the validation metric after each epoch, once it is saved.
         stop_requested: whether the run shall end after the step under way.
         checkpoint_minutes, checkpoint_steps: what makes a checkpoint due inside an epoch.
         keep_checkpoints: last.pt, and that many less one of its predecessors.
@@ -43,6 +47,7 @@ class RunRecorder:
         stop_requested: Callable[[], bool],
         peak_memory_gib: Callable[[], float],
         selection: str,
+        judge: Judge | None,
         checkpoint_minutes: float,
         checkpoint_steps: int | None,
         keep_checkpoints: int,
@@ -55,6 +60,7 @@ class RunRecorder:
         self.stop_requested = stop_requested
         self.peak_memory_gib = peak_memory_gib
         self.selection = selection
+        self.judge = judge
         self.checkpoint_seconds = 60 * checkpoint_minutes
         self.checkpoint_steps = checkpoint_steps
         self.keep_checkpoints = keep_checkpoints
@@ -88,6 +94,8 @@ class RunRecorder:
             row["seconds"],
             best=state.best["valid"][self.selection],
         )
+        if self.judge is not None:
+            self.judge(epoch, self.selection, row[f"valid/{self.selection}"])
 
     def checkpoint(self, state: TrainingState) -> None:
         """Save where the run stands; a disk that does not take it is a warning."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -59,15 +60,16 @@ def sweep_table(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     """Print what became of each job of a sweep, then its folder or its error.
 
     Args:
-        rows: a job each: `job` (number), `overrides` (list), `status`, `folder`, and either
-            `summary` (as for `closing_table`; missing for a job that trained nothing) or `error`.
+        rows: a job each: `job` (number), `overrides` (list), `status`, and, or None, `folder`,
+            `result` (metric, valid and perhaps test, in [0, 1]) and `error`.
         console: without a terminal behind it the output is plain.
     """
     from rich.table import Table
     from rich.text import Text
 
-    failed = sum(row["status"] == "failed" for row in rows)
-    title = f"{len(rows)} jobs, {failed} failed" if failed else f"{len(rows)} jobs"
+    states = Counter(row["status"] for row in rows)
+    title = ", ".join(f"{count} {state}" for state, count in states.items())
+    title = f"{len(rows)} jobs: {title}"
     table = Table()
     table.add_column("job", justify="right")
     table.add_column("overrides", overflow="fold")
@@ -76,25 +78,24 @@ def sweep_table(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     table.add_column("valid %", justify="right")
     table.add_column("test %", justify="right")
     for row in rows:
-        summary = row.get("summary") or {}
-        metric = summary.get("select", "")
+        result = row["result"] or {}
         cells = [
             str(row["job"]),
             " ".join(row["overrides"]),
             row["status"],
-            metric,
-            _percent(summary.get("valid", {}).get(metric)),
-            _percent(summary.get("test", {}).get(metric)),
+            result.get("metric", ""),
+            _percent(result.get("valid")),
+            _percent(result.get("test")),
         ]
         style = "red" if row["status"] == "failed" else None
         table.add_row(*[Text(cell) for cell in cells], style=style)
     _heading(console, title)
     console.print(table)
     for row in rows:
-        if "summary" not in row and "error" not in row:
-            continue  # a dry run has no folder
-        text = f"failed: {row['error']}" if row.get("error") else row["folder"]
-        _line(console, f"job {row['job']}", text)
+        if row["error"]:
+            _line(console, f"job {row['job']}", f"failed: {row['error']}")
+        elif row["folder"]:
+            _line(console, f"job {row['job']}", row["folder"])
 
 
 def _title(summary: Mapping[str, Any]) -> str:

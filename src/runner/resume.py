@@ -12,6 +12,7 @@ from runner.checkpoint import newest, set_damaged_aside
 from runner.errors import RunnerError
 from runner.experiment import read_summary, run_experiment
 from runner.machine import describe_machine
+from runner.records import Judge
 from runner.resume_overrides import apply, parse, with_absolute_places
 from runner.run_folder import RunFolder, now
 from runner.validate import check, foreign_targets, refuse_foreign
@@ -20,7 +21,11 @@ log = logging.getLogger(__name__)
 
 
 def resume(
-    path: Path, overrides: Sequence[str], *, trusted: Collection[str] = ()
+    path: Path,
+    overrides: Sequence[str],
+    *,
+    trusted: Collection[str] = (),
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Finish the run in `path` with its own saved config; its summary.
 
@@ -30,6 +35,7 @@ def resume(
     Args:
         trusted: classes and functions, by dotted path, that the saved config may name. Overrides
             that say what it says already name more of them.
+        judge: as for `run_experiment`.
 
     Raises:
         RunnerError: if the folder is no resumable run or an override would change what it computes.
@@ -67,14 +73,14 @@ def resume(
     if found is None:
         folder.repair()
         with folder.recording_status():
-            return run_experiment(config, folder, resume=entry)
+            return run_experiment(config, folder, resume=entry, judge=judge)
     if config["train"] == before["train"]:
         summary = _finished(folder, found[1], config["train"]["epochs"])
         if summary is not None:
             return summary
     if config["train"]["epochs"] == 0:
         folder.forget_metrics()  # evaluated as a whole again
-    return run_experiment(config, folder, checkpoint=found[1], resume=entry)
+    return run_experiment(config, folder, checkpoint=found[1], resume=entry, judge=judge)
 
 
 def _refuse(problems: list[str]) -> None:

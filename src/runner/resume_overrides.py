@@ -16,11 +16,11 @@ from omegaconf import OmegaConf
 
 from runner.errors import RunnerError
 from runner.validate import absolute
+from runner.words import short
 
 # The data may have moved: its fingerprint tells whether it is the same.
 _PLACES = ("dataset.root", "dataset.path", "dataset.features", "run.cache")
 _GROUPS = {"hardware": "cpu", "tracker": "none"}  # and an option of each
-_LONGEST = 200  # characters of an override in a message
 _SAVING = ("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints", "grace_seconds")
 _KEYS = ("train.epochs", *(f"train.{key}" for key in _SAVING), *_PLACES)
 
@@ -67,12 +67,10 @@ def parse(line: str) -> tuple[str, Any]:
     try:
         override = OverridesParser.create().parse_override(line)
     except (OverrideParseException, HydraException, ValueError):  # the last of endless numbers
-        raise RunnerError(
-            f"{line[:_LONGEST]}: this override cannot be read; write key=value"
-        ) from None
+        raise RunnerError(f"{short(line)}: this override cannot be read; write key=value") from None
     if override.is_sweep_override() or override.value_type not in (ValueType.ELEMENT, None):
         raise RunnerError(f"{line}: a resume goes on with one run; give one value")
-    if override.is_delete() or override.is_add():
+    if override.is_delete() or override.is_add() or override.is_force_add():
         raise RunnerError(f"{line}: a resume changes what is there; write key=value")
     key, value = override.key_or_group, override.value()
     if key in _GROUPS and not isinstance(value, str):

@@ -19,9 +19,10 @@ from typing import Any
 
 import yaml
 
-from runner.errors import Interrupted, RunnerError
+from runner.errors import Interrupted, Pruned, RunnerError
 from runner.files import atomic, sync_folder
 from runner.seal import Damaged, has_seal, read_json, read_lines, sealed_json, sealed_lines
+from runner.words import short
 
 log = logging.getLogger(__name__)
 
@@ -140,13 +141,21 @@ class RunFolder:
             RunnerError: if it is not a run folder.
         """
         path = path.absolute()
-        if not path.is_dir():
+        try:
+            there = path.is_dir()
+        except OSError as error:
+            raise RunnerError(
+                f"resume={short(str(path))}: {error.strerror}; give a run folder"
+            ) from None
+        if not there:
             raise RunnerError(f"resume={path}: there is no such folder; give a run folder")
         if path.name == "init" and (path.parent / "config.yaml").is_file():
             raise RunnerError(
                 f"resume={path}: this is what the run in {path.parent} began from; give that folder"
             )
         folder = cls(path)
+        if (path / "sweep.yaml").is_file():
+            raise RunnerError(f"resume={path}: this is a sweep; runner -m resume={path}")
         if not (path / "config.yaml").is_file() and not folder.checkpoints.is_dir():
             raise RunnerError(
                 f"resume={path}: not a run folder (config.yaml missing); "
@@ -287,19 +296,21 @@ class RunFolder:
         self._write(name, sealed_json(content))
 
     def status(self, status: str, error: str | None = None) -> None:
-        """Set status.json: running, done, failed or interrupted."""
+        """Set status.json: running, done, failed, interrupted or pruned."""
         content = {"status": status, "error": error, "time": now(), "pid": os.getpid()}
         self.write_json("status.json", {**content, "host": socket.gethostname()})
 
     @contextmanager
     def recording_status(self) -> Iterator[None]:
-        """Let status.json say running, and then how it ended: done, failed or interrupted."""
+        """Let status.json say running, and then how it ended."""
         self.status("running")
         try:
             yield
         except BaseException as error:
             try:
-                if isinstance(error, KeyboardInterrupt | Interrupted):
+                if isinstance(error, Pruned):
+                    self.status("pruned")
+                elif isinstance(error, KeyboardInterrupt | Interrupted | SystemExit):
                     self.status("interrupted")
                 else:
                     self.status("failed", str(error) or type(error).__name__)

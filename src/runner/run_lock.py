@@ -1,4 +1,4 @@
-"""One process at a time writes to a run folder."""
+"""One process at a time writes to a run folder, or runs a job of a sweep."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from runner.errors import RunnerError
+from runner.errors import Held, RunnerError
 
 log = logging.getLogger(__name__)
 
@@ -24,46 +24,59 @@ _TRIES, _PAUSE = 10, 0.05
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep every other process from writing to `folder`; a kill lets go of it.
-
-    The lock is the system's, on the file `.lock`, which names the process that has it. On a file
-    system without locks that name alone counts: a holder on this machine that is dead is none.
+    """Keep every other process from writing to the run in `folder`; a kill lets go of it.
 
     Raises:
-        RunnerError: naming the process and host that has it, or if the folder cannot be written.
+        Held: naming the process and host that has it.
+        RunnerError: if the folder cannot be written.
     """
-    path = folder / LOCK
+    try:
+        with held(folder / LOCK) as dead:
+            if dead:
+                log.warning("%s has left this run without a word; going on", dead)
+            yield
+    except Held as error:
+        raise Held(
+            f"resume={folder}: {error} is running it; wait for its end, or stop it first"
+        ) from None
+
+
+@contextmanager
+def held(path: Path) -> Iterator[str | None]:
+    """Hold a lock file inside the `with`; the dead process that held it last, in words, or None.
+
+    The lock is the system's, on the file, which names the process that has it. On a file system
+    without locks that name alone counts: a holder on this machine that is dead is none.
+
+    Raises:
+        Held: in words, who has it.
+        RunnerError: if the file cannot be written.
+    """
     try:
         file = open(path, "a+")  # noqa: SIM115
     except OSError as error:
         raise RunnerError(
-            f"{path} cannot be written ({error.strerror}); make the run folder writable"
+            f"{path} cannot be written ({error.strerror}); make its folder writable"
         ) from None
     with file:
         try:
             _lock(file)
             holder = _holder(file)
         except BlockingIOError:
-            raise _refusal(folder, _holder(file)) from None
+            raise Held(_words(_holder(file))) from None
         except OSError:
             holder = _holder(file)
             if holder and not _is_dead(holder):
-                raise _refusal(folder, holder, f", or delete {path} if it is dead") from None
-        if holder:
-            log.warning(
-                "process %s on %s has left this run without a word; going on",
-                holder.get("pid"),
-                holder.get("host"),
-            )
+                raise Held(f"{_words(holder)} (if it is dead, delete {path})") from None
         _write(file, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         try:
-            yield
+            yield _words(holder) if holder else None
         finally:
             _write(file, "")
 
 
 def _lock(file: IO[str]) -> None:
-    """Lock for writing; who only looks whether somebody has (`is_locked`) soon lets go of it."""
+    """Lock for writing; who only looks whether somebody has (`holder_of`) soon lets go of it."""
     for _ in range(_TRIES):
         with contextlib.suppress(BlockingIOError):
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,9 +85,14 @@ def _lock(file: IO[str]) -> None:
 
 
 def is_locked(folder: Path) -> str | None:
-    """Who is writing to `folder`, in words; None if nobody is."""
+    """Who is writing to the run in `folder`, in words; None if nobody is."""
+    return holder_of(folder / LOCK)
+
+
+def holder_of(path: Path) -> str | None:
+    """Who holds a lock file, in words; None if nobody does."""
     try:
-        with open(folder / LOCK) as file:
+        with open(path) as file:
             holder = _holder(file)
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -119,9 +137,3 @@ def _write(file: IO[str], text: str) -> None:
 
 def _words(holder: dict[str, Any]) -> str:
     return f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-
-
-def _refusal(folder: Path, holder: dict[str, Any], more: str = "") -> RunnerError:
-    return RunnerError(
-        f"resume={folder}: {_words(holder)} is running it; wait for its end, or stop it first{more}"
-    )

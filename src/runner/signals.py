@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 # SIGUSR1 is what Slurm is told to warn with (`--signal=B:USR1@60`).
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+# What a launcher warns with: it queues the job again, in a handler of its own.
+_OF_A_LAUNCHER = signal.SIGUSR2
 _HURRY_SECONDS = 2.0
 
 
@@ -24,6 +26,9 @@ class StopOnSignals:
 
     Handlers run on the main thread and only between calls of native code, which may take minutes.
     So a thread of its own hears of the signals at once, and ends the process when time is up.
+
+    Where a launcher handles SIGUSR2 (submitit queues the job again and exits), it does so once the
+    `with` is left: the run's state is saved by then.
 
     Args:
         grace_seconds: after which `give_up` is called, if the `with` has not been left by then.
@@ -38,6 +43,7 @@ class StopOnSignals:
         self._grace_seconds = grace_seconds
         self._give_up = give_up
         self._before: dict[int, Any] = {}
+        self._warned = False  # by a launcher
 
     def __enter__(self) -> StopOnSignals:
         if threading.current_thread() is not threading.main_thread():
@@ -47,8 +53,9 @@ class StopOnSignals:
         self._fd_before = signal.set_wakeup_fd(self._told.fileno(), warn_on_full_buffer=False)
         self._watch = threading.Thread(target=self._watching, daemon=True)
         self._watch.start()
-        for number in SIGNALS:
-            self._before[number] = signal.signal(number, self._request)
+        for number in (*SIGNALS, _OF_A_LAUNCHER):
+            if number in SIGNALS or callable(signal.getsignal(number)):
+                self._before[number] = signal.signal(number, self._request)
         return self
 
     def __exit__(
@@ -65,9 +72,12 @@ class StopOnSignals:
         self._told.close()
         self._watch.join()
         self._hears.close()
+        if self._warned:
+            self._before[_OF_A_LAUNCHER](_OF_A_LAUNCHER, None)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
+        self._warned |= number == _OF_A_LAUNCHER
         # A scheduler may send several kinds; only the same one again means hurry.
         signal.signal(number, signal.default_int_handler)
 
@@ -83,7 +93,7 @@ class StopOnSignals:
             if not told:
                 return
             number = told[0]
-            if number not in SIGNALS:
+            if number not in self._before:
                 continue
             if not seen:
                 deadline = time.monotonic() + self._grace_seconds

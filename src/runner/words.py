@@ -20,3 +20,8 @@ def in_words(error: BaseException) -> str:
     if "maximum recursion depth" in text or "Recursive interpolation" in text:
         return "an interpolation that leads back to itself"
     return _GRAMMAR.sub("it cannot be read", text).strip('"') or "it cannot be read"
+
+
+def short(text: str, longest: int = 200) -> str:
+    """A user's own text as a message quotes it."""
+    return text if len(text) <= longest else f"{text[:longest]}…"

@@ -191,15 +191,14 @@ def test_sweep_preset(runner, tmp_path):
     assert sorted(seeds) == [0, 1, 2, 3, 4]
 
 
-def test_a_sweep_that_breaks_off_says_so(runner, tmp_path):
-    """Not only jobs fail: here the second one cannot even have its folder."""
+def test_a_job_that_cannot_even_begin_stops_no_other(runner, tmp_path):
     (tmp_path / "sw").mkdir()
     (tmp_path / "sw" / "1").write_text("in the way")
-    code, out, err = runner(
+    code, out, _ = runner(
         "-m", "seed=0,1,2", "hydra.sweep.dir=sw", "hydra.sweep.subdir=${seed}/x", *QUICK
     )
-    assert code == 1 and "sw/1" in err
-    assert "1 jobs" in out
+    assert code == 1
+    assert "3 jobs: 2 done, 1 failed" in out and "sw/1" in out
 
 
 def test_a_refused_sweep_leaves_no_folders(runner, tmp_path):
@@ -292,7 +291,7 @@ def test_ablation_preset_uses_the_plain_sampler(runner, tmp_path):
         (["dataset=lesmis", "train.init_from=nowhere"], "no run that can be begun from"),
         (["resume=nowhere"], "resume=nowhere: there is no such folder"),
         (["resume=~nobody-of-that-name"], "there is no such folder"),
-        (["resume=one", "resume=two"], "resume takes one run folder"),
+        (["resume=one", "resume=two"], "resume takes one folder"),
         (["--nope"], "unrecognized arguments: --nope"),
         ([""], "'': this override cannot be read"),
         (["=3"], "=3: this override cannot be read"),
@@ -316,10 +315,8 @@ def test_bad_input_is_one_clear_error(runner, tmp_path, arguments, message):
     assert code == 1
     assert message in err and err.startswith("runner: ")
     assert "Traceback" not in out + err
-    assert {path.name for path in tmp_path.rglob("*")} <= {
-        "outputs",
-        "multirun.yaml",
-    } or run_folders(tmp_path)
+    left = {path.name for path in tmp_path.rglob("*")}
+    assert left <= {"outputs"} or run_folders(tmp_path) or "ledger.jsonl" in left
     assert not [f for f in run_folders(tmp_path) if read(f, "status.json")["status"] != "failed"]
 
 

@@ -85,30 +85,28 @@ def test_closing_table_in_ascii():
 
 
 def test_sweep_table_shows_every_job():
+    result = {"metric": "hits@100", "valid": 0.9123, "test": 0.9012}
+    overrides = ["seed=1", "dataset=ogbl-collab", "train.epochs=1000", "model=[x]"]
     rows = [
-        {
-            "job": 0,
-            "overrides": ["seed=0", "model=ncnc"],
-            "status": "done",
-            "folder": FOLDER,
-            "summary": SUMMARY,
-        },
-        {
-            "job": 1,
-            "overrides": ["seed=1", "dataset=ogbl-collab", "train.epochs=1000", "model=[x]"],
-            "status": "failed",
-            "folder": FOLDER,
-            "error": "dataset.root=[data]: no such folder",
-        },
-        {"job": 2, "overrides": [], "status": "done", "folder": FOLDER},  # a dry run
+        _job(0, ["seed=0", "model=ncnc"], "done", folder=FOLDER, result=result),
+        _job(1, overrides, "failed", folder=FOLDER, error="dataset.root=[data]: no such folder"),
+        _job(2, [], "pending"),
+        _job(3, [], "pruned", folder=FOLDER, result={"metric": "mrr", "valid": 0.5}),
     ]
     lines = output(sweep_table, rows)
-    assert lines[0] == "3 jobs, 1 failed"
+    assert lines[0] == "4 jobs: 1 done, 1 failed, 1 pending, 1 pruned"
+    assert cells(lines, "3")[2:] == ["pruned", "mrr", "50.00", ""]
     assert cells(lines, "0") == ["0", "seed=0 model=ncnc", "done", "hits@100", "91.23", "90.12"]
     assert cells(lines, "1")[2:] == ["failed", "", "", ""]
     assert any("model=[x]" in line for line in lines)
-    assert lines[-2:] == [
+    assert lines[-3:] == [
         f"job 0       {FOLDER}",
         "job 1       failed: dataset.root=[data]: no such folder",
+        f"job 3       {FOLDER}",
     ]
-    assert max(len(line) for line in lines[:-2]) <= 80
+    assert max(len(line) for line in lines[:-3]) <= 80
+
+
+def _job(number, overrides, status, *, folder=None, result=None, error=None):
+    return {"job": number, "overrides": overrides, "status": status, "folder": folder,
+            "result": result, "error": error}  # fmt: skip

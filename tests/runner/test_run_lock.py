@@ -65,7 +65,7 @@ def without_locks(monkeypatch):
 def test_without_locks_a_living_holder_counts_and_a_dead_one_does_not(
     tmp_path, holder, without_locks
 ):
-    refused = pytest.raises(RunnerError, match=r"is running it.*or delete .*\.lock if it is dead")
+    refused = pytest.raises(RunnerError, match=r"if it is dead, delete .*\.lock.* is running it")
     with refused, locked(tmp_path):
         raise AssertionError("both have it")
     holder.kill()

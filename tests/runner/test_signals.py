@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from tests.runner.test_resume import SETTING, curve
 
+from runner.signals import StopOnSignals
+
 # `runner` whose 15th step takes a minute or so, in one native call: Python's handlers wait for it.
 SLOW = """
 import hashlib
@@ -71,3 +73,23 @@ def test_a_second_sigint_waits_for_nothing(tmp_path, started):
         started.send_signal(signal.SIGINT)
         time.sleep(0.2)
     ended(started, tmp_path / "run")
+
+
+def test_a_launchers_warning_is_passed_on_once_the_run_is_saved():
+    handled = []
+
+    def queue_again(number, frame):
+        handled.append(number)
+        raise SystemExit(-1)
+
+    before = signal.signal(signal.SIGUSR2, queue_again)
+    try:
+        with pytest.raises(SystemExit), StopOnSignals(grace_seconds=60, give_up=None) as stop:
+            os.kill(os.getpid(), signal.SIGUSR2)
+            assert stop.requested and handled == []
+        assert handled == [signal.SIGUSR2] and signal.getsignal(signal.SIGUSR2) is queue_again
+        with StopOnSignals(grace_seconds=60, give_up=None) as stop:
+            assert not stop.requested
+        assert len(handled) == 1
+    finally:
+        signal.signal(signal.SIGUSR2, before)

@@ -18,8 +18,9 @@ from runner.data.link_data import LinkData, link_data
 from runner.data.matlab import is_version_4, read_matrix
 from runner.data.sound import sound
 from runner.data.splits import RandomSplit
-from runner.data.user_file import damaged, existing_file, is_plain, load_pt, short
+from runner.data.user_file import damaged, existing_file, is_plain, load_pt
 from runner.errors import RunnerError
+from runner.words import short
 
 _FORMATS = ".mat (key net), .csv, .tsv or .txt edge list (also .gz), SciPy .npz, PyG .pt"
 _WIDEST_GAP = 100  # nodes a used id; beyond it the ids are names, not numbers 0 to N - 1

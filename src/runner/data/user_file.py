@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from runner.errors import RunnerError
-
-_LONGEST = 200  # characters of a damaged file's own in a message
+from runner.words import short
 
 
 def existing_file(key: str, path: str) -> Path:
@@ -37,10 +36,6 @@ def damaged(key: str, file: Path, error: Exception) -> RunnerError:
     if isinstance(error, UnicodeDecodeError):
         reason = "it is no text in UTF-8"
     return RunnerError(f"{key}={file}: the file is damaged or not of its kind ({reason})")
-
-
-def short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def is_plain(x: object) -> TypeGuard[Tensor]:

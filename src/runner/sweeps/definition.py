@@ -1,0 +1,129 @@
+"""What a sweep is: sweep.yaml in its folder, by which it is recognised and resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runner.errors import RunnerError
+from runner.files import atomic
+from runner.seal import Damaged, read_lines, sealed_lines
+from runner.words import short
+
+NAME = "sweep.yaml"
+# What a sweep computes does not depend on them.
+_MACHINE = ("hardware", "tracker", "run")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The parts of a sweep that may not change under it.
+
+    Attributes:
+        arguments: of the command line that began it, for `runner -m resume=`.
+        directory: in which it was begun.
+        config: the composed config of all jobs, with its interpolations, without the machine's.
+        swept: the values of each swept key, as typed.
+        paired: groups of keys that move together.
+        search: sampler, pruner and storage of a search; None for a grid.
+        trials: of a search.
+    """
+
+    arguments: list[str]
+    directory: str
+    config: dict[str, Any]
+    swept: dict[str, str]
+    paired: list[list[str]]
+    search: dict[str, Any] | None
+    trials: int | None
+
+    @classmethod
+    def read(cls, folder: Path) -> Definition:
+        """That of the sweep in `folder`.
+
+        Raises:
+            RunnerError: if there is none, or it is damaged.
+        """
+        path = folder / NAME
+        try:
+            return cls(**yaml.safe_load(read_lines(path.read_text())))
+        except FileNotFoundError:
+            raise RunnerError(
+                f"resume={folder}: there is no sweep ({NAME} missing); give the folder of one, as "
+                "outputs/sweeps/<time>-<id>"
+            ) from None
+        except (OSError, UnicodeDecodeError, Damaged, TypeError, yaml.YAMLError) as error:
+            raise RunnerError(
+                f"resume={short(str(folder))}: {NAME} cannot be read ({short(str(error))}); "
+                "restore it, or begin the sweep anew in another folder"
+            ) from None
+
+    def write(self, folder: Path) -> None:
+        text = yaml.safe_dump(asdict(self), sort_keys=False)
+        with atomic(folder / NAME) as temporary:
+            temporary.write_text(sealed_lines(text))
+
+    def refuse_change(self, earlier: Definition, folder: Path, *, extend: bool) -> None:
+        """Refuse to go on with a sweep that was defined otherwise.
+
+        Args:
+            extend: more values of the swept keys, or more trials, are no change.
+
+        Raises:
+            RunnerError: naming each key that differs.
+        """
+        parts = ("config", "paired", "search")
+        changed = [line for part in parts for line in _differences(part, earlier, self)]
+        remedy = "leave that out, or begin another sweep: hydra.sweep.dir=…"
+        if not changed:
+            if extend:
+                return
+            changed += _differences("swept", earlier, self)
+            if earlier.trials != self.trials:
+                changed.append(f"trials: {earlier.trials} then, {self.trials} now")
+            remedy = "hydra.sweeper.extend=true adds what is new to it"
+        if changed:
+            lines = "\n  ".join(changed)
+            raise RunnerError(f"{folder}: this sweep is defined otherwise; {remedy}\n  {lines}")
+
+
+def without_machine(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in _MACHINE}
+
+
+def _differences(part: str, earlier: Definition, later: Definition) -> Iterator[str]:
+    before, after = (dict(_flat(getattr(definition, part))) for definition in (earlier, later))
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            name = f"search.{key}" if part == "search" and key else key or part
+            yield f"{name}: {before.get(key, 'not there')} then, {after.get(key, 'not there')} now"
+
+
+def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, node
+
+
+def added(
+    jobs: Sequence[Mapping[str, str]], known: Sequence[Mapping[str, str]]
+) -> list[dict[str, str]]:
+    """Those of a definition's jobs that the ledger does not know.
+
+    Raises:
+        RunnerError: if the ledger knows jobs that the definition has no more.
+    """
+    lost = [job for job in known if dict(job) not in jobs]
+    if lost:
+        shown = " ".join(f"{key}={value}" for key, value in lost[0].items())
+        raise RunnerError(
+            f"hydra.sweeper.extend=true only adds jobs; {len(lost)} would go, the first: {shown}. "
+            "Name the old values too"
+        )
+    return [dict(job) for job in jobs if dict(job) not in known]

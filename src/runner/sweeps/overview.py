@@ -1,0 +1,111 @@
+"""What a sweep says of itself while it runs, and at its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Any
+
+from runner.errors import RunnerError
+from runner.sweeps.ledger import ENDED, Job, Ledger
+
+
+class Overview:
+    """Prints a line whenever a job has ended, whoever has run it, inside a `with`."""
+
+    def __init__(self, ledger: Ledger, *, seconds: float = 1.0) -> None:
+        self._ledger = ledger
+        self._seconds = seconds
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Overview:
+        self._began = time.monotonic()
+        self._before = _jobs(self._ledger)
+        self._ended_before = _ended(self._before)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(self._seconds):
+            jobs = _jobs(self._ledger)
+            if _ended(jobs) != _ended(self._before) and len(jobs) > 1:
+                self._before = jobs
+                print(self._line(jobs), flush=True)
+
+    def _line(self, jobs: Sequence[Job]) -> str:
+        states = Counter(job.state for job in jobs)
+        counts = ", ".join(f"{count} {state}" for state, count in states.items())
+        parts = [f"sweep  {counts}"]
+        best = best_of(jobs)
+        if best is not None and best.result is not None:
+            result = best.result
+            parts.append(f"best {result['metric']} {100 * result['valid']:.2f} % (job {best.job})")
+        done_here = _ended(jobs) - self._ended_before
+        if done_here > 0:
+            rate = (time.monotonic() - self._began) / done_here
+            left = sum(job.state in ("pending", "running", "interrupted") for job in jobs)
+            parts.append(f"ETA {timedelta(seconds=round(rate * left))}")
+        return "  ".join(parts)
+
+
+def best_of(jobs: Sequence[Job]) -> Job | None:
+    """The job with the best validation metric; None where they have no metric in common."""
+    done = [job for job in jobs if job.state == "done" and job.result]
+    if len({job.result["metric"] for job in done if job.result}) != 1:
+        return None
+    return max(done, key=lambda job: job.result["valid"] if job.result else 0.0)
+
+
+def show(ledger: Ledger) -> bool:
+    """Print what became of each job; whether any has failed."""
+    from rich.console import Console
+
+    from runner.report import sweep_table
+
+    jobs = ledger.jobs()
+    console = Console()
+    sweep_table([_row(job, ledger) for job in jobs], console)
+    failed = any(job.state == "failed" for job in jobs)
+    open_ = [job for job in jobs if job.state not in ENDED]
+    if open_:
+        print(f"go on with: runner -m resume={ledger.folder}")
+    else:
+        print(f"finished    {ledger.folder}")
+    return failed or bool(open_)
+
+
+def _row(job: Job, ledger: Ledger) -> dict[str, Any]:
+    folder = None if job.folder is None else str(ledger.folder / job.folder)
+    return {
+        "job": job.job,
+        "overrides": [f"{key}={value}" for key, value in job.parameters.items()],
+        "status": job.state,
+        "folder": folder,
+        "result": job.result,
+        "error": job.error,
+    }
+
+
+def _jobs(ledger: Ledger) -> list[Job]:
+    try:
+        return ledger.jobs()
+    except (OSError, RunnerError):
+        return []
+
+
+def _ended(jobs: Sequence[Job]) -> int:
+    return sum(job.state in (*ENDED, "failed") for job in jobs)

@@ -1,0 +1,297 @@
+"""The Hydra sweeper of `runner -m`: a grid or a search whose jobs are kept in a ledger."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from runner.errors import RunnerError
+from runner.sweeps import definition as definitions
+from runner.sweeps import jobs as grids
+from runner.sweeps.definition import Definition
+from runner.sweeps.job import JOB
+from runner.sweeps.ledger import ENDED, Job, Ledger
+from runner.sweeps.overview import Overview, show
+from runner.sweeps.resume import is_unfinished
+from runner.sweeps.study import space, study_of
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 1.0  # seconds between two looks at jobs that others are running
+
+
+class JobsFailed(Exception):
+    """Jobs of a sweep have failed, and that has been said."""
+
+
+class LedgerSweeper(Sweeper):
+    """Runs what its ledger says is missing, on any launcher.
+
+    Args:
+        params: swept keys and their values beside those of the command line.
+        paired: groups of keys whose lists move side by side instead of being combined.
+        retries: further attempts at a job that fails, in this command.
+        extend: whether a changed definition may add jobs to a sweep that is there.
+        resume: go on with the newest unfinished sweep of this definition, if there is one.
+        parallel: jobs that a search has open at a time; None asks the launcher.
+        search: None for a grid, else its `trials`, `sampler`, `pruner` and `storage`.
+    """
+
+    def __init__(
+        self,
+        *,
+        params: Mapping[str, Any] | None,
+        paired: Sequence[Sequence[str]],
+        retries: int,
+        extend: bool,
+        resume: bool,
+        parallel: int | None,
+        search: Mapping[str, Any] | None,
+    ) -> None:
+        self.params = dict(params or {})
+        self.paired = [list(group) for group in paired]
+        self.retries = retries
+        self.extend = extend
+        self.resume = resume
+        self.parallel = parallel
+        self.searches = search
+
+    config: DictConfig  # they are there after `setup`
+    hydra_context: HydraContext
+    launcher: Launcher
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self.hydra_context = hydra_context
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Do all jobs, and show what became of them.
+
+        Raises:
+            RunnerError: before any job, if they cannot be.
+            JobsFailed: at the end.
+        """
+        lines = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        self.fixed, swept = grids.split(parser.parse_overrides(lines))
+        planned = grids.grid(swept, self.paired) if self.searches is None else None
+        if planned == []:
+            raise RunnerError("the sweep has no jobs: one of its keys is given no values")
+        if planned:
+            self._validate(planned)
+        if self.config.run.dry:
+            self.launcher.launch([self._overrides(p) for p in planned or [{}]], initial_job_idx=0)
+            return
+        ledger = self._open(self._definition(swept), planned)
+        propose = self._search(ledger, swept) if self.searches is not None else None
+        try:
+            with Overview(ledger):
+                self._work(ledger, propose)
+        except KeyboardInterrupt:
+            show(ledger)
+            raise
+        if show(ledger):
+            raise JobsFailed
+
+    def _definition(self, swept: Mapping[str, Override]) -> Definition:
+        config: Any = OmegaConf.to_container(self.config, resolve=False)
+        search = dict(self.searches) if self.searches is not None else None
+        return Definition(
+            arguments=_arguments(sys.argv[1:]),
+            directory=os.getcwd(),
+            config=definitions.without_machine({k: v for k, v in config.items() if k != "hydra"}),
+            swept={key: str(o.input_line).partition("=")[2] for key, o in swept.items()},
+            paired=self.paired,
+            trials=search.pop("trials") if search else None,
+            search=search,
+        )
+
+    def _open(self, wanted: Definition, planned: list[grids.Parameters] | None) -> Ledger:
+        """The ledger of this sweep, begun or gone on with."""
+        folder = Path(os.path.abspath(self.config.hydra.sweep.dir))
+        if self.resume:
+            folder = _unfinished(folder.parent, wanted) or folder
+        with open_dict(self.config):  # its name may have chance in it
+            self.config.hydra.sweep.dir = str(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunnerError(
+                f"hydra.sweep.dir={folder}: the sweep's folder cannot be made ({error.strerror}); "
+                "choose another place with hydra.sweep.dir=…"
+            ) from None
+        ledger = Ledger(folder)
+        begun = (folder / definitions.NAME).exists()
+        if begun:
+            wanted.refuse_change(Definition.read(folder), folder, extend=self.extend)
+        if planned is not None:
+            ledger.change(partial(_with_new_jobs, planned))
+        if not begun or self.extend:
+            wanted.write(folder)
+        return ledger
+
+    def _search(
+        self, ledger: Ledger, swept: Mapping[str, Override]
+    ) -> Callable[[list[Job]], list[Job]]:
+        """What adds jobs to the ledger's, as long as there is room and the search goes on."""
+        assert self.searches is not None
+        if not swept:
+            raise RunnerError(
+                "hydra.sweeper.search: nothing to search; give a key several values, as in "
+                "'train.lr_encoder=tag(log,interval(1e-4,1e-2))'"
+            )
+        distributions = space(swept)
+        study = study_of(ledger.folder, self.searches)
+        total, parallel = int(self.searches["trials"]), self._parallel()
+
+        def propose(known: list[Job]) -> list[Job]:
+            jobs = list(known)
+            while len(jobs) < total and sum(self._may_try(job) for job in jobs) < parallel:
+                jobs.append(Job(len(jobs), study.propose(len(jobs), distributions)))
+            return jobs
+
+        return propose
+
+    def _parallel(self) -> int:
+        if self.parallel is not None:
+            return self.parallel
+        jobs = int(OmegaConf.select(self.config, "hydra.launcher.n_jobs") or 1)
+        return jobs if jobs > 0 else _cores()
+
+    def _work(self, ledger: Ledger, propose: Callable[[list[Job]], list[Job]] | None) -> None:
+        known = ledger.jobs() if ledger.exists() else []
+        self._attempts = {job.job: job.attempts for job in known}
+        waits_for: set[int] = set()
+        while True:
+            jobs = ledger.change(propose) if propose else ledger.jobs()
+            todo = [job for job in jobs if self._may_try(job)]
+            held = {job.job: ledger.runner_of(job.job) for job in jobs if job.state not in ENDED}
+            free = [job for job in todo if not held[job.job]]
+            if free:
+                self._launch(ledger, free)
+                continue
+            others = {number: who for number, who in held.items() if who}
+            if not others:
+                if jobs == known:
+                    print("this sweep is finished; none of its jobs is done again")
+                return
+            for number, who in others.items():
+                if number not in waits_for:
+                    log.info("waits for job %d, which %s is running", number, who)
+            waits_for |= set(others)
+            time.sleep(_PATIENCE)
+
+    def _may_try(self, job: Job) -> bool:
+        tried = job.attempts - self._attempts.get(job.job, 0)
+        return job.state not in ENDED and tried <= self.retries
+
+    def _launch(self, ledger: Ledger, jobs: Sequence[Job]) -> None:
+        problem = self._launched(jobs)
+        after = ledger.jobs()
+        if any(after[job.job] != job or ledger.runner_of(job.job) for job in jobs):
+            return
+        # None has begun: one of them, or the launcher as such, is in the others' way.
+        if len(jobs) == 1:
+            log.error("job %d: %s", jobs[0].job, problem)
+            ledger.fail(jobs[0].job, f"hydra/launcher: {problem}")
+        else:
+            for job in jobs:
+                self._launch(ledger, [job])
+
+    def _launched(self, jobs: Sequence[Job]) -> str:
+        """Launch jobs; what the launcher complains of, once they are over."""
+        if self.searches is not None:
+            self._validate([job.parameters for job in jobs])
+        batch = [
+            [*self._overrides(job.parameters), *self._place(job), *self._threads()] for job in jobs
+        ]
+        try:
+            self.launcher.launch(batch, initial_job_idx=jobs[0].job)
+        except Exception as error:  # as of a worker that was killed: the ledger knows its job
+            problem = str(error).strip().partition("\n")[0] or type(error).__name__
+            log.warning("hydra/launcher: %s", problem)
+            return problem
+        return "it was not begun"
+
+    def _overrides(self, parameters: Mapping[str, str]) -> list[str]:
+        return [*self.fixed, *(f"{key}={value}" for key, value in parameters.items())]
+
+    def _place(self, job: Job) -> list[str]:
+        """The job's own number and folder, whatever the launcher counts."""
+        subdir = job.folder
+        if subdir is None:
+            raw: Any = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
+            subdir = str(raw["subdir"]).replace("${hydra.job.num}", str(job.job))
+        return [
+            f"hydra.sweep.dir={_quoted(self.config.hydra.sweep.dir)}",
+            f"hydra.sweep.subdir={_quoted(subdir)}",
+            f"+hydra.job.env_set.{JOB}='{job.job}'",
+        ]
+
+    def _threads(self) -> list[str]:
+        """Threads of a job, where the launcher runs several on this machine."""
+        beside = int(OmegaConf.select(self.config, "hydra.launcher.n_jobs") or 1)
+        if beside == 1 or self.config.hardware.threads is not None:
+            return []
+        share = _cores() // beside if beside > 0 else 1
+        return [f"hardware.threads={max(share, 1)}"]
+
+    def _validate(self, planned: Sequence[Mapping[str, str]]) -> None:
+        self.validate_batch_is_legal([self._overrides(parameters) for parameters in planned])
+
+
+def _unfinished(root: Path, wanted: Definition) -> Path | None:
+    """The newest sweep below `root` of this very definition with jobs to do."""
+    found = sorted(root.glob(f"*/{definitions.NAME}"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(found):
+        with suppress(RunnerError):
+            wanted.refuse_change(Definition.read(path.parent), path.parent, extend=False)
+            if is_unfinished(path.parent):
+                return path.parent
+    return None
+
+
+def _with_new_jobs(planned: Sequence[grids.Parameters], known: Sequence[Job]) -> list[Job]:
+    added = definitions.added(planned, [job.parameters for job in known])
+    return [*known, *(Job(len(known) + n, parameters) for n, parameters in enumerate(added))]
+
+
+def _arguments(typed: Sequence[str]) -> list[str]:
+    """What makes the same sweep again, in its folder."""
+    return [
+        argument
+        for argument in typed
+        if argument not in ("-m", "--multirun")
+        and not argument.startswith(
+            ("hydra.sweep.dir=", "hydra.sweeper.resume=", "hydra.sweeper.extend=")
+        )
+    ]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
