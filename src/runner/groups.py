@@ -9,6 +9,7 @@ from runner.errors import RunnerError
 
 # Every run has one option of each.
 GROUPS = ("dataset", "encoder", "evaluator", "hardware", "model", "sampler", "tracker", "train")
+_OPTIONAL = ("experiment", "search", "sweep")
 
 
 def refuse_groups(overrides: Sequence[str], choices: Mapping[str, Any], *, multirun: bool) -> None:
@@ -23,12 +24,13 @@ def refuse_groups(overrides: Sequence[str], choices: Mapping[str, Any], *, multi
     """
     for override in overrides:
         key = override.partition("=")[0]
-        if key.startswith("+") and key.lstrip("+") in (*GROUPS, "experiment", "sweep"):
+        if key.startswith("+") and key.lstrip("+") in (*GROUPS, *_OPTIONAL):
             raise RunnerError(f"{override}: every run has one already; leave out the +")
         if key.startswith("~") and key.lstrip("~") in GROUPS:
             raise RunnerError(f"{override}: every run has one; choose another option instead")
         if key in GROUPS and not isinstance(choices.get(key), str):
             raise RunnerError(f"{override}: it takes the name of one option")
-    sweep = choices.get("sweep")
-    if sweep and not multirun:
-        raise RunnerError(f"sweep={sweep}: a sweep is several runs; write runner -m …")
+    for group in ("sweep", "search"):
+        if choices.get(group) and not multirun:
+            option = f"{group}={choices[group]}"
+            raise RunnerError(f"{option}: a {group} is several runs; write runner -m …")

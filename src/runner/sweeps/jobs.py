@@ -55,7 +55,7 @@ def _values(key: str, override: Override) -> list[str]:
     if not override.is_discrete_sweep():
         raise RunnerError(
             f"{override.input_line or key}: an interval has no end of values; list some, or search "
-            "it: hydra/sweeper=tpe or hydra/sweeper=random"
+            "it: search=tpe or search=random"
         )
     return list(override.sweep_string_iterator())
 

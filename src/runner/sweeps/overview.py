@@ -92,12 +92,20 @@ def _row(job: Job, ledger: Ledger) -> dict[str, Any]:
     folder = None if job.folder is None else str(ledger.folder / job.folder)
     return {
         "job": job.job,
-        "overrides": [f"{key}={value}" for key, value in job.parameters.items()],
+        "overrides": [f"{key}={_rounded(value)}" for key, value in job.parameters.items()],
         "status": job.state,
         "folder": folder,
         "result": job.result,
         "error": job.error,
     }
+
+
+def _rounded(value: str) -> str:
+    """A searched number as a table shows it."""
+    try:
+        return f"{float(value):.4g}" if "." in value else value
+    except ValueError:
+        return value
 
 
 def _jobs(ledger: Ledger) -> list[Job]:

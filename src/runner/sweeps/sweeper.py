@@ -157,7 +157,7 @@ class LedgerSweeper(Sweeper):
         assert self.searches is not None
         if not swept:
             raise RunnerError(
-                "hydra.sweeper.search: nothing to search; give a key several values, as in "
+                "search: there is nothing to search; give a key several values, as in "
                 "'train.lr_encoder=tag(log,interval(1e-4,1e-2))'"
             )
         distributions = space(swept)

@@ -52,7 +52,7 @@ def test_no_values_are_no_jobs():
         (["a=1,2", "b=1,2,3"], [["a", "b"]], r"as many values each \(a 2, b 3\)"),
         (["a=1,2"], [["a", "b"]], "b has no list of values"),
         (["a=1,2", "b=1,2", "c=1,2"], [["a", "b"], ["b", "c"]], "b is named twice"),
-        (["a=interval(0,1)"], [], r"a=interval\(0,1\): an interval has no end.*hydra/sweeper=tpe"),
+        (["a=interval(0,1)"], [], r"a=interval\(0,1\): an interval has no end.*search=tpe"),
     ],
 )
 def test_what_cannot_be_combined(lines, paired, message):

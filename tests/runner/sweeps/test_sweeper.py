@@ -17,7 +17,7 @@ from runner.sweeps.ledger import Ledger
 QUICK = ("dataset=lesmis", "tracker=none", "model=gae", "train.epochs=2", "encoder.hidden=8",
          "hydra.sweep.dir=sw")  # fmt: skip
 SEARCH = (
-    "hydra/sweeper=tpe", "hydra.sweeper.search.trials=4", "hydra.sweeper.search.pruner=null",
+    "search=tpe", "hydra.sweeper.search.trials=4", "hydra.sweeper.search.pruner=null",
     "train.lr_encoder=tag(log,interval(1e-4,1e-1))", "model.dropout=choice(0.1,0.5)",
 )  # fmt: skip
 
@@ -223,7 +223,7 @@ def test_submitit_runs_jobs_on_this_machine(tmp_path):
         (["resume=nowhere"], "nowhere: there is no sweep (sweep.yaml missing)"),
         (["resume=latest"], "resume=latest: no sweep in"),
         (["seed=interval(0,1)", *QUICK], "seed=interval(0,1): an interval has no end"),
-        (["hydra/sweeper=tpe", *QUICK], "nothing to search"),
+        (["search=tpe", *QUICK], "there is nothing to search"),
         (["seed=0,1", "hydra.sweeper.paired=[[seed,model]]", *QUICK], "model has no list"),
         (["seed=0", "hydra.sweeper.nope=1", *QUICK], "hydra.sweeper.nope"),
         (["seed=0,1", "hydra/launcher=nope", *QUICK], "nope"),
