@@ -35,8 +35,10 @@ def run_job(sweep: Path, output: Path, run: Run) -> None:
     to the caller, but for `Pruned`; it is in the ledger then.
     """
     number = int(os.environ[JOB])
-    search = Definition.read(sweep).search
-    study = study_of(sweep, search) if search is not None else None
+    definition = Definition.read(sweep)
+    if Path(definition.directory).is_dir():
+        os.chdir(definition.directory)  # a launcher's process may begin elsewhere
+    study = study_of(sweep, definition.search) if definition.search is not None else None
     try:
         with Ledger(sweep).attempt(number, output) as attempt:
             if attempt is None:

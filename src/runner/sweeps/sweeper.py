@@ -250,8 +250,13 @@ class LedgerSweeper(Sweeper):
 
     def _threads(self) -> list[str]:
         """Threads of a job, where the launcher runs several on this machine."""
+        if self.config.hardware.threads is not None:
+            return []
+        cpus = OmegaConf.select(self.config, "hydra.launcher.ray.remote.num_cpus")
+        if cpus:
+            return [f"hardware.threads={max(int(cpus), 1)}"]
         beside = int(OmegaConf.select(self.config, "hydra.launcher.n_jobs") or 1)
-        if beside == 1 or self.config.hardware.threads is not None:
+        if beside == 1:
             return []
         share = _cores() // beside if beside > 0 else 1
         return [f"hardware.threads={max(share, 1)}"]

@@ -201,22 +201,6 @@ def test_hopeless_trials_are_given_up(runner):
     assert status["status"] == "pruned"
 
 
-def test_joblib_divides_the_threads(tmp_path):
-    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    process = start("-m", *launcher, "seed=0,1,-1", *QUICK)
-    out, _ = process.communicate(timeout=240)
-    assert process.returncode == 1 and states() == ["done", "done", "failed"], out
-    cores = len(os.sched_getaffinity(0))
-    text = (Path("sw") / jobs()[0].folder / "config.yaml").read_text()
-    assert f"threads: {max(1, cores // 2)}\n" in text
-
-
-def test_submitit_runs_jobs_on_this_machine(tmp_path):
-    process = start("-m", "hydra/launcher=submitit_local", "seed=0,-1", *QUICK)
-    out, _ = process.communicate(timeout=240)
-    assert process.returncode == 1 and states() == ["done", "failed"], out
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
