@@ -277,6 +277,15 @@ def _sweeps() -> st.SearchStrategy[BadInput]:
         (("hydra.sweep.dir=file",), 1, "file"),
         (("hydra.sweep.dir=",), 1, "hydra.sweep.dir"),
         (("hydra.sweep.subdir='???'",), 1, "hydra.sweep.subdir"),
+        (("hydra.sweeper.retries=a",), 1, "hydra.sweeper.retries"),
+        (("hydra.sweeper.paired=[[seed]]",), 1, "hydra.sweeper.paired"),
+        (("search=nope",), 1, "search"),
+        (("search=tpe",), 1, "search"),
+        (("search=tpe", "seed=interval(3,1)"), 1, "seed"),
+        (("search=tpe", "seed=0,1", "hydra.sweeper.search.trials=0"), 1, "trials"),
+        (("seed=interval(0,1)",), 1, "seed"),
+        (("resume=nowhere",), 1, "resume"),
+        (("resume=file",), 1, "resume"),
     )
     files = (("file", b"in the way"),)
     return st.tuples(st.sampled_from(lines), st.sampled_from(("-m", "--multirun"))).map(

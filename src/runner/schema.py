@@ -236,6 +236,24 @@ class Root(Strict):
     dataset: Dataset
 
 
+class Search(Strict):
+    trials: PositiveInt
+    sampler: Node
+    pruner: Node | None
+    storage: Text | None
+    study: Text | None
+
+
+class Sweeper(Strict):
+    params: dict[str, Any]
+    paired: list[Annotated[list[str], Field(min_length=2)]]
+    retries: Annotated[int, Field(ge=0, le=1000)]
+    extend: bool
+    resume: bool
+    parallel: PositiveInt | None
+    search: Search | None
+
+
 class LearnedPrior(Strict):
     hidden: Width
 

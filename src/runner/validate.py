@@ -125,7 +125,7 @@ def _resolve_item(node: Any, key: Any, name: str, problems: list[str]) -> Any:
 
 def check(plain: Mapping[str, Any]) -> list[str]:
     """One line for each error of a resolved config; empty when there is none."""
-    problems = _problems(schema.Root, plain, "")
+    problems = problems_of(schema.Root, plain, "")
     for name, node in _nodes(plain, ""):
         wrong = {_key(problem) for problem in problems}
         if any(f"{name}._target_.".lstrip(".").startswith(f"{key}.") for key in wrong):
@@ -145,7 +145,7 @@ def check(plain: Mapping[str, Any]) -> list[str]:
             key = f"{name}.path" if known is schema.GetClass else f"{name}._target_"
             problems.append(f"{key}: {error}")
             continue
-        problems += _problems(model, given, name)
+        problems += problems_of(model, given, name)
     return [*problems, *_contradictions(plain)]
 
 
@@ -219,7 +219,7 @@ def _nodes(node: Any, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield from _nodes(value, f"{name}.{key}" if name else str(key))
 
 
-def _problems(model: type[BaseModel], given: Mapping[str, Any], name: str) -> list[str]:
+def problems_of(model: type[BaseModel], given: Mapping[str, Any], name: str) -> list[str]:
     try:
         model.model_validate(dict(given))
     except ValidationError as error:

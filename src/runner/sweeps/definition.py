@@ -12,6 +12,7 @@ import yaml
 from runner.errors import RunnerError
 from runner.files import atomic
 from runner.seal import Damaged, read_lines, sealed_lines
+from runner.sweeps.study import Study, study_of
 from runner.words import short
 
 NAME = "sweep.yaml"
@@ -24,15 +25,17 @@ class Definition:
     """The parts of a sweep that may not change under it.
 
     Attributes:
+        identity: of this sweep alone, wherever its folder goes; two of the same definition differ.
         arguments: of the command line that began it, for `runner -m resume=`.
         directory: in which it was begun.
         config: the composed config of all jobs, with its interpolations, without the machine's.
         swept: the values of each swept key, as typed.
         paired: groups of keys that move together.
-        search: sampler, pruner and storage of a search; None for a grid.
+        search: sampler, pruner, storage and study of a search; None for a grid.
         trials: of a search.
     """
 
+    identity: str
     arguments: list[str]
     directory: str
     config: dict[str, Any]
@@ -66,6 +69,14 @@ class Definition:
         text = yaml.safe_dump(asdict(self), sort_keys=False)
         with atomic(folder / NAME) as temporary:
             temporary.write_text(sealed_lines(text))
+
+    def study(self, folder: Path) -> Study | None:
+        """The study of the search in `folder`; None for a grid.
+
+        Raises:
+            RunnerError: if its sampler, pruner or storage cannot be made.
+        """
+        return None if self.search is None else study_of(folder, self.identity, self.search)
 
     def refuse_change(self, earlier: Definition, folder: Path, *, extend: bool) -> None:
         """Refuse to go on with a sweep that was defined otherwise.

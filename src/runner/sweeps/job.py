@@ -12,7 +12,7 @@ from runner.errors import Held, Pruned
 from runner.find_runs import repeat_in
 from runner.sweeps.definition import Definition
 from runner.sweeps.ledger import Ledger
-from runner.sweeps.study import Study, study_of
+from runner.sweeps.study import Study
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def run_job(sweep: Path, output: Path, run: Run) -> None:
     definition = Definition.read(sweep)
     if Path(definition.directory).is_dir():
         os.chdir(definition.directory)  # a launcher's process may begin elsewhere
-    study = study_of(sweep, definition.search) if definition.search is not None else None
+    study = definition.study(sweep)
     try:
         with Ledger(sweep).attempt(number, output) as attempt:
             if attempt is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,59 +20,63 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 JOURNAL = "study.journal"
-_JOB = "job"  # the user attribute of a trial that names its job
+# The user attributes of a trial that name its job, and the sweep that the job is of.
+_JOB, _SWEEP = "job", "sweep"
 
 
 class Study:
-    """A study of `trials` jobs, in the sweep's folder or where `storage` says.
+    """What a sweep has of an Optuna study, which other sweeps may share.
 
     What it proposes depends on the number of the job and the results so far, not on how often the
     search was stopped: each proposal has a sampler of its own, seeded with both seed and number.
 
     Args:
         name: of the study in its storage.
-        storage: a URL that Optuna knows; None is a journal in `folder`.
-        sampler: makes an Optuna sampler from a seed.
-        pruner: an Optuna pruner, None to give up nothing.
+        sweep: the identity of the sweep whose jobs are meant.
+        storage: what Optuna keeps the study in.
+        sampler: makes an Optuna sampler for a job's number.
+        pruner: an Optuna pruner.
     """
 
     def __init__(
         self,
         *,
-        folder: Path,
         name: str,
-        storage: str | None,
-        sampler: Callable[[int], Any] | None = None,
-        pruner: Any = None,
+        sweep: str,
+        storage: Any,
+        sampler: Callable[[int], Any],
+        pruner: Any,
     ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        try:
-            self._study = optuna.create_study(
-                storage=storage or _journal(folder),
-                study_name=name,
-                direction="maximize",
-                pruner=pruner or optuna.pruners.NopPruner(),
-                load_if_exists=True,
-            )
-        except Exception as error:  # of many databases and their drivers
-            where = f"storage={storage}" if storage else f"{folder / JOURNAL}"
-            raise RunnerError(
-                f"hydra.sweeper.{where}: no study can be kept there ({error})"
-            ) from None
+        self._study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction="maximize",
+            pruner=pruner,
+            load_if_exists=True,
+        )
         self._sampler = sampler
+        self._sweep = sweep
 
-    def propose(self, job: int, space: Mapping[str, BaseDistribution]) -> dict[str, str]:
-        """The parameters of a job, as typed; the same again where it has some already."""
+    def propose(
+        self, job: int, space: Mapping[str, BaseDistribution], total: int
+    ) -> dict[str, str] | None:
+        """The parameters of a job, as typed; the same again where it has some already.
+
+        None where the study has `total` jobs, of all sweeps that share it.
+        """
         trial = self._trial(job)
-        if trial is None:
-            assert self._sampler is not None
-            self._study.sampler = self._sampler(job)
-            asked = self._study.ask(dict(space))
-            asked.set_user_attr(_JOB, job)
-            return _typed(asked.params)
-        return _typed(trial.params)
+        if trial is not None:
+            return _typed(trial.params)
+        if len(self._jobs()) >= total:
+            return None
+        self._study.sampler = self._sampler(job)
+        asked = self._study.ask(dict(space))
+        asked.set_user_attr(_SWEEP, self._sweep)
+        asked.set_user_attr(_JOB, job)
+        return _typed(asked.params)
 
     def judge(self, job: int) -> Callable[[int, float], None]:
         """What a run is to tell its validation metric after each epoch, from the first one on.
@@ -108,8 +113,13 @@ class Study:
             )
 
     def _trial(self, job: int) -> FrozenTrial | None:
-        found = [t for t in self._study.get_trials(deepcopy=False) if t.user_attrs.get(_JOB) == job]
-        return found[-1] if found else None
+        return self._jobs().get((self._sweep, job))
+
+    def _jobs(self) -> dict[tuple[str, int], FrozenTrial]:
+        """The latest trial of each job."""
+        trials = self._study.get_trials(deepcopy=False)
+        named = [trial for trial in trials if _JOB in trial.user_attrs]
+        return {(trial.user_attrs[_SWEEP], trial.user_attrs[_JOB]): trial for trial in named}
 
     def _again(self, job: int, failed: FrozenTrial | None) -> FrozenTrial:
         import optuna
@@ -129,28 +139,42 @@ class Study:
         return again
 
 
-def study_of(folder: Path, search: Mapping[str, Any]) -> Study:
+def study_of(folder: Path, sweep: str, search: Mapping[str, Any]) -> Study:
     """The study of the sweep in `folder`.
 
     Args:
-        search: its `sampler` and `pruner`, nodes for Optuna's classes, and `storage`.
+        sweep: its identity.
+        search: its `sampler` and `pruner`, nodes for Optuna's classes, `storage` and `study`.
 
     Raises:
         RunnerError: if its sampler, pruner or storage cannot be made.
     """
+    import optuna
+
     sampler = dict(search["sampler"])
     seed = sampler.pop("seed", None)
+    # Sweeps that share a study begin alike, and are not to propose the same.
+    offset = zlib.crc32(sweep.encode()) if search["study"] else 0
 
     def seeded(number: int) -> Any:
-        return _made("sampler", sampler, seed=None if seed is None else int(seed) + number)
+        chosen = None if seed is None else (int(seed) + offset + number) % 2**32
+        return _made("sampler", sampler, seed=chosen)
 
-    return Study(
-        folder=folder,
-        name=folder.name,
-        storage=search["storage"],
-        sampler=seeded,
-        pruner=_made("pruner", search["pruner"]) if search["pruner"] else None,
-    )
+    pruner = search["pruner"]
+    made = _made("pruner", pruner) if pruner else optuna.pruners.NopPruner()
+    storage = search["storage"]
+    try:
+        return Study(
+            name=search["study"] or sweep,
+            sweep=sweep,
+            storage=storage or _journal(folder),
+            sampler=seeded,
+            pruner=made,
+        )
+    except Exception as error:  # of many databases and their drivers
+        where = f"hydra.sweeper.search.storage={storage}" if storage else f"{folder / JOURNAL}"
+        reason = str(error).partition("\n")[0]
+        raise RunnerError(f"{where}: no study can be kept there ({reason})") from None
 
 
 def _made(name: str, node: Mapping[str, Any], **given: Any) -> Any:

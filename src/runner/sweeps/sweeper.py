@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from runner import schema
 from runner.errors import RunnerError
 from runner.sweeps import definition as definitions
 from runner.sweeps import jobs as grids
@@ -28,7 +31,8 @@ from runner.sweeps.job import JOB
 from runner.sweeps.ledger import ENDED, Job, Ledger
 from runner.sweeps.overview import Overview, show
 from runner.sweeps.resume import is_unfinished
-from runner.sweeps.study import space, study_of
+from runner.sweeps.study import space
+from runner.validate import problems_of
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +44,7 @@ class JobsFailed(Exception):
 
 
 class LedgerSweeper(Sweeper):
-    """Runs what its ledger says is missing, on any launcher.
+    """Runs what its ledger says is missing, on any launcher; the node `hydra.sweeper`.
 
     Args:
         params: swept keys and their values beside those of the command line.
@@ -55,21 +59,21 @@ class LedgerSweeper(Sweeper):
     def __init__(
         self,
         *,
-        params: Mapping[str, Any] | None,
-        paired: Sequence[Sequence[str]],
+        params: dict[str, Any],
+        paired: list[list[str]],
         retries: int,
         extend: bool,
         resume: bool,
         parallel: int | None,
-        search: Mapping[str, Any] | None,
+        search: dict[str, Any] | None,
     ) -> None:
-        self.params = dict(params or {})
-        self.paired = [list(group) for group in paired]
+        self.params = params
+        self.paired = paired
         self.retries = retries
         self.extend = extend
         self.resume = resume
         self.parallel = parallel
-        self.searches = search
+        self.search = search
 
     config: DictConfig  # they are there after `setup`
     hydra_context: HydraContext
@@ -91,10 +95,11 @@ class LedgerSweeper(Sweeper):
             RunnerError: before any job, if they cannot be.
             JobsFailed: at the end.
         """
+        self._check()
         lines = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         self.fixed, swept = grids.split(parser.parse_overrides(lines))
-        planned = grids.grid(swept, self.paired) if self.searches is None else None
+        planned = grids.grid(swept, self.paired) if self.search is None else None
         if planned == []:
             raise RunnerError("the sweep has no jobs: one of its keys is given no values")
         if planned:
@@ -102,8 +107,13 @@ class LedgerSweeper(Sweeper):
         if self.config.run.dry:
             self.launcher.launch([self._overrides(p) for p in planned or [{}]], initial_job_idx=0)
             return
+        if self.search is not None and not swept:
+            raise RunnerError(
+                "search: there is nothing to search; give a key several values, as in "
+                "'train.lr_encoder=tag(log,interval(1e-4,1e-2))'"
+            )
         ledger = self._open(self._definition(swept), planned)
-        propose = self._search(ledger, swept) if self.searches is not None else None
+        propose = self._proposals(ledger, swept) if self.search is not None else None
         try:
             with Overview(ledger):
                 self._work(ledger, propose)
@@ -113,10 +123,18 @@ class LedgerSweeper(Sweeper):
         if show(ledger):
             raise JobsFailed
 
+    def _check(self) -> None:
+        options: Any = OmegaConf.to_container(self.config.hydra.sweeper, resolve=True)
+        given = {key: value for key, value in options.items() if not key.startswith("_")}
+        problems = problems_of(schema.Sweeper, given, "hydra.sweeper")
+        if problems:
+            raise RunnerError("\n  ".join(["the config has an error:", *problems]))
+
     def _definition(self, swept: Mapping[str, Override]) -> Definition:
         config: Any = OmegaConf.to_container(self.config, resolve=False)
-        search = dict(self.searches) if self.searches is not None else None
+        search = dict(self.search) if self.search is not None else None
         return Definition(
+            identity=secrets.token_hex(4),
             arguments=_arguments(sys.argv[1:]),
             directory=os.getcwd(),
             config=definitions.without_machine({k: v for k, v in config.items() if k != "hydra"}),
@@ -143,31 +161,33 @@ class LedgerSweeper(Sweeper):
         ledger = Ledger(folder)
         begun = (folder / definitions.NAME).exists()
         if begun:
-            wanted.refuse_change(Definition.read(folder), folder, extend=self.extend)
+            earlier = Definition.read(folder)
+            wanted.refuse_change(earlier, folder, extend=self.extend)
+            wanted = replace(wanted, identity=earlier.identity)
         if planned is not None:
             ledger.change(partial(_with_new_jobs, planned))
         if not begun or self.extend:
             wanted.write(folder)
         return ledger
 
-    def _search(
+    def _proposals(
         self, ledger: Ledger, swept: Mapping[str, Override]
     ) -> Callable[[list[Job]], list[Job]]:
         """What adds jobs to the ledger's, as long as there is room and the search goes on."""
-        assert self.searches is not None
-        if not swept:
-            raise RunnerError(
-                "search: there is nothing to search; give a key several values, as in "
-                "'train.lr_encoder=tag(log,interval(1e-4,1e-2))'"
-            )
+        assert self.search is not None
         distributions = space(swept)
-        study = study_of(ledger.folder, self.searches)
-        total, parallel = int(self.searches["trials"]), self._parallel()
+        definition = Definition.read(ledger.folder)
+        study, parallel = definition.study(ledger.folder), self._parallel()
+        assert study is not None and definition.trials is not None
+        trials = definition.trials
 
         def propose(known: list[Job]) -> list[Job]:
             jobs = list(known)
-            while len(jobs) < total and sum(self._may_try(job) for job in jobs) < parallel:
-                jobs.append(Job(len(jobs), study.propose(len(jobs), distributions)))
+            while sum(self._may_try(job) for job in jobs) < parallel:
+                parameters = study.propose(len(jobs), distributions, trials)
+                if parameters is None:
+                    break
+                jobs.append(Job(len(jobs), parameters))
             return jobs
 
         return propose
@@ -220,7 +240,7 @@ class LedgerSweeper(Sweeper):
 
     def _launched(self, jobs: Sequence[Job]) -> str:
         """Launch jobs; what the launcher complains of, once they are over."""
-        if self.searches is not None:
+        if self.search is not None:
             self._validate([job.parameters for job in jobs])
         batch = [
             [*self._overrides(job.parameters), *self._place(job), *self._threads()] for job in jobs

@@ -6,6 +6,7 @@ from runner.errors import RunnerError
 from runner.sweeps.definition import Definition, added
 
 GRID = Definition(
+    identity="a1b2c3d4",
     arguments=["model=a,b"],
     directory="/home/x",
     config={"train": {"epochs": 3, "lr": "${tuned:train.lr,0.1}"}},
@@ -28,7 +29,7 @@ def test_it_round_trips_and_damage_is_noticed(tmp_path):
 
 
 def test_the_same_sweep_goes_on_wherever_it_is_typed(tmp_path):
-    other = replace(GRID, arguments=["hydra/launcher=joblib"], directory="/elsewhere")
+    other = replace(GRID, identity="x", arguments=["hydra/launcher=joblib"], directory="/elsewhere")
     other.refuse_change(GRID, tmp_path, extend=False)
 
 

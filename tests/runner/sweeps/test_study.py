@@ -3,7 +3,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from runner.errors import Pruned, RunnerError
-from runner.sweeps.study import space, study_of
+from runner.sweeps.study import space
+from runner.sweeps.study import study_of as _study_of
 
 TPE = {
     "sampler": {"_target_": "optuna.samplers.TPESampler", "seed": 5, "n_startup_trials": 3},
@@ -13,8 +14,13 @@ TPE = {
         "n_warmup_steps": 2,
     },
     "storage": None,
+    "study": None,
 }
 SPACE = {"lr": FloatDistribution(1e-4, 1.0, log=True), "model": CategoricalDistribution(["a", "b"])}
+
+
+def study_of(folder, search, sweep="a1b2"):
+    return _study_of(folder, sweep, search)
 
 
 def override(line):
@@ -49,7 +55,7 @@ def search(folder, jobs, stop_before=()):
     for job in jobs:
         if job in stop_before:
             study = study_of(folder, TPE)
-        found.append(study.propose(job, SPACE))
+        found.append(study.propose(job, SPACE, 100))
         study.tell(job, float(found[-1]["lr"]), state="complete")
     return found
 
@@ -61,37 +67,37 @@ def test_a_stopped_search_proposes_what_it_would_have(tmp_path):
     stopped = search(tmp_path / "stopped", range(8), stop_before=(1, 2, 5))
     assert whole == stopped
     assert len({proposal["lr"] for proposal in whole}) == 8
-    assert whole[0] == study_of(tmp_path / "whole", TPE).propose(0, SPACE)  # asked again
+    assert whole[0] == study_of(tmp_path / "whole", TPE).propose(0, SPACE, 100)  # asked again
 
 
 def test_a_run_that_is_behind_is_given_up(tmp_path):
     study = study_of(tmp_path, TPE)
     for job in range(2):
-        study.propose(job, SPACE)
+        study.propose(job, SPACE, 100)
         told = study.judge(job)
         for epoch in range(1, 4):
             told(epoch, 0.5)
         study.tell(job, 0.5, state="complete")
-    study.propose(2, SPACE)
+    study.propose(2, SPACE, 100)
     told = study.judge(2)
     told(1, 0.1)  # too early to say
     with pytest.raises(Pruned, match="after epoch 2"):
         told(2, 0.1)
     study.tell(2, None, state="pruned")
     again = study_of(tmp_path, TPE)
-    again.propose(3, SPACE)
+    again.propose(3, SPACE, 100)
     again.judge(3)(2, 0.6)
 
 
 def test_a_lost_trial_goes_on_and_a_failed_one_is_queued_again(tmp_path):
     study = study_of(tmp_path, TPE)
-    proposal = study.propose(0, SPACE)
+    proposal = study.propose(0, SPACE, 100)
     study.judge(0)(1, 0.3)
     lost = study_of(tmp_path, TPE)  # another process: the first was killed
     lost.judge(0)(1, 0.3)  # the epoch again
     lost.tell(0, None, state="fail")
     again = study_of(tmp_path, TPE)
-    assert again.propose(0, SPACE) == proposal
+    assert again.propose(0, SPACE, 100) == proposal
     again.judge(0)(1, 0.4)
     again.tell(0, 0.4, state="complete")
     again.tell(0, 0.4, state="complete")  # written down twice, where a kill came between
@@ -99,9 +105,18 @@ def test_a_lost_trial_goes_on_and_a_failed_one_is_queued_again(tmp_path):
     assert states == ["FAIL", "COMPLETE"]
 
 
+def test_sweeps_that_share_a_study_share_its_total(tmp_path):
+    shared = {**TPE, "storage": f"sqlite:///{tmp_path / 'study.db'}", "study": "ours"}
+    first, second = (study_of(tmp_path, shared, sweep) for sweep in ("one", "two"))
+    proposals = [study.propose(job, SPACE, 5) for job in range(3) for study in (first, second)]
+    assert proposals[-1] is None and None not in proposals[:-1]
+    assert len({proposal["lr"] for proposal in proposals[:-1]}) == 5
+    assert first.propose(0, SPACE, 5) == proposals[0]
+
+
 def test_a_torn_line_of_a_killed_process_is_dropped(tmp_path):
     study = study_of(tmp_path, TPE)
-    study.propose(0, SPACE)
+    study.propose(0, SPACE, 100)
     journal = tmp_path / "study.journal"
     journal.write_bytes(journal.read_bytes() + b'{"op_code":4,"wor')
     again = study_of(tmp_path, TPE)
@@ -119,4 +134,4 @@ def test_a_torn_line_of_a_killed_process_is_dropped(tmp_path):
 )
 def test_what_optuna_refuses_is_one_sentence(tmp_path, change, message):
     with pytest.raises(RunnerError, match=message):
-        study_of(tmp_path, {**TPE, **change}).propose(0, SPACE)
+        study_of(tmp_path, {**TPE, **change}).propose(0, SPACE, 100)

@@ -17,7 +17,7 @@ from runner.sweeps.ledger import Ledger
 QUICK = ("dataset=lesmis", "tracker=none", "model=gae", "train.epochs=2", "encoder.hidden=8",
          "hydra.sweep.dir=sw")  # fmt: skip
 SEARCH = (
-    "search=tpe", "hydra.sweeper.search.trials=4", "hydra.sweeper.search.pruner=null",
+    "search=tpe", "hydra.sweeper.search.pruner=null",
     "train.lr_encoder=tag(log,interval(1e-4,1e-1))", "model.dropout=choice(0.1,0.5)",
 )  # fmt: skip
 
@@ -160,7 +160,7 @@ def test_four_processes_work_off_one_ledger(tmp_path):
 
 
 def test_a_search_ends_at_its_total(runner):
-    assert runner("-m", *SEARCH, *QUICK)[0] == 0
+    assert runner("-m", *SEARCH, "hydra.sweeper.search.trials=4", *QUICK)[0] == 0
     assert states() == ["done"] * 4
     assert {job.parameters["model.dropout"] for job in jobs()} <= {"0.1", "0.5"}
     assert len({job.parameters["train.lr_encoder"] for job in jobs()}) == 4
@@ -172,14 +172,14 @@ def test_a_search_ends_at_its_total(runner):
 
 
 def test_a_killed_search_finds_what_it_would_have(runner):
-    process = start("-m", *SEARCH, *QUICK, "train.epochs=15")
+    process = start("-m", *SEARCH, "hydra.sweeper.search.trials=4", *QUICK, "train.epochs=15")
     wait_for(lambda: Path("sw/lesmis/gae/1/checkpoints/last.pt").exists())
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert runner("-m", "resume=sw")[0] == 0
     stopped = jobs()
     assert [job.attempts for job in stopped] == [1, 2, 1, 1]
-    whole = ("hydra.sweep.dir=whole", "train.epochs=15")
+    whole = ("hydra.sweeper.search.trials=4", "hydra.sweep.dir=whole", "train.epochs=15")
     assert runner("-m", *SEARCH, *QUICK[:3], *QUICK[4:-1], *whole)[0] == 0
     assert [job.parameters for job in jobs(Path("whole"))] == [job.parameters for job in stopped]
     found = [{k: v for k, v in job.result.items() if k != "seconds"} for job in stopped]
@@ -188,10 +188,19 @@ def test_a_killed_search_finds_what_it_would_have(runner):
     ]
 
 
+def test_a_search_whose_folder_has_moved_goes_on(runner):
+    assert runner("-m", *SEARCH, "hydra.sweeper.search.trials=2", *QUICK)[0] == 0
+    before = jobs()
+    Path("sw").rename("moved")
+    more = ("hydra.sweeper.search.trials=3", "hydra.sweeper.extend=true")
+    assert runner("-m", "resume=moved", *more)[0] == 0
+    assert jobs(Path("moved"))[:2] == before and len(jobs(Path("moved"))) == 3
+
+
 def test_hopeless_trials_are_given_up(runner):
     pruner = "hydra.sweeper.search.pruner"
     arguments = (f"{pruner}.n_startup_trials=1", f"{pruner}.n_warmup_steps=2", "train.epochs=8")
-    search = (*SEARCH[:2], "train.lr_encoder=choice(0.0,0.1)", *arguments)
+    search = ("search=tpe", "train.lr_encoder=choice(0.0,0.1)", *arguments)
     code, out, err = runner("-m", *search, "hydra.sweeper.search.trials=6", *QUICK[:3], *QUICK[4:])
     assert code == 0, err
     assert "pruned" in states(), out
@@ -211,6 +220,13 @@ def test_hopeless_trials_are_given_up(runner):
         (["seed=0,1", "hydra.sweeper.paired=[[seed,model]]", *QUICK], "model has no list"),
         (["seed=0", "hydra.sweeper.nope=1", *QUICK], "hydra.sweeper.nope"),
         (["seed=0,1", "hydra/launcher=nope", *QUICK], "nope"),
+        (
+            ["seed=0,1", "hydra.sweeper.retries=-1", *QUICK],
+            "hydra.sweeper.retries: -1 does not fit",
+        ),
+        (["seed=0,1", "hydra.sweeper.paired=[seed]", *QUICK], "hydra.sweeper.paired"),
+        ([*SEARCH, "hydra.sweeper.search.trials=0", *QUICK], "search.trials: 0 does not fit"),
+        ([*SEARCH, "hydra.sweeper.search.sampler=tpe", *QUICK], "search.sampler: 'tpe'"),
     ],
 )
 def test_what_cannot_be_swept_is_one_clear_error(runner, tmp_path, arguments, message):
