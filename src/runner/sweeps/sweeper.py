@@ -183,7 +183,8 @@ class LedgerSweeper(Sweeper):
 
         def propose(known: list[Job]) -> list[Job]:
             jobs = list(known)
-            while sum(self._may_try(job) for job in jobs) < parallel:
+            free = [job for job in jobs if self._may_try(job) and not ledger.runner_of(job.job)]
+            for _ in range(parallel - len(free)):
                 parameters = study.propose(len(jobs), distributions, trials)
                 if parameters is None:
                     break

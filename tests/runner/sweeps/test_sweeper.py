@@ -159,6 +159,17 @@ def test_four_processes_work_off_one_ledger(tmp_path):
     assert sum(out.count("epoch 2/2") for out in outputs) == 8
 
 
+def test_a_second_process_takes_part_in_a_search(tmp_path):
+    search = ("-m", *SEARCH, "hydra.sweeper.search.trials=6", *QUICK, "train.epochs=15")
+    first = start(*search)
+    wait_for(lambda: Path("sw/lesmis/gae/0/checkpoints/last.pt").exists())
+    second = start(*search)
+    outputs = [process.communicate(timeout=240)[0] for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), outputs
+    assert [(job.state, job.attempts) for job in jobs()] == [("done", 1)] * 6
+    assert all(out.count("epoch 15/15") for out in outputs)
+
+
 def test_a_search_ends_at_its_total(runner):
     assert runner("-m", *SEARCH, "hydra.sweeper.search.trials=4", *QUICK)[0] == 0
     assert states() == ["done"] * 4
