@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import RunnerError
+from runner.errors import EXIT_INTERRUPTED, RunnerError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from rich.console import Console
 
     from runner.compare.groups import Group
     from runner.compare.run import Run
+    from runner.compare.significance import Pair
 
+_REFUSALS = 20  # that are named
 _ERROR = 2  # as argparse has it for a command line that cannot be read
 
 
@@ -31,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `runner-compare … | head`
         sys.stderr.close()
         return 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,10 +109,9 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
 
 def _compare(options: argparse.Namespace) -> int:
     # Here, so that --help and a mistyped option answer at once.
-    from runner.compare import terminal, writers
+    from runner.compare import terminal
     from runner.compare.collect import collect
     from runner.compare.differences import differences, find
-    from runner.compare.gate import judge
     from runner.compare.groups import group
     from runner.compare.significance import pairs
     from runner.compare.table import table
@@ -124,21 +128,10 @@ def _compare(options: argparse.Namespace) -> int:
     if rows.empty and (_tables(options) or not (options.check or options.html)):
         terminal.show_left_out(runs, groups, out)
         raise RunnerError("none of the runs is finished")
-    tested = pairs(groups) if options.pairs and not rows.empty else []
-    makers: dict[str, Callable[[], str]] = {
-        "markdown": lambda: writers.markdown(rows, tested),
-        "csv": lambda: writers.csv(rows),
-        "latex": lambda: writers.latex(rows),
-        "html": lambda: _page(options, runs, groups, rows),
-    }
-    wanted = {name: getattr(options, name) for name in makers if getattr(options, name)}
-    writers.write_all({path: makers[name]() for name, path in wanted.items()})
+    tested = pairs(groups) if options.pairs else []
+    _write(options, runs, groups, rows, tested)
     if options.check:
-        judgement = judge(groups, runs, options.alpha)
-        terminal.show_judgement(judgement, options.alpha, out)
-        terminal.show_left_out(runs, groups, out)
-        _say_refusals(judgement.refusals, nothing=not judgement.verdicts)
-        return judgement.exit_code
+        return _judge(groups, runs, options.alpha, out)
     if not rows.empty:
         terminal.show_table(rows, out)
     if options.pairs:
@@ -147,23 +140,51 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def _judge(groups: Sequence[Group], runs: Sequence[Run], alpha: float, out: Console) -> int:
+    from runner.compare import terminal
+    from runner.compare.gate import judge
+
+    judgement = judge(groups, runs, alpha)
+    terminal.show_judgement(judgement, alpha, out)
+    terminal.show_left_out(runs, groups, out)
+    _say_refusals(judgement.refusals, nothing=not judgement.verdicts)
+    return judgement.exit_code
+
+
+def _write(
+    options: argparse.Namespace,
+    runs: Sequence[Run],
+    groups: Sequence[Group],
+    rows: DataFrame,
+    tested: Sequence[Pair],
+) -> None:
+    """Write what the options ask for, after all of it has been made."""
+    from runner.compare import writers
+
+    texts = {}
+    if options.markdown:
+        texts[options.markdown] = writers.markdown(rows, tested)
+    if options.csv:
+        texts[options.csv] = writers.csv(rows)
+    if options.latex:
+        texts[options.latex] = writers.latex(rows)
+    if options.html:
+        from runner.compare.page import page
+
+        title = ", ".join([*map(str, options.folders), *options.where])
+        texts[options.html] = page(runs, groups, rows, title=title, alpha=options.alpha)
+    writers.write_all(texts)
+
+
 def _tables(options: argparse.Namespace) -> bool:
     return any((options.markdown, options.csv, options.latex))
 
 
-def _page(
-    options: argparse.Namespace, runs: Sequence[Run], groups: Sequence[Group], rows: DataFrame
-) -> str:
-    from runner.compare.page import page
-
-    title = ", ".join(map(str, options.folders))
-    conditions = "".join(f", {text}" for text in options.where)
-    return page(runs, groups, rows, title=title + conditions, alpha=options.alpha)
-
-
 def _say_refusals(refusals: Sequence[str], *, nothing: bool) -> None:
-    for line in refusals:
+    for line in refusals[:_REFUSALS]:
         print(f"runner-compare: cannot judge {line}", file=sys.stderr)
+    if len(refusals) > _REFUSALS:
+        print(f"runner-compare: … nor {len(refusals) - _REFUSALS} more", file=sys.stderr)
     if nothing:
         print(
             "runner-compare: --check: nothing could be judged; it takes finished runs of at least "

@@ -29,7 +29,8 @@ def collect(folders: Sequence[Path]) -> list[Run]:
     for root in folders:
         if not root.is_dir():
             raise RunnerError(f"{root}: there is no such folder; give run folders or folders above")
-        for folder, names in _walk(root):
+        closed: list[OSError] = []
+        for folder, names in _walk(root, closed):
             if names & _OF_A_RUN:
                 where = os.path.realpath(folder)
                 if where not in runs:
@@ -38,6 +39,10 @@ def collect(folders: Sequence[Path]) -> list[Run]:
                 for job in read_ledger(folder):
                     where = os.path.realpath(job.folder or folder / f"job {job.number}")
                     jobs.setdefault(where, (f"{folder} job {job.number}", job))
+        for error in closed:
+            problem = f"the folder cannot be read ({error.strerror})"
+            run = Run(str(error.filename), None, status="unreadable", problem=problem)
+            runs.setdefault(os.path.realpath(run.name), run)
     for where, (name, job) in jobs.items():
         if where not in runs:
             runs[where] = job.as_run(name)
@@ -53,10 +58,13 @@ def collect(folders: Sequence[Path]) -> list[Run]:
     return list(runs.values())
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, set[str]]]:
-    """Folders and the names of their files, sorted; links are followed, never in a circle."""
+def _walk(root: Path, closed: list[OSError]) -> Iterator[tuple[Path, set[str]]]:
+    """Folders and the names of their files, sorted; links are followed, never in a circle.
+
+    What cannot be read is added to `closed`.
+    """
     seen = set()
-    for path, folders, files in os.walk(root, followlinks=True):
+    for path, folders, files in os.walk(root, onerror=closed.append, followlinks=True):
         where = os.path.realpath(path)
         if where in seen:
             folders.clear()

@@ -22,14 +22,16 @@ from runner.compare.settings import ABSENT, in_words
 COLOURS = (
     "#2f80c8", "#e07b28", "#1f9d78", "#c9549a", "#8b6fd6", "#a8871a", "#17a2b8", "#d8504d",
 )  # fmt: skip
+_SCALE = [[0, "#5b8fd6"], [0.5, "#a06fd0"], [1, "#e8743b"]]
 _DASHES = ("solid", "dash", "dot", "dashdot")
-SHOWN, LISTED = 8, 32  # curves that are shown at first, and that can be
+SHOWN, LISTED = 5, 16  # curves that are shown at first, and that can be
+_SYMBOLS = ("circle", "diamond")
 _AXES = 12  # of parallel coordinates
 _TICKS = 12
 
 
 def curves_figure(curves: Mapping[str, Curve], title: str) -> go.Figure:
-    """Mean and a band of one standard deviation for each label, the best 8 shown at first."""
+    """Mean and a band of one standard deviation for each label, the best 5 shown at first."""
     figure = _figure(xaxis_title="epoch", yaxis_title=title)
     for index, (label, curve) in enumerate(curves.items()):
         colour = COLOURS[index % len(COLOURS)]
@@ -86,7 +88,11 @@ def cost_figure(groups: Sequence[Group], cost: str) -> go.Figure:
             y=[fmean(group.tests)],
             error_y={"array": [spread], "thickness": 1.5} if spread else None,
             mode="markers",
-            marker={"size": 11, "color": COLOURS[index % len(COLOURS)]},
+            marker={
+                "size": 11,
+                "color": COLOURS[index % len(COLOURS)],
+                "symbol": _SYMBOLS[index // len(COLOURS) % len(_SYMBOLS)],
+            },
             name=_plain(group.label),
             hovertemplate="%{x:.3g}: %{y:.2f} %",
         )
@@ -105,6 +111,7 @@ def importance_figure(shares: Mapping[str, float]) -> go.Figure:
         orientation="h",
         marker={"color": COLOURS[0]},
         text=[f"{shares[name]:.0%}" for name in names],
+        textangle=0,
         hovertemplate="%{y}: %{x:.3f}",
         showlegend=False,
     )
@@ -129,7 +136,7 @@ def coordinates_figure(search: Search, shares: Mapping[str, float]) -> go.Figure
             ],
             line={
                 "color": list(search.objective),
-                "colorscale": "Viridis",
+                "colorscale": _SCALE,
                 "showscale": False,
             },
         )
@@ -145,8 +152,7 @@ def _axis(label: str, values: Sequence[Any]) -> dict[str, Any]:
             axis: dict[str, Any] = {"label": label, "values": [float(value) for value in values]}
             return axis | ({"tickvals": distinct} if len(distinct) <= _TICKS else {})
         logs = [math.log10(value) for value in values]
-        few = len(distinct) <= _TICKS
-        ticks = distinct if few else list(np.geomspace(distinct[0], distinct[-1], 6))
+        ticks = distinct if len(distinct) <= _TICKS else _round_ticks(distinct[0], distinct[-1])
         return {
             "label": label,
             "values": logs,
@@ -161,6 +167,13 @@ def _axis(label: str, values: Sequence[Any]) -> dict[str, Any]:
         "tickvals": list(range(len(distinct_texts))),
         "ticktext": [_plain(text[-24:]) for text in distinct_texts],
     }
+
+
+def _round_ticks(low: float, high: float) -> list[float]:
+    """1, 3, 10, 30, … between two numbers."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = (factor * 10.0**power for power in powers for factor in (1, 3))
+    return [tick for tick in ticks if low <= tick <= high]
 
 
 def _figure(**layout: Any) -> go.Figure:

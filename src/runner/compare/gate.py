@@ -114,6 +114,8 @@ def _lower(tests: Sequence[float], mean: float, std: float) -> float:
 def _without_result(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
     """What should have had a result to judge, by its config, and has none."""
     finished = {(group.dataset, group.model) for group in groups}
+    # Of a job without a folder the dataset may be unknown.
+    finished |= {("", group.model) for group in groups}
     lost: dict[tuple[str, str], list[str]] = {}
     for run in runs:
         model = (run.dataset, run.model)

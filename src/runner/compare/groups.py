@@ -12,7 +12,7 @@ from runner.errors import RunnerError
 
 # What says where, how fast and how often a run computes, not what; seeds are told apart otherwise.
 _NO_IDENTITY = {
-    "seed", "dataset.source.split.seed", "model.completion.seed", "hyperparameters",
+    "seed", "dataset.source.split.seed", "model.completion.seed",
     "dataset.root", "dataset.source.root", "dataset.source.cache",
     "train.checkpoint_minutes", "train.checkpoint_steps", "train.keep_checkpoints",
     "train.grace_seconds", "train.init_from",

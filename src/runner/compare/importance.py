@@ -15,6 +15,7 @@ from runner.compare.settings import in_words
 
 _SETTINGS = 4  # different ones make a search
 _RUNS = 10  # that a share of the variance is estimated from
+_DEPTH = 6  # of its trees; deeper ones take minutes for a thousand runs, and say the same
 SEED = "seed"
 
 
@@ -24,6 +25,7 @@ class Search:
 
     Attributes:
         metric: the selection metric.
+        settings: how many different ones, seeds aside.
         keys: config keys that vary, and `seed` where it does.
         names: short names of the keys.
         objective: of each run, the metric on validation in %.
@@ -34,6 +36,7 @@ class Search:
     model: str
     metric: str
     runs: Sequence[Run]
+    settings: int
     keys: Sequence[str]
     names: Sequence[str]
     objective: Sequence[float]
@@ -68,6 +71,7 @@ def searches(runs: Sequence[Run]) -> list[Search]:
                 model=model,
                 metric=metric,
                 runs=same,
+                settings=len(different),
                 keys=[*keys, *seeds],
                 names=[*map(short, keys), *seeds],
                 objective=[100 * result.valid[metric] for result in results],
@@ -95,7 +99,10 @@ def importance(search: Search) -> dict[str, float]:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    columns = {key: [search.values(key)[i] for i in usable] for key in complete}
+    columns = {}
+    for key in complete:
+        values = search.values(key)
+        columns[key] = [values[i] for i in usable]
     space = {key: _distribution(values) for key, values in columns.items()}
     study = optuna.create_study(direction="maximize")
     study.add_trials(
@@ -110,7 +117,7 @@ def importance(search: Search) -> dict[str, float]:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        evaluator = optuna.importance.FanovaImportanceEvaluator(max_depth=_DEPTH, seed=0)
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {complete[key]: float(share) for key, share in shares.items()}
 

@@ -52,7 +52,7 @@ def read_ledger(sweep: Path) -> list[Job]:
     """
     jobs: dict[str, Job] = {}
     try:
-        lines = (sweep / LEDGER).read_text(errors="replace").splitlines()
+        lines = (sweep / LEDGER).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
     for line in lines:

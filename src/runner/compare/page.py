@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -25,9 +26,10 @@ from runner.compare.importance import Search, importance, searches
 from runner.compare.run import Run
 from runner.compare.settings import ABSENT, in_words
 from runner.compare.significance import PAIRED_RUNS, PAIRS_AMONG, by_column, pairs
-from runner.compare.table import number, p_value, spread
-from runner.compare.terminal import left_out
+from runner.compare.table import mean_and_std, number, p_value, spread
+from runner.compare.terminal import caveats
 
+_UNSORTED = 30  # rows at most
 _BEST = 10  # runs of a search in its table
 
 
@@ -57,7 +59,7 @@ def page(
         alpha=alpha,
         written=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         statuses=Counter(run.status for run in runs).most_common(),
-        notes=list(left_out(runs, groups)),
+        notes=list(caveats(groups)),
         results=[
             _results(dataset, metric, of, numbers) for (dataset, metric), of in columns.items()
         ],
@@ -68,7 +70,7 @@ def page(
         shown=figures.SHOWN,
         searches=[_search(search) for search in searches(runs)],
         costs=[_costs(dataset, metric, of, numbers) for (dataset, metric), of in columns.items()],
-        comparison=_embedded(_comparison(runs)),
+        comparison=_embedded(_comparison(runs, groups)),
         runs=[_run(run) for run in runs],
         unfinished=[_run(run) for run in runs if run.status != "done"],
         style=Markup(_asset("page.css")),
@@ -80,7 +82,12 @@ def page(
 def _results(
     dataset: str, metric: str, groups: Sequence[Group], numbers: dict[int, dict[str, Any]]
 ) -> dict[str, Any]:
-    """A dataset's table: a column for each metric, the selected one first, the best marked."""
+    """A dataset's table: a column for each metric, the selected one first, the best marked.
+
+    Very many rows are sorted by their mean.
+    """
+    if len(groups) > _UNSORTED:
+        groups = _ranked(groups)
     names = dict.fromkeys([metric])
     names |= dict.fromkeys(
         name for group in groups for run in group.runs if run.result for name in run.result.test
@@ -123,8 +130,7 @@ def _results(
 def _mean_and_std(group: Group, metric: str) -> tuple[float, float]:
     """Over the runs of a group, in %; NaN where one of them has no such metric."""
     values = [run.result.test.get(metric) for run in group.runs if run.result]
-    column = pandas.Series(values, dtype=float) * 100
-    return float(column.mean(skipna=False)), float(column.std(skipna=False))
+    return mean_and_std([math.nan if value is None else 100 * value for value in values])
 
 
 def _pairs(groups: Sequence[Group], alpha: float) -> list[dict[str, Any]]:
@@ -177,9 +183,7 @@ def _costs(
             "seconds": number(row["seconds"], ".1f"),
             "seconds_value": row["seconds"],
             "spread": number(row["seconds_std"], ".1f"),
-            "epoch": number(
-                row["seconds"] / row["epochs"] if row["epochs"] else float("nan"), ".3g"
-            ),
+            "epoch": number(row["seconds"] / row["epochs"] if row["epochs"] else math.nan, ".3g"),
             "memory": number(row["peak_memory_gib"], ".2f"),
             "memory_value": row["peak_memory_gib"],
         }
@@ -197,9 +201,7 @@ def _search(search: Search) -> dict[str, Any]:
     best = sorted(range(len(search.runs)), key=lambda index: -search.objective[index])[:_BEST]
     return {
         "search": search,
-        "settings": len(
-            {tuple(map(str, of)) for of in zip(*map(search.values, search.keys), strict=True)}
-        ),
+        "settings": search.settings,
         "importance": _plot("", figures.importance_figure(shares)) if shares else None,
         "coordinates": _plot("", figures.coordinates_figure(search, shares)),
         "best": [
@@ -219,10 +221,14 @@ def _setting(search: Search, key: str, index: int) -> str:
     return in_words(settings[key]) if key in settings else ABSENT
 
 
-def _comparison(runs: Sequence[Run]) -> dict[str, Any]:
+def _comparison(runs: Sequence[Run], groups: Sequence[Group]) -> dict[str, Any]:
+    """Settings of all runs, and which two to show first: of the two best rows of a dataset."""
     keys, values, rows = compact(runs)
     names = [f"{run.name} ({run.status})" if run.status != "done" else run.name for run in runs]
-    return {"names": names, "keys": keys, "values": values, "rows": rows}
+    first = next(iter(by_column(groups).values()), [])
+    best = [runs.index(group.runs[0]) for group in _ranked(first)[:2]]
+    start = best if len(best) == 2 else [0, 1]
+    return {"names": names, "keys": keys, "values": values, "rows": rows, "start": start}
 
 
 def _run(run: Run) -> dict[str, Any]:
@@ -231,7 +237,7 @@ def _run(run: Run) -> dict[str, Any]:
     return {
         "run": run,
         "select": select,
-        "valid": number(100 * result.valid.get(select, float("nan")), ".2f") if result else "",
+        "valid": number(100 * result.valid.get(select, math.nan), ".2f") if result else "",
         "test": number(100 * result.test[select], ".2f") if result else "",
         "epoch": "" if result is None or result.best_epoch is None else result.best_epoch,
         "seconds": number(result.seconds, ".1f") if result else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.compare import settings as config
+from runner.compare.groups import is_identity
 from runner.compare.run import Result, Run
 from runner.seal import Damaged, read_json, read_lines
 
@@ -47,13 +49,20 @@ def read_run(folder: Path, name: str) -> Run:
         problem=str(error) if error else "; ".join(problems) or _last_epoch(folder, state),
         dataset=str(identity.get("dataset") or settings.get("run.dataset") or ""),
         model=str(identity.get("model") or settings.get("run.model") or ""),
-        experiment=str(meta.get("experiment") or ""),
+        experiment=str(meta.get("experiment") or _digest(settings)),
         seed=identity.get("seed", settings.get("seed")),
         seeds=json.dumps(meta.get("seeds") or identity.get("seed", settings.get("seed"))),
         settings=settings,
         provenance=_provenance(meta),
         result=result,
     )
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    """What stands for the experiment of a run whose meta.json cannot be read."""
+    identity = {key: value for key, value in settings.items() if is_identity(key)}
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return f"unrecorded-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _result(summary: Mapping[str, Any]) -> Result:
@@ -86,7 +95,7 @@ def _published(figure: Mapping[str, Any]) -> dict[str, Any]:
 
 def _json(folder: Path, name: str, problems: list[str]) -> dict[str, Any]:
     try:
-        text = (folder / name).read_text()
+        text = (folder / name).read_text(encoding="utf-8")
         found = json.loads(text)
         if isinstance(found, dict):
             return read_json(text) if "sha256" in found else found
@@ -102,7 +111,7 @@ def _json(folder: Path, name: str, problems: list[str]) -> dict[str, Any]:
 
 def _settings(folder: Path, meta: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
     try:
-        text = (folder / "config.yaml").read_text()
+        text = (folder / "config.yaml").read_text(encoding="utf-8")
         settings = config.parse(read_lines(text) if _SEAL in text else text)
         for entry in meta.get("resumes") or []:
             settings = config.with_overrides(settings, entry["overrides"])

@@ -41,7 +41,7 @@ class Run:
         status: done, failed, interrupted, running, killed (it says running, and no process is at
             it), pruned, pending, missing (the ledger's folder is not there) or unreadable.
         problem: why it is not done, or what of its records cannot be read.
-        experiment: runs that differ in nothing but their seeds have the same; "" if unknown.
+        experiment: runs that differ in nothing but their seeds have the same.
         seeds: of every source of chance, as JSON.
         settings: the config with what its resumes have changed, flat: `train.epochs` -> 100.
         provenance: what else may explain a difference: revision, versions, machine.

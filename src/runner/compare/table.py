@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas
 
 from runner.compare.groups import Group
@@ -29,34 +30,42 @@ def table(groups: Sequence[Group]) -> pandas.DataFrame:
 
 
 def _row(group: Group) -> dict[str, Any]:
-    tests = pandas.Series(group.tests)
-    valids = pandas.Series(group.valids)
+    mean, std = mean_and_std(group.tests)
+    valid_mean, valid_std = mean_and_std(group.valids)
     results = [run.result for run in group.runs if run.result]
-    seconds = pandas.Series([result.seconds for result in results])
-    memory = pandas.Series([result.peak_memory_gib for result in results], dtype=float)
-    epochs = pandas.Series([result.epochs for result in results], dtype=float)
+    seconds, seconds_std = mean_and_std([result.seconds for result in results])
     published = published_figure(group)
-    mean, std = (published["mean"], published["std"]) if published else (math.nan, None)
+    of, spread_of = (published["mean"], published["std"]) if published else (math.nan, None)
     return {
         "dataset": group.dataset,
         "model": group.model,
         "setting": group.label,
         "experiment": group.experiment,
         "metric": group.metric,
-        "runs": len(tests),
-        "mean": tests.mean(),
-        "std": tests.std(),
-        "published_mean": mean,
-        "published_std": math.nan if std is None else std,
-        "difference": tests.mean() - mean,
-        "p": against_published(group.tests, mean, std),
-        "valid_mean": valids.mean(),
-        "valid_std": valids.std(),
-        "epochs": epochs.mean(),
-        "seconds": seconds.mean(),
-        "seconds_std": seconds.std(),
-        "peak_memory_gib": memory.max(),
+        "runs": len(results),
+        "mean": mean,
+        "std": std,
+        "published_mean": of,
+        "published_std": math.nan if spread_of is None else spread_of,
+        "difference": mean - of,
+        "p": against_published(group.tests, of, spread_of),
+        "valid_mean": valid_mean,
+        "valid_std": valid_std,
+        "epochs": mean_and_std([_or_nan(result.epochs) for result in results])[0],
+        "seconds": seconds,
+        "seconds_std": seconds_std,
+        "peak_memory_gib": max(_or_nan(result.peak_memory_gib) for result in results),
     }
+
+
+def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation (ddof 1); NaN for the latter of a single value."""
+    array = np.asarray(values, dtype=float)
+    return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else math.nan
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def published_figure(group: Group) -> Mapping[str, Any] | None:

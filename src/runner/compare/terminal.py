@@ -107,10 +107,15 @@ def show_left_out(runs: Sequence[Run], groups: Sequence[Group], out: Console) ->
 
 
 def left_out(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:
-    """How many runs of each status, and repeats, are not in the means, and what is mixed."""
+    """How many runs of each status are not in the means, and the caveats."""
     statuses = Counter(run.status for run in runs if run.status != "done")
     for status, count in statuses.most_common():
         yield f"left out: {count} {status}"
+    yield from caveats(groups)
+
+
+def caveats(groups: Sequence[Group]) -> Iterator[str]:
+    """How many repeats are not in the means, and in what the runs of a row differ."""
     repeated = sum(group.repeated for group in groups)
     if repeated:
         yield f"left out: {repeated} repeated with the same seeds"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from errno import EISDIR
 from pathlib import Path
 
 import pandas
@@ -92,14 +93,15 @@ def write_all(texts: Mapping[Path, str]) -> None:
     Raises:
         RunnerError: naming the file and why.
     """
-    with ExitStack() as together:
-        for path, text in texts.items():
-            try:
+    path = Path()
+    try:
+        with ExitStack() as together:
+            for path, text in texts.items():
                 if path.is_dir():
-                    raise IsADirectoryError(21, os.strerror(21))
+                    raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
                 together.enter_context(atomic(path)).write_text(text, encoding="utf-8")
-            except OSError as error:
-                reason = error.strerror or error
-                raise RunnerError(
-                    f"{path}: cannot be written ({reason}); give a file in a folder that exists"
-                ) from None
+    except OSError as error:
+        raise RunnerError(
+            f"{path}: cannot be written ({error.strerror or error}); give a file in a folder that "
+            "exists and has room"
+        ) from None

@@ -13,18 +13,19 @@ function layoutFor(figure, width) {
   const below = narrow || entries > 16;
   const longest = Math.max(1, ...figure.data.map((trace) => (trace.name || "").length));
   const perRow = Math.max(1, Math.floor(width / (longest * 7 + 50)));
-  const legendHeight = entries > 1 && below ? Math.ceil(entries / perRow) * 21 + 24 : 0;
+  const legendHeight = entries > 1 && below ? Math.ceil(entries / perRow) * 22 + 30 : 0;
+  const height = narrow ? 300 : below ? 380 : Math.max(380, 23 * entries + 70);
   return {
     margin: { l: 56, r: 16, t: 16, b: 48 },
     ...given,
-    height: given.height || (narrow ? 300 : 380) + legendHeight,
-    paper_bgcolor: "rgba(0,0,0,0)",
+    height: given.height || height + legendHeight,
+    paper_bgcolor: colour("--ground"),
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: text, size: 12, family: "system-ui, sans-serif" },
     hoverlabel: { bgcolor: colour("--panel"), bordercolor: line, font: { color: text } },
     showlegend: entries > 1,
     legend: below
-      ? { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom" }
+      ? { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", maxheight: legendHeight }
       : { x: 1.01, y: 1 },
     xaxis: { ...given.xaxis, ...axis },
     yaxis: { ...given.yaxis, ...axis },
@@ -86,12 +87,12 @@ for (const heading of document.querySelectorAll(".sortable thead th")) {
 // Differences: of each run only the places of its values are stored, of keys that vary.
 const comparison = document.getElementById("comparison");
 if (comparison) {
-  const { names, keys, values, rows } = JSON.parse(comparison.textContent);
+  const { names, keys, values, rows, start } = JSON.parse(comparison.textContent);
   const choices = ["first", "second"].map((id) => document.getElementById(id));
   for (const choice of choices) {
     choice.append(...names.map((name, index) => new Option(name, index)));
   }
-  choices[1].selectedIndex = 1;
+  choices.forEach((choice, which) => { choice.selectedIndex = start[which]; });
   const show = () => {
     const [a, b] = choices.map((choice) => rows[choice.selectedIndex]);
     const differing = keys.map((_, key) => key).filter((key) => a[key] !== b[key]);
