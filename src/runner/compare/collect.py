@@ -40,8 +40,8 @@ def collect(folders: Sequence[Path]) -> list[Run]:
                     where = os.path.realpath(job.folder or folder / f"job {job.number}")
                     jobs.setdefault(where, (f"{folder} job {job.number}", job))
         for error in closed:
-            problem = f"the folder cannot be read ({error.strerror})"
-            run = Run(str(error.filename), None, status="unreadable", problem=problem)
+            reason = f"the folder cannot be read ({error.strerror})"
+            run = Run(str(error.filename), None, status="unreadable", problem=reason)
             runs.setdefault(os.path.realpath(run.name), run)
     for where, (name, job) in jobs.items():
         if where not in runs:
