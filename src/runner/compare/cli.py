@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ _ERROR = 2  # as argparse has it for a command line that cannot be read
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; the exit code is 0, 1 if `--check` finds a lower mean, or 2 for an error."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # whatever runs are called
     try:
         _refuse_contradictions(options)
         return _compare(options)

@@ -14,6 +14,8 @@ from runner.errors import RunnerError
 
 ABSENT = "absent"  # what a run says of a key that it has not
 _SHORT = {"model": "run.model", "dataset": "run.dataset"}
+# A dataset's published column says again what other keys have.
+_COLUMNS = ("dataset.tuned", "dataset.published")
 # A top-level key and what belongs to it, in the block style that a run folder is written in.
 _BLOCK = re.compile(r"^(?=[A-Za-z_])", re.MULTILINE)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -101,6 +103,7 @@ def resolve(key: str, known: Iterable[str]) -> str:
         return key
     if _SHORT.get(key) in names:
         return _SHORT[key]
+    names = [name for name in names if not name.startswith(_COLUMNS)]
     ends = [name for name in names if name.endswith(f".{key}")]
     if len(ends) == 1:
         return ends[0]
@@ -111,7 +114,7 @@ def resolve(key: str, known: Iterable[str]) -> str:
         raise RunnerError(f"{key}: this is a group of config keys; write {_either(below)}")
     last = {name.rpartition(".")[2]: name for name in names}
     near = get_close_matches(key, names, n=3, cutoff=0.5)
-    near += [last[end] for end in get_close_matches(key.rpartition(".")[2], last, n=3, cutoff=0.6)]
+    near += [last[end] for end in get_close_matches(key.rpartition(".")[2], last, n=1, cutoff=0.6)]
     remedy = f"did you mean {_either(list(dict.fromkeys(near)))}?" if near else (
         "`runner --cfg job` prints every key"
     )  # fmt: skip
@@ -119,7 +122,7 @@ def resolve(key: str, known: Iterable[str]) -> str:
 
 
 def _either(names: Sequence[str]) -> str:
-    shown = [*names[:5], "…"] if len(names) > 5 else list(names)
+    shown = [*names[:4], "…"] if len(names) > 4 else list(names)
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} or {shown[-1]}"
 
 

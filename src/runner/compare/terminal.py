@@ -134,11 +134,17 @@ def _print(shown: pandas.DataFrame, out: Console, styles: Sequence[Sequence[str]
     from rich.table import Table
     from rich.text import Text
 
+    ascii_only = out.options.ascii_only
+
+    def cell(value: object, style: str = "") -> Text:
+        text = str(value)
+        return Text(text.replace("±", "+/-") if ascii_only else text, style=style)
+
     view = Table()
     for name in shown.columns:
-        view.add_column(Text(str(name)), overflow="fold")
+        view.add_column(cell(name), overflow="fold")
     for row, of in zip(shown.itertuples(index=False), styles, strict=True):
-        view.add_row(*(Text(str(cell), style=style) for cell, style in zip(row, of, strict=True)))
+        view.add_row(*map(cell, row, of))
     out.print(view)
 
 

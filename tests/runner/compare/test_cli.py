@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -72,3 +73,12 @@ def test_very_many_rows_are_cut_to_the_best_and_say_so(tmp_path, compare):
 def test_where_and_group_by_together(root, compare):
     code, out, _ = compare(root, "--where", "model=ncn", "--where", "seed>=1", "--group-by", "seed")
     assert code == 0 and "ncn seed=1" in out and "ncn seed=2" in out and "ncn2" not in out
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_ascii(root):
+    write_run(root, "ncn\u2603", 0, 0.5)
+    command = [sys.executable, "-m", "runner.compare", str(root)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    run = subprocess.run(command, capture_output=True, env=environment)
+    out = run.stdout.decode("ascii")
+    assert run.returncode == 0 and "90.00 +/- 2.00" in out and "ncn?" in out

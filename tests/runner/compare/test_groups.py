@@ -100,3 +100,8 @@ def test_another_metric_can_be_compared(root):
     assert ncn.metric == "mrr" and ncn.tests == [50, 50, 50]
     with pytest.raises(RunnerError, match=r"--metric mmr: .* choose hits@100, mrr"):
         group(collect([root]), metric="mmr")
+
+
+def test_a_datasets_published_column_makes_no_ending_ambiguous(tmp_path):
+    settings_of(tmp_path, {"dataset.tuned": {"train": {"lr_encoder": 0.5}}})
+    assert labels(tmp_path, keys=["lr_encoder"]) == {"ncn lr_encoder=0.01": 2}
