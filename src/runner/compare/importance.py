@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,10 +114,8 @@ def importance(search: Search) -> dict[str, float]:
             for row, i in enumerate(usable)
         ]
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        evaluator = optuna.importance.FanovaImportanceEvaluator(max_depth=_DEPTH, seed=0)
-        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(max_depth=_DEPTH, seed=0)
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {complete[key]: float(share) for key, share in shares.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from functools import cache
 from importlib.resources import files
@@ -93,9 +93,7 @@ def _results(
         name for group in groups for run in group.runs if run.result for name in run.result.test
     )
     means = {name: [_mean_and_std(group, name) for group in groups] for name in names}
-    best = {
-        name: max((round(mean, 2) for mean, _ in of), default=0.0) for name, of in means.items()
-    }
+    best = {name: _highest(mean for mean, _ in of) for name, of in means.items()}
     several = len(groups) > 1
     rows = []
     for index, group in enumerate(groups):
@@ -125,6 +123,11 @@ def _results(
         "rows": rows,
         "any_published": any(row["published"] for row in rows),
     }
+
+
+def _highest(means: Iterable[float]) -> float:
+    """As it is printed; NaN where no row has the metric."""
+    return max((round(mean, 2) for mean in means if not math.isnan(mean)), default=math.nan)
 
 
 def _mean_and_std(group: Group, metric: str) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -159,13 +160,18 @@ def _part(meta: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _last_epoch(folder: Path, state: str) -> str | None:
-    """How far a run that is not done has come, by the last whole line of its metrics."""
+    """How far a run has come that is not done, by the last whole line of its metrics."""
     if state == "done":
         return None
+    reached = "before its first epoch ended"
     with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
         with open(folder / "metrics.jsonl", "rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(file.tell() - (1 << 16), 0))
             last = file.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
-        return f"after epoch {int(json.loads(last)['epoch'])}"
-    return "before its first epoch ended" if state in ("running", "killed", "interrupted") else None
+        reached = f"after epoch {int(json.loads(last)['epoch'])}"
+    if state == "running":  # on another machine, perhaps no more
+        written = max((path.stat().st_mtime for path in folder.glob("*.json*")), default=0.0)
+        when = datetime.fromtimestamp(written, timezone.utc)
+        return f"{reached}; last written {when:%Y-%m-%d %H:%M} UTC"
+    return reached

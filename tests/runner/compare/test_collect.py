@@ -49,6 +49,8 @@ def test_unfinished_runs_say_how_far_they_are_and_failed_ones_why(tmp_path):
     folder = write_run(tmp_path, "ncn", 3, 0.5, status="running")
     (folder / "metrics.jsonl").write_text('{"epoch": 1}\n{"epoch": 2}\n{"epo')
     problems = {run.status: run.problem for run in collect([tmp_path])}
+    problems["running"], _, written = problems["running"].partition("; last written ")
+    assert written.startswith("20") and written.endswith(" UTC")
     assert problems == {
         "interrupted": "after epoch 7",
         "failed": "no space",

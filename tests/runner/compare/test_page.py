@@ -11,6 +11,8 @@ import pytest
 from tests.runner.compare.conftest import PUBLISHED, write_run
 from tests.runner.compare.test_importance import write_search
 
+from runner.seal import sealed_json
+
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 LOADING = {"src", "srcset", "poster", "action", "formaction", "data", "background", "manifest"}
 
@@ -86,6 +88,17 @@ def test_the_best_of_a_column_is_marked(root, tmp_path, page):
     page(root)
     text = (tmp_path / "page.html").read_text()
     assert '<b class="best">90.00 ± 2.00</b>' in text and '<b class="best">80.00' not in text
+
+
+def test_a_metric_that_some_rows_lack_has_a_best_among_the_others(root, tmp_path, page):
+    folder = write_run(root, "gae", 0, 0.5)
+    summary = json.loads((folder / "summary.json").read_text())
+    del summary["test"]["mrr"]
+    (folder / "summary.json").write_text(sealed_json(summary))
+    found = page(root)
+    (gae,) = [row for row in found.rows["results"] if row[0] == "gae"]
+    assert gae[2:4] == ["50.00", ""]
+    assert '<b class="best">50.00 ± 0.00</b>' in (tmp_path / "page.html").read_text()
 
 
 def test_nothing_is_loaded_from_elsewhere(root, page):

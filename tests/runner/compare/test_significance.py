@@ -51,10 +51,20 @@ def test_other_seeds_are_tested_by_welch(tmp_path):
 
 def test_equal_seeds_in_another_order_belong_together(tmp_path):
     fill(tmp_path, "ncn", NCN)
-    for seed in (3, 1, 0, 2):
-        write_run(tmp_path, "ncnc", seed, NCNC[seed], name="-z")
+    for place, seed in enumerate((3, 1, 0, 2)):
+        write_run(tmp_path / str(place), "ncnc", seed, NCNC[seed])
     (pair,) = pairs_of(tmp_path).values()
     assert pair.p == pytest.approx(ttest_rel(NCNC, NCN).pvalue)
+
+
+def test_rows_with_several_runs_of_a_seed_are_not_paired(tmp_path):
+    for model, tests in (("ncn", NCN), ("ncnc", NCNC)):
+        for number in range(2):
+            name, rate = f"-{number}", {"train.lr_encoder": number}
+            fill(tmp_path, model, tests, name=name, experiment=f"e{number}", settings=rate)
+    (pair,) = pairs(group(collect([tmp_path]), keys=["model"]))
+    assert (pair.test, pair.runs) == ("Welch", "8, 8")
+    assert pair.p == pytest.approx(ttest_ind(2 * NCNC, 2 * NCN, equal_var=False).pvalue)
 
 
 def test_the_correction_is_over_the_pairs_of_a_dataset(tmp_path):
