@@ -90,6 +90,12 @@ def test_the_best_of_a_column_is_marked(root, tmp_path, page):
     assert '<b class="best">90.00 ± 2.00</b>' in text and '<b class="best">80.00' not in text
 
 
+def test_a_single_row_is_not_the_best(root, tmp_path, page):
+    page(root / "cora" / "ncn")
+    text = (tmp_path / "page.html").read_text()
+    assert "90.00 ± 2.00" in text and '<b class="best">90' not in text
+
+
 def test_a_metric_that_some_rows_lack_has_a_best_among_the_others(root, tmp_path, page):
     folder = write_run(root, "gae", 0, 0.5)
     summary = json.loads((folder / "summary.json").read_text())
