@@ -1,4 +1,4 @@
-"""The page's plots, as plotly figures without colours of their own surroundings.
+"""The page's plots, as plotly.js takes them: data and layout, checked by plotly in the tests.
 
 The page's script gives them the fonts and backgrounds of the reader's theme.
 """
@@ -8,15 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 
 from runner.compare.curves import Curve
 from runner.compare.groups import Group
 from runner.compare.importance import Search, is_logarithmic, is_numeric
 from runner.compare.settings import ABSENT, in_words
+
+Figure = dict[str, Any]
 
 # Told apart on white and on near-black, and by most who see colours otherwise.
 COLOURS = (
@@ -30,47 +31,46 @@ _AXES = 12  # of parallel coordinates
 _TICKS = 12
 
 
-def curves_figure(curves: Mapping[str, Curve], title: str) -> go.Figure:
+def curves_figure(curves: Mapping[str, Curve], title: str) -> Figure:
     """Mean and a band of one standard deviation for each label, the best 5 shown at first."""
-    figure = _figure(xaxis_title="epoch", yaxis_title=title)
+    traces = []
     for index, (label, curve) in enumerate(curves.items()):
         colour = COLOURS[index % len(COLOURS)]
-        visible = True if index < SHOWN else "legendonly"
+        shared = {
+            "type": "scatter",
+            "legendgroup": label,
+            "visible": True if index < SHOWN else "legendonly",
+        }
         banded = np.isfinite(curve.std)
         if banded.any():
             x, mean, std = curve.epochs[banded], curve.mean[banded], curve.std[banded]
-            figure.add_scatter(
-                x=np.concatenate([x, x[::-1]]).astype(np.float32),
-                y=np.concatenate([mean + std, (mean - std)[::-1]]).astype(np.float32),
-                fill="toself",
-                fillcolor=_transparent(colour),
-                line={"width": 0},
-                hoverinfo="skip",
-                showlegend=False,
-                legendgroup=label,
-                visible=visible,
-                mode="lines",
-            )
-        figure.add_scatter(
-            x=curve.epochs.astype(np.float32),
-            y=curve.mean.astype(np.float32),
-            customdata=curve.runs.astype(np.float32),
-            mode="lines" if curve.epochs.size > 1 else "markers",
-            line={"color": colour, "dash": _DASHES[index // len(COLOURS) % len(_DASHES)]},
-            name=_plain(label),
-            legendgroup=label,
-            visible=visible,
-            hovertemplate="%{y:.4g} (%{customdata} runs)",
-        )
-    figure.update_layout(hovermode="x unified")
-    return figure
+            band = {
+                "x": [*x.tolist(), *x[::-1].tolist()],
+                "y": [*_rounded(mean + std), *_rounded((mean - std)[::-1])],
+                "mode": "lines",
+                "line": {"width": 0},
+                "fill": "toself",
+                "fillcolor": _transparent(colour),
+                "hoverinfo": "skip",
+                "showlegend": False,
+            }
+            traces.append(shared | band)
+        line = {
+            "x": curve.epochs.tolist(),
+            "y": _rounded(curve.mean),
+            "customdata": curve.runs.tolist(),
+            "mode": "lines" if curve.epochs.size > 1 else "markers",
+            "line": {"color": colour, "dash": _DASHES[index // len(COLOURS) % len(_DASHES)]},
+            "name": _plain(label),
+            "hovertemplate": "%{y:.4g} (%{customdata} runs)",
+        }
+        traces.append(shared | line)
+    return _figure(traces, "epoch", title, hovermode="x unified")
 
 
-def cost_figure(groups: Sequence[Group], cost: str) -> go.Figure:
-    """The metric on test over what a run takes: `seconds`, or `GiB` at most."""
-    titles = {"seconds": "seconds a run", "GiB": "peak memory, GiB"}
-    figure = _figure(xaxis_title=titles[cost], yaxis_title=f"test {groups[0].metric}, %")
-    costs = []
+def cost_figure(groups: Sequence[Group], cost: Literal["seconds", "GiB"]) -> Figure:
+    """The metric on test over what a run takes: its seconds, or its peak memory."""
+    traces, costs = [], []
     for index, group in enumerate(groups[:LISTED]):
         values = [
             result.seconds if cost == "seconds" else result.peak_memory_gib
@@ -80,69 +80,67 @@ def cost_figure(groups: Sequence[Group], cost: str) -> go.Figure:
         known = [value for value in values if value is not None]
         if not known:
             continue
-        x = fmean(known) if cost == "seconds" else max(known)
-        costs.append(x)
-        spread = stdev(group.tests) if len(group.tests) > 1 else None
-        figure.add_scatter(
-            x=[x],
-            y=[fmean(group.tests)],
-            error_y={"array": [spread], "thickness": 1.5} if spread else None,
-            mode="markers",
-            marker={
+        costs.append(fmean(known) if cost == "seconds" else max(known))
+        trace = {
+            "type": "scatter",
+            "x": costs[-1:],
+            "y": [fmean(group.tests)],
+            "mode": "markers",
+            "marker": {
                 "size": 11,
                 "color": COLOURS[index % len(COLOURS)],
                 "symbol": _SYMBOLS[index // len(COLOURS) % len(_SYMBOLS)],
             },
-            name=_plain(group.label),
-            hovertemplate="%{x:.3g}: %{y:.2f} %",
-        )
-    if costs and min(costs) > 0 and max(costs) > 10 * min(costs):
-        figure.update_xaxes(type="log")
+            "name": _plain(group.label),
+            "hovertemplate": "%{x:.3g}: %{y:.2f} %",
+        }
+        if len(group.tests) > 1:
+            trace["error_y"] = {"array": [stdev(group.tests)], "thickness": 1.5}
+        traces.append(trace)
+    title = "seconds a run" if cost == "seconds" else "peak memory, GiB"
+    figure = _figure(traces, title, f"test {groups[0].metric}, %")
+    if is_logarithmic(costs):
+        figure["layout"]["xaxis"]["type"] = "log"
     return figure
 
 
-def importance_figure(shares: Mapping[str, float]) -> go.Figure:
+def importance_figure(shares: Mapping[str, float]) -> Figure:
     """A bar for each key, the most important one on top."""
     names = sorted(shares, key=lambda name: shares[name])
-    figure = _figure(xaxis_title="share of the variance")
-    figure.add_bar(
-        x=[shares[name] for name in names],
-        y=[_plain(name) for name in names],
-        orientation="h",
-        marker={"color": COLOURS[0]},
-        text=[f"{shares[name]:.0%}" for name in names],
-        textangle=0,
-        hovertemplate="%{y}: %{x:.3f}",
-        showlegend=False,
-    )
-    figure.update_yaxes(automargin=True, type="category")
-    figure.update_xaxes(tickformat=".0%", rangemode="tozero")
-    figure.update_layout(height=90 + 30 * len(names))
+    bars = {
+        "type": "bar",
+        "orientation": "h",
+        "x": [shares[name] for name in names],
+        "y": [_plain(name) for name in names],
+        "text": [f"{shares[name]:.0%}" for name in names],
+        "textangle": 0,
+        "marker": {"color": COLOURS[0]},
+        "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
+        "showlegend": False,
+    }
+    figure = _figure([bars], "share of the variance", "", height=90 + 30 * len(names))
+    figure["layout"]["xaxis"] |= {"tickformat": ".0%", "rangemode": "tozero"}
+    figure["layout"]["yaxis"]["type"] = "category"
     return figure
 
 
-def coordinates_figure(search: Search, shares: Mapping[str, float]) -> go.Figure:
+def coordinates_figure(search: Search, shares: Mapping[str, float]) -> Figure:
     """Parallel coordinates: an axis for each key (the most important 12), and the metric."""
     order = sorted(
         zip(search.keys, search.names, strict=True), key=lambda pair: -shares.get(pair[1], 0.0)
     )
     axes = [_axis(_plain(name), search.values(key)) for key, name in order[:_AXES]]
-    figure = go.Figure(
-        go.Parcoords(
-            dimensions=[
-                *axes,
-                {"label": f"valid {search.metric}, %", "values": list(search.objective)},
-                {"label": f"test {search.metric}, %", "values": list(search.tests)},
-            ],
-            line={
-                "color": list(search.objective),
-                "colorscale": _SCALE,
-                "showscale": False,
-            },
-        )
-    )
-    figure.update_layout(template="none", height=380, margin={"l": 60, "r": 60, "t": 60, "b": 30})
-    return figure
+    lines = {
+        "type": "parcoords",
+        "dimensions": [
+            *axes,
+            {"label": f"valid {search.metric}, %", "values": list(search.objective)},
+            {"label": f"test {search.metric}, %", "values": list(search.tests)},
+        ],
+        "line": {"color": list(search.objective), "colorscale": _SCALE, "showscale": False},
+    }
+    margin = {"l": 60, "r": 60, "t": 60, "b": 30}
+    return {"data": [lines], "layout": {"height": 380, "margin": margin}}
 
 
 def _axis(label: str, values: Sequence[Any]) -> dict[str, Any]:
@@ -176,8 +174,16 @@ def _round_ticks(low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high]
 
 
-def _figure(**layout: Any) -> go.Figure:
-    return go.Figure(layout={"template": "none", **layout})
+def _figure(traces: Sequence[dict[str, Any]], x: str, y: str, **layout: Any) -> Figure:
+    axes: Figure = {"xaxis": {"title": {"text": x}}, "yaxis": {}}
+    if y:
+        axes["yaxis"]["title"] = {"text": _plain(y)}
+    return {"data": list(traces), "layout": {**axes, **layout}}
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    """To five digits, more than can be seen, so that a page of many curves stays small."""
+    return [float(f"{value:.5g}") for value in values]
 
 
 def _plain(text: str) -> str:

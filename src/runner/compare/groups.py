@@ -130,6 +130,9 @@ def varying(many: Sequence[Mapping[str, Any]]) -> list[str]:
     names = dict.fromkeys(name for settings in many for name in settings if is_identity(name))
     columns: dict[tuple[Any, ...], str] = {}
     for name in names:
+        first = many[0].get(name, ABSENT)
+        if all(settings.get(name, ABSENT) == first for settings in many):
+            continue  # by far the most
         column = tuple(in_words(settings[name]) if name in settings else None for settings in many)
         if len(set(column)) > 1:
             columns.setdefault(column, name)

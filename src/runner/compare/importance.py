@@ -14,7 +14,7 @@ from runner.compare.settings import in_words
 
 _SETTINGS = 4  # different ones make a search
 _RUNS = 10  # that a share of the variance is estimated from
-_DEPTH = 6  # of its trees; deeper ones take minutes for a thousand runs, and say the same
+_TREES, _DEPTH = 32, 6  # more and deeper ones take a minute for a thousand runs, and say the same
 SEED = "seed"
 
 
@@ -114,7 +114,9 @@ def importance(search: Search) -> dict[str, float]:
             for row, i in enumerate(usable)
         ]
     )
-    evaluator = optuna.importance.FanovaImportanceEvaluator(max_depth=_DEPTH, seed=0)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(
+        n_trees=_TREES, max_depth=_DEPTH, seed=0
+    )
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {complete[key]: float(share) for key, share in shares.items()}
 
@@ -129,7 +131,9 @@ def is_numeric(values: Sequence[Any]) -> bool:
 
 def is_logarithmic(values: Sequence[Any]) -> bool:
     """Whether numbers are better told apart by their ratio."""
-    return is_numeric(values) and min(values) > 0 and max(values) >= 10 * min(values)
+    return (
+        bool(values) and is_numeric(values) and min(values) > 0 and max(values) >= 10 * min(values)
+    )
 
 
 def _distribution(values: Sequence[Any]) -> Any:

@@ -10,11 +10,10 @@ from datetime import datetime, timezone
 from functools import cache
 from importlib.resources import files
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 import pandas
-import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -194,7 +193,9 @@ def _costs(
         for row in [numbers[id(group)]]
     ]
     ranked = _ranked(groups)
-    kinds = ["seconds"] + ["GiB"] * any(row["memory"] for row in rows)
+    kinds: list[Literal["seconds", "GiB"]] = ["seconds", "GiB"]
+    if not any(row["memory"] for row in rows):
+        kinds.remove("GiB")
     plots = [_plot(kind, figures.cost_figure(ranked, kind)) for kind in kinds]
     return {"dataset": dataset, "metric": metric, "rows": rows, "plots": plots}
 
@@ -247,17 +248,22 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _plot(name: str, figure: go.Figure) -> dict[str, Any]:
-    return {"name": name, "json": _script_safe(figure.to_json())}
+def _plot(name: str, figure: figures.Figure) -> dict[str, Any]:
+    return {"name": name, "json": _embedded(figure)}
 
 
 def _embedded(content: Any) -> Markup:
-    return _script_safe(json.dumps(content, separators=(",", ":"), ensure_ascii=False))
-
-
-def _script_safe(text: str) -> Markup:
-    """JSON that no browser takes for the end of its script element."""
+    """JSON, NaN as null, that no browser takes for the end of its script element."""
+    text = json.dumps(_without_nan(content), separators=(",", ":"), ensure_ascii=False)
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _plotly() -> str:

@@ -25,8 +25,8 @@ function layoutFor(figure, width) {
     hoverlabel: { bgcolor: colour("--panel"), bordercolor: line, font: { color: text } },
     showlegend: entries > 1,
     legend: below
-      ? { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", maxheight: legendHeight }
-      : { x: 1.01, y: 1 },
+      ? { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", maxheight: legendHeight, tracegroupgap: 0 }
+      : { x: 1.01, y: 1, tracegroupgap: 0 },
     xaxis: { ...given.xaxis, ...axis },
     yaxis: { ...given.yaxis, ...axis },
   };
