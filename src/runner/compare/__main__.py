@@ -1,0 +1,10 @@
+"""`python -m runner.compare`, the same as `runner-compare`."""
+
+from __future__ import annotations
+
+import sys
+
+from runner.compare.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

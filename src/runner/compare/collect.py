@@ -1,0 +1,74 @@
+"""All runs in and below some folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from runner.compare.ledger import LEDGER, Job, read_ledger
+from runner.compare.read import read_run
+from runner.compare.run import Run
+from runner.errors import RunnerError
+
+# W&B keeps run folders of its own, and init/ is what a run began from.
+_NOT_INTO = {"checkpoints", "init", "wandb"}
+_OF_A_RUN = {"status.json", "meta.json"}
+_ENDED = {"failed", "interrupted", "pruned"}
+
+
+def collect(folders: Sequence[Path]) -> list[Run]:
+    """The runs in and below `folders`, and their sweeps' jobs without a folder; each once.
+
+    Raises:
+        RunnerError: if a folder does not exist or there is no run.
+    """
+    runs: dict[str, Run] = {}
+    jobs: dict[str, tuple[str, Job]] = {}
+    for root in folders:
+        if not root.is_dir():
+            raise RunnerError(f"{root}: there is no such folder; give run folders or folders above")
+        closed: list[OSError] = []
+        for folder, names in _walk(root, closed):
+            if names & _OF_A_RUN:
+                where = os.path.realpath(folder)
+                if where not in runs:
+                    runs[where] = read_run(folder, str(folder))
+            if LEDGER in names:
+                for job in read_ledger(folder):
+                    where = os.path.realpath(job.folder or folder / f"job {job.number}")
+                    jobs.setdefault(where, (f"{folder} job {job.number}", job))
+        for error in closed:
+            reason = f"the folder cannot be read ({error.strerror})"
+            run = Run(str(error.filename), None, status="unreadable", problem=reason)
+            runs.setdefault(os.path.realpath(run.name), run)
+    for where, (name, job) in jobs.items():
+        if where not in runs:
+            runs[where] = job.as_run(name)
+        elif runs[where].status in ("running", "killed") and job.state in _ENDED:
+            # Killed, a run cannot say so itself; its sweep saw the end.
+            problem = job.error or runs[where].problem
+            runs[where] = replace(runs[where], status=job.state, problem=problem)
+    if not runs:
+        raise RunnerError(
+            f"no runs in {', '.join(map(str, folders))}; give folders that hold run folders "
+            "(status.json, config.yaml, …)"
+        )
+    return list(runs.values())
+
+
+def _walk(root: Path, closed: list[OSError]) -> Iterator[tuple[Path, set[str]]]:
+    """Folders and the names of their files, sorted; links are followed, never in a circle.
+
+    What cannot be read is added to `closed`.
+    """
+    seen = set()
+    for path, folders, files in os.walk(root, onerror=closed.append, followlinks=True):
+        where = os.path.realpath(path)
+        if where in seen:
+            folders.clear()
+            continue
+        seen.add(where)
+        folders[:] = sorted(set(folders) - _NOT_INTO)
+        yield Path(path), set(files)

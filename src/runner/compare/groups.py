@@ -1,0 +1,199 @@
+"""Which finished runs are repeats of each other, and what to call them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.compare.run import Run
+from runner.compare.settings import ABSENT, in_words, resolve
+from runner.errors import RunnerError
+
+# What says where, how fast and how often a run computes, not what; seeds are told apart otherwise.
+_NO_IDENTITY = {
+    "seed", "dataset.source.split.seed", "model.completion.seed",
+    "dataset.root", "dataset.source.root", "dataset.source.cache",
+    "train.checkpoint_minutes", "train.checkpoint_steps", "train.keep_checkpoints",
+    "train.grace_seconds", "train.init_from",
+}  # fmt: skip
+_NO_IDENTITY_BELOW = (
+    "seeds.", "hardware", "tracker", "run.", "dataset.published", "dataset.tuned",
+)  # fmt: skip
+_LABEL_KEYS = 3
+_LABEL_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class Group:
+    """Finished runs of one model on one dataset, on one metric, one for each of their seeds.
+
+    Attributes:
+        label: the model, and what tells it from others of that model on that dataset.
+        metric: the one that is compared.
+        repeated: how many further runs had seeds that another one of the group has.
+        mixed: settings in which the runs of the group differ (with `--group-by`).
+    """
+
+    dataset: str
+    model: str
+    metric: str
+    label: str
+    experiment: str
+    runs: Sequence[Run]
+    repeated: int = 0
+    mixed: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def tests(self) -> list[float]:
+        """The metric on test of each run, in %."""
+        return [100 * run.result.test[self.metric] for run in self.runs if run.result]
+
+    @property
+    def valids(self) -> list[float]:
+        """The metric on validation of each run, in %; NaN where it was not recorded."""
+        missing = float("nan")
+        return [100 * run.result.valid.get(self.metric, missing) for run in self.runs if run.result]
+
+
+def group(
+    runs: Sequence[Run], *, keys: Sequence[str] | None = None, metric: str | None = None
+) -> list[Group]:
+    """Finished runs by dataset, model and either their experiment or the values of config keys.
+
+    Of two runs with the same experiment and seeds the later one in the list counts.
+
+    Args:
+        keys: config keys to group by instead of the experiment (everything but the seeds).
+        metric: compare this one; None is each run's selection metric.
+
+    Raises:
+        RunnerError: for a key that no run has, or a metric that no finished run has.
+    """
+    done = [run for run in runs if run.result is not None]
+    known = {name for run in runs for name in run.settings}
+    keys = None if keys is None else [_resolve(key, known) for key in keys]
+    if metric is not None:
+        done = _with_metric(done, metric)
+    kept = {(run.dataset, run.model, run.experiment, run.seeds): run for run in done}
+    counts: dict[tuple[Any, ...], int] = {}
+    members: dict[tuple[Any, ...], list[Run]] = {}
+    for run in done:
+        assert run.result is not None
+        of = (
+            [run.experiment]
+            if keys is None
+            else [in_words(run.settings[key]) if key in run.settings else ABSENT for key in keys]
+        )
+        name = (run.dataset, run.model, metric or run.result.select, *of)
+        counts[name] = counts.get(name, 0) + 1
+        if kept[run.dataset, run.model, run.experiment, run.seeds] is run:
+            members.setdefault(name, []).append(run)
+    labels = _labels(members, keys)
+    datasets = list(dict.fromkeys(name[0] for name in members))
+    return [
+        Group(
+            dataset=name[0],
+            model=name[1],
+            metric=name[2],
+            label=labels[name],
+            experiment=found[0].experiment,
+            runs=found,
+            repeated=counts[name] - len(found),
+            mixed=varying([run.settings for run in found]) if keys is not None else (),
+        )
+        for name, found in sorted(members.items(), key=lambda item: datasets.index(item[0][0]))
+    ]
+
+
+def _resolve(key: str, known: Iterable[str]) -> str:
+    try:
+        return resolve(key, known)
+    except RunnerError as error:
+        raise RunnerError(f"--group-by {error}") from None
+
+
+def _with_metric(done: Sequence[Run], metric: str) -> list[Run]:
+    found = [run for run in done if run.result and metric in run.result.test]
+    if done and not found:
+        known = sorted({name for run in done if run.result for name in run.result.test})
+        raise RunnerError(f"--metric {metric}: no finished run has it; choose {', '.join(known)}")
+    return found
+
+
+def varying(many: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys in which settings differ: seeds, places and the like aside, and no key twice.
+
+    A key whose values are those of another one in all of them (an interpolated copy) counts once,
+    with the first.
+    """
+    names = dict.fromkeys(name for settings in many for name in settings if is_identity(name))
+    columns: dict[tuple[Any, ...], str] = {}
+    for name in names:
+        first = many[0].get(name, ABSENT)
+        if all(settings.get(name, ABSENT) == first for settings in many):
+            continue  # by far the most
+        column = tuple(in_words(settings[name]) if name in settings else None for settings in many)
+        if len(set(column)) > 1:
+            columns.setdefault(column, name)
+    return list(columns.values())
+
+
+def is_identity(name: str) -> bool:
+    """Whether a setting belongs to what a run computes."""
+    return name not in _NO_IDENTITY and not name.startswith(_NO_IDENTITY_BELOW)
+
+
+def _labels(
+    members: Mapping[tuple[Any, ...], Sequence[Run]], keys: Sequence[str] | None
+) -> dict[tuple[Any, ...], str]:
+    labels = {}
+    families: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    for name in members:
+        families.setdefault(name[:3], []).append(name)
+    for (_, model, _), names in families.items():
+        many = [members[name][0].settings for name in names]
+        short = ShortNames(many)
+        if keys is not None:
+            for name in names:
+                pairs = zip(keys, name[3:], strict=True)
+                told = [f"{short(key)}={value}" for key, value in pairs if key != "run.model"]
+                labels[name] = " ".join([model, *told])
+            continue
+        if len(names) == 1:
+            labels[names[0]] = model
+            continue
+        differ = varying(many)
+        texts = [
+            " ".join([model, *(f"{short(key)}={_brief(of, key)}" for key in differ)]) for of in many
+        ]
+        readable = 0 < len(differ) <= _LABEL_KEYS and max(map(len, texts)) <= _LABEL_LENGTH
+        if not readable or len(set(texts)) < len(texts):
+            texts = [f"{model} {name[3].rpartition('-')[2]}".rstrip() for name in names]
+        labels.update(zip(names, texts, strict=True))
+    return labels
+
+
+def _brief(settings: Mapping[str, Any], key: str) -> str:
+    text = in_words(settings[key]) if key in settings else ABSENT
+    is_path = key.rpartition(".")[2] in ("_target_", "path")
+    return text.rpartition(".")[2] if is_path else text
+
+
+class ShortNames:
+    """The shortest ending of a key that no other key of these settings has."""
+
+    def __init__(self, many: Sequence[Mapping[str, Any]]) -> None:
+        names = {name for settings in many for name in settings if is_identity(name)}
+        self._counts: dict[str, int] = {}
+        for name in names:
+            for end in _ends(name):
+                self._counts[end] = self._counts.get(end, 0) + 1
+
+    def __call__(self, key: str) -> str:
+        return next((end for end in _ends(key) if self._counts.get(end, 0) <= 1), key)
+
+
+def _ends(name: str) -> Iterable[str]:
+    parts = name.split(".")
+    return [".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]

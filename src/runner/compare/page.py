@@ -1,0 +1,275 @@
+"""The HTML page: one file, everything in it, readable without a network or a script."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from functools import cache
+from importlib.resources import files
+from statistics import fmean
+from typing import Any, Literal
+
+import jinja2
+import pandas
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from runner.compare import figures
+from runner.compare.curves import curves
+from runner.compare.differences import compact
+from runner.compare.groups import Group
+from runner.compare.importance import Search, importance, searches
+from runner.compare.run import Run
+from runner.compare.settings import ABSENT, in_words
+from runner.compare.significance import PAIRED_RUNS, PAIRS_AMONG, by_column, pairs
+from runner.compare.table import mean_and_std, number, p_value, spread
+from runner.compare.terminal import caveats
+
+_UNSORTED = 30  # rows at most
+_BEST = 10  # runs of a search in its table
+
+
+def page(
+    runs: Sequence[Run],
+    groups: Sequence[Group],
+    rows: pandas.DataFrame,
+    *,
+    title: str,
+    alpha: float,
+) -> str:
+    """The whole page.
+
+    Args:
+        runs: all of them, whatever their status.
+        groups: of the finished ones.
+        rows: `table(groups)`, in the same order.
+        title: the folders that were asked for.
+        alpha: below which a p-value is called significant.
+    """
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(_asset("page.html.j2"))
+    columns = by_column(groups)
+    numbers = {id(group): row for group, row in zip(groups, rows.to_dict("records"), strict=True)}
+    return template.render(
+        title=title,
+        alpha=alpha,
+        written=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        statuses=Counter(run.status for run in runs).most_common(),
+        notes=list(caveats(groups)),
+        results=[
+            _results(dataset, metric, of, numbers) for (dataset, metric), of in columns.items()
+        ],
+        pairs=_pairs(groups, alpha),
+        pairs_among=PAIRS_AMONG,
+        paired_runs=PAIRED_RUNS,
+        curves=[_curves(dataset, metric, of) for (dataset, metric), of in columns.items()],
+        shown=figures.SHOWN,
+        searches=[_search(search) for search in searches(runs)],
+        costs=[_costs(dataset, metric, of, numbers) for (dataset, metric), of in columns.items()],
+        comparison=_embedded(_comparison(runs, groups)),
+        runs=[_run(run) for run in runs],
+        unfinished=[_run(run) for run in runs if run.status != "done"],
+        style=Markup(_asset("page.css")),
+        script=Markup(_asset("page.js")),
+        plotly=Markup(_plotly()),
+    )
+
+
+def _results(
+    dataset: str, metric: str, groups: Sequence[Group], numbers: dict[int, dict[str, Any]]
+) -> dict[str, Any]:
+    """A dataset's table: a column for each metric, the selected one first, the best marked.
+
+    Very many rows are sorted by their mean.
+    """
+    if len(groups) > _UNSORTED:
+        groups = _ranked(groups)
+    names = dict.fromkeys([metric])
+    names |= dict.fromkeys(
+        name for group in groups for run in group.runs if run.result for name in run.result.test
+    )
+    means = {name: [_mean_and_std(group, name) for group in groups] for name in names}
+    best = {name: _highest(mean for mean, _ in of) for name, of in means.items()}
+    several = len(groups) > 1
+    rows = []
+    for index, group in enumerate(groups):
+        row = numbers[id(group)]
+        rows.append(
+            {
+                "label": group.label,
+                "runs": row["runs"],
+                "metrics": [
+                    {
+                        "text": spread(*means[name][index]),
+                        "value": means[name][index][0],
+                        "best": several and round(means[name][index][0], 2) == best[name],
+                    }
+                    for name in names
+                ],
+                "published": spread(row["published_mean"], row["published_std"]),
+                "published_value": row["published_mean"],
+                "difference": number(row["difference"], "+.2f"),
+                "p": p_value(row["p"]),
+            }
+        )
+    return {
+        "dataset": dataset,
+        "metric": metric,
+        "metrics": list(names),
+        "rows": rows,
+        "any_published": any(row["published"] for row in rows),
+    }
+
+
+def _highest(means: Iterable[float]) -> float:
+    """As it is printed; NaN where no row has the metric."""
+    return max((round(mean, 2) for mean in means if not math.isnan(mean)), default=math.nan)
+
+
+def _mean_and_std(group: Group, metric: str) -> tuple[float, float]:
+    """Over the runs of a group, in %; NaN where one of them has no such metric."""
+    values = [run.result.test.get(metric) for run in group.runs if run.result]
+    return mean_and_std([math.nan if value is None else 100 * value for value in values])
+
+
+def _pairs(groups: Sequence[Group], alpha: float) -> list[dict[str, Any]]:
+    by: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for pair in pairs(groups):
+        by.setdefault((pair.dataset, pair.metric), []).append(
+            {
+                "pair": pair,
+                "difference": number(pair.difference, "+.2f"),
+                "p": p_value(pair.p),
+                "corrected": p_value(pair.corrected),
+                "significant": pair.corrected < alpha,
+            }
+        )
+    return [
+        {"dataset": dataset, "metric": metric, "rows": rows}
+        for (dataset, metric), rows in by.items()
+    ]
+
+
+def _ranked(groups: Sequence[Group]) -> list[Group]:
+    return sorted(groups, key=lambda group: -fmean(group.tests))
+
+
+def _curves(dataset: str, metric: str, groups: Sequence[Group]) -> dict[str, Any]:
+    titles = {
+        f"valid/{metric}": f"validation {metric}, %",
+        f"test/{metric}": f"test {metric}, %",
+        "loss": "training loss",
+    }
+    listed = _ranked(groups)[: figures.LISTED]
+    of_groups = {group.label: curves(group, list(titles)) for group in listed}
+    plots = []
+    for name, title in titles.items():
+        found = {label: of[name] for label, of in of_groups.items() if name in of}
+        # Of models without training there is one epoch, which makes no curve.
+        if any(curve.epochs.size > 1 for curve in found.values()):
+            plots.append(_plot(title, figures.curves_figure(found, title)))
+    return {"dataset": dataset, "plots": plots, "total": len(groups), "listed": len(listed)}
+
+
+def _costs(
+    dataset: str, metric: str, groups: Sequence[Group], numbers: dict[int, dict[str, Any]]
+) -> dict[str, Any]:
+    rows = [
+        {
+            "label": group.label,
+            "runs": row["runs"],
+            "epochs": number(row["epochs"], ".0f"),
+            "seconds": number(row["seconds"], ".1f"),
+            "seconds_value": row["seconds"],
+            "spread": number(row["seconds_std"], ".1f"),
+            "epoch": number(row["seconds"] / row["epochs"] if row["epochs"] else math.nan, ".3g"),
+            "memory": number(row["peak_memory_gib"], ".2f"),
+            "memory_value": row["peak_memory_gib"],
+        }
+        for group in groups
+        for row in [numbers[id(group)]]
+    ]
+    ranked = _ranked(groups)
+    kinds: list[Literal["seconds", "GiB"]] = ["seconds", "GiB"]
+    if not any(row["memory"] for row in rows):
+        kinds.remove("GiB")
+    plots = [_plot(kind, figures.cost_figure(ranked, kind)) for kind in kinds]
+    return {"dataset": dataset, "metric": metric, "rows": rows, "plots": plots}
+
+
+def _search(search: Search) -> dict[str, Any]:
+    shares = importance(search)
+    best = sorted(range(len(search.runs)), key=lambda index: -search.objective[index])[:_BEST]
+    return {
+        "search": search,
+        "settings": search.settings,
+        "importance": _plot("", figures.importance_figure(shares)) if shares else None,
+        "coordinates": _plot("", figures.coordinates_figure(search, shares)),
+        "best": [
+            {
+                "run": search.runs[index].name,
+                "valid": f"{search.objective[index]:.2f}",
+                "test": f"{search.tests[index]:.2f}",
+                "values": [_setting(search, key, index) for key in search.keys],
+            }
+            for index in best
+        ],
+    }
+
+
+def _setting(search: Search, key: str, index: int) -> str:
+    settings = search.runs[index].settings
+    return in_words(settings[key]) if key in settings else ABSENT
+
+
+def _comparison(runs: Sequence[Run], groups: Sequence[Group]) -> dict[str, Any]:
+    """Settings of all runs, and which two to show first: of the two best rows of a dataset."""
+    keys, values, rows = compact(runs)
+    names = [f"{run.name} ({run.status})" if run.status != "done" else run.name for run in runs]
+    first = next(iter(by_column(groups).values()), [])
+    best = [runs.index(group.runs[0]) for group in _ranked(first)[:2]]
+    start = best if len(best) == 2 else [0, 1]
+    return {"names": names, "keys": keys, "values": values, "rows": rows, "start": start}
+
+
+def _run(run: Run) -> dict[str, Any]:
+    result = run.result
+    select = result.select if result else ""
+    return {
+        "run": run,
+        "select": select,
+        "valid": number(100 * result.valid.get(select, math.nan), ".2f") if result else "",
+        "test": number(100 * result.test[select], ".2f") if result else "",
+        "epoch": "" if result is None or result.best_epoch is None else result.best_epoch,
+        "seconds": number(result.seconds, ".1f") if result else "",
+    }
+
+
+def _plot(name: str, figure: figures.Figure) -> dict[str, Any]:
+    return {"name": name, "json": _embedded(figure)}
+
+
+def _embedded(content: Any) -> Markup:
+    """JSON, NaN as null, that no browser takes for the end of its script element."""
+    text = json.dumps(_without_nan(content), separators=(",", ":"), ensure_ascii=False)
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def _plotly() -> str:
+    return get_plotlyjs().replace("</script", "<\\/script")
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("runner.compare") / "assets" / name).read_text(encoding="utf-8")
