@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from soaks import bad_input, concurrency, damage, disk, kills, tracker
+from soaks import bad_input, concurrency, damage, disk, kills, sweeps, tracker
 from soaks.faulty import POINTS
 from tabulate import tabulate
 
@@ -75,6 +75,22 @@ def _tracker(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str
     return text + _table(rows, headers), tracker.failures(outcomes, 30)
 
 
+def _sweeps(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
+    rows, failures = [], []
+    for kind in sweeps.KINDS:
+        (folder / kind).mkdir()
+        tally = sweeps.soak(folder / kind, kind, kills=arguments.sweep_kills, seed=arguments.seed)
+        rows.append((kind, tally.kills, tally.jobs, tally.attempts, len(tally.failures)))
+        failures += tally.failures
+    text = (
+        "Sweeps of gae, all processes killed at any moment and the command repeated, up to five "
+        "times each: no finished job is touched, and in the end parameters, states, metrics and "
+        "weights of every job are those of the undisturbed sweep, bit by bit.\n\n"
+    )
+    headers = ["sweep", "SIGKILLs", "jobs", "attempts", "failures"]
+    return text + _table(rows, headers), failures
+
+
 def _inputs(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
     tally = bad_input.soak(
         folder, examples=arguments.examples, commands=arguments.commands, seed=arguments.seed
@@ -103,6 +119,7 @@ PARTS: dict[str, tuple[str, Part]] = {
     "damage": ("Damaged files", _damage),
     "disk": ("Disks", _disk),
     "tracker": ("W&B servers that fail", _tracker),
+    "sweeps": ("Sweeps killed anywhere", _sweeps),
     "inputs": ("Bad input", _inputs),
     "concurrency": ("Started at once", _concurrency),
 }
@@ -116,6 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all, if none is given")
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--sweep-kills", type=int, default=15, help="of the sweeps of each kind")
     parser.add_argument("--damages", type=int, default=3, help="of each file, in each way")
     parser.add_argument("--examples", type=int, default=2000, help="bad inputs in this process")
     parser.add_argument("--commands", type=int, default=50, help="bad inputs as commands")
