@@ -27,6 +27,30 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def create(path: Path, text: str) -> None:
+    """Write a file that is not there, whole or, where the system has hard links, not at all.
+
+    Raises:
+        FileExistsError: if there is one by now.
+    """
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            with open(path, "x") as file:
+                file.write(text)
+    finally:
+        os.unlink(temporary)
+
+
 def sync_folder(path: Path) -> None:
     """Have a new name on the disk too; some file systems cannot."""
     with contextlib.suppress(OSError):

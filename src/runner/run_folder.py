@@ -10,7 +10,6 @@ import re
 import secrets
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -20,7 +19,7 @@ from typing import Any
 import yaml
 
 from runner.errors import Interrupted, Pruned, RunnerError
-from runner.files import atomic, sync_folder
+from runner.files import atomic, create, sync_folder
 from runner.seal import Damaged, has_seal, read_json, read_lines, sealed_json, sealed_lines
 from runner.words import short
 
@@ -112,25 +111,10 @@ class RunFolder:
         )
 
     def _create(self, name: str, text: str) -> None:
-        descriptor, temporary = tempfile.mkstemp(dir=self.path, prefix=f".{name}.")
         try:
-            with open(descriptor, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            try:
-                os.link(temporary, self.path / name)
-            except FileExistsError:
-                raise self._taken() from None
-            except OSError:  # a file system without hard links
-                try:
-                    with open(self.path / name, "x") as file:
-                        file.write(text)
-                except FileExistsError:
-                    raise self._taken() from None
-        finally:
-            os.unlink(temporary)
+            create(self.path / name, text)
+        except FileExistsError:
+            raise self._taken() from None
         self._records[name] = text
 
     @classmethod

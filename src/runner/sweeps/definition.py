@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import yaml
 
 from runner.errors import RunnerError
-from runner.files import atomic
+from runner.files import atomic, create
 from runner.seal import Damaged, read_lines, sealed_lines
 from runner.sweeps.study import Study, study_of
 from runner.words import short
@@ -65,10 +66,17 @@ class Definition:
                 "restore it, or begin the sweep anew in another folder"
             ) from None
 
+    def begin(self, folder: Path) -> None:
+        """Become the definition of the sweep in `folder`, unless it has one by now."""
+        with suppress(FileExistsError):
+            create(folder / NAME, self._text())
+
     def write(self, folder: Path) -> None:
-        text = yaml.safe_dump(asdict(self), sort_keys=False)
         with atomic(folder / NAME) as temporary:
-            temporary.write_text(sealed_lines(text))
+            temporary.write_text(self._text())
+
+    def _text(self) -> str:
+        return sealed_lines(yaml.safe_dump(asdict(self), sort_keys=False))
 
     def study(self, folder: Path) -> Study | None:
         """The study of the search in `folder`; None for a grid.

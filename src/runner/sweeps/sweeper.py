@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -23,7 +23,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner import schema
+from runner.early_folders import EarlyFolders
 from runner.errors import RunnerError
+from runner.files import discard_empty
 from runner.sweeps import definition as definitions
 from runner.sweeps import jobs as grids
 from runner.sweeps.definition import Definition
@@ -33,6 +35,9 @@ from runner.sweeps.overview import Overview, show
 from runner.sweeps.resume import is_unfinished
 from runner.sweeps.study import space
 from runner.validate import problems_of
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 log = logging.getLogger(__name__)
 
@@ -102,8 +107,6 @@ class LedgerSweeper(Sweeper):
         planned = grids.grid(swept, self.paired) if self.search is None else None
         if planned == []:
             raise RunnerError("the sweep has no jobs: one of its keys is given no values")
-        if planned:
-            self._validate(planned)
         if self.config.run.dry:
             self.launcher.launch([self._overrides(p) for p in planned or [{}]], initial_job_idx=0)
             return
@@ -112,8 +115,9 @@ class LedgerSweeper(Sweeper):
                 "search: there is nothing to search; give a key several values, as in "
                 "'train.lr_encoder=tag(log,interval(1e-4,1e-2))'"
             )
+        distributions = space(swept) if self.search is not None else {}
         ledger = self._open(self._definition(swept), planned)
-        propose = self._proposals(ledger, swept) if self.search is not None else None
+        propose = self._proposals(ledger, distributions) if self.search is not None else None
         try:
             with Overview(ledger):
                 self._work(ledger, propose)
@@ -158,24 +162,30 @@ class LedgerSweeper(Sweeper):
                 f"hydra.sweep.dir={folder}: the sweep's folder cannot be made ({error.strerror}); "
                 "choose another place with hydra.sweep.dir=…"
             ) from None
-        ledger = Ledger(folder)
-        begun = (folder / definitions.NAME).exists()
-        if begun:
+        try:
+            if not (folder / definitions.NAME).exists():
+                self._validate(planned or [])
+                wanted.study(folder)  # it can be kept there
+                wanted.begin(folder)  # another process may have been faster
             earlier = Definition.read(folder)
-            wanted.refuse_change(earlier, folder, extend=self.extend)
             wanted = replace(wanted, identity=earlier.identity)
+            wanted.refuse_change(earlier, folder, extend=self.extend)
+            if self.extend:
+                self._validate(planned or [])
+        except RunnerError:
+            discard_empty(folder, keep=EarlyFolders.known)
+            raise
+        ledger = Ledger(folder)
         if planned is not None:
             ledger.change(partial(_with_new_jobs, planned))
-        if not begun or self.extend:
+        if self.extend:
             wanted.write(folder)
         return ledger
 
     def _proposals(
-        self, ledger: Ledger, swept: Mapping[str, Override]
+        self, ledger: Ledger, distributions: Mapping[str, BaseDistribution]
     ) -> Callable[[list[Job]], list[Job]]:
         """What adds jobs to the ledger's, as long as there is room and the search goes on."""
-        assert self.search is not None
-        distributions = space(swept)
         definition = Definition.read(ledger.folder)
         study, parallel = definition.study(ledger.folder), self._parallel()
         assert study is not None and definition.trials is not None

@@ -28,6 +28,13 @@ def test_it_round_trips_and_damage_is_noticed(tmp_path):
         Definition.read(tmp_path / "nowhere")
 
 
+def test_of_two_that_begin_at_once_one_defines(tmp_path):
+    GRID.begin(tmp_path)
+    replace(GRID, identity="late").begin(tmp_path)
+    assert Definition.read(tmp_path) == GRID
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.yaml"]
+
+
 def test_the_same_sweep_goes_on_wherever_it_is_typed(tmp_path):
     other = replace(GRID, identity="x", arguments=["hydra/launcher=joblib"], directory="/elsewhere")
     other.refuse_change(GRID, tmp_path, extend=False)

@@ -238,13 +238,16 @@ def test_hopeless_trials_are_given_up(runner):
         (["seed=0,1", "hydra.sweeper.paired=[seed]", *QUICK], "hydra.sweeper.paired"),
         ([*SEARCH, "hydra.sweeper.search.trials=0", *QUICK], "search.trials: 0 does not fit"),
         ([*SEARCH, "hydra.sweeper.search.sampler=tpe", *QUICK], "search.sampler: 'tpe'"),
+        ([*SEARCH, "hydra.sweeper.search.pruner={_target_: optuna.pruners.No}", *QUICK],
+         "search.pruner: it cannot be made"),
+        ([*SEARCH, "hydra.sweeper.search.storage=no://x", *QUICK], "no study can be kept there"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_swept_is_one_clear_error(runner, tmp_path, arguments, message):
     code, out, err = runner("-m", *arguments)
     assert code == 1 and message in err and err.startswith("runner: ")
     assert "Traceback" not in out + err
-    assert not (tmp_path / "sw" / "ledger.jsonl").exists()
+    assert not (tmp_path / "sw").exists()
 
 
 def test_a_sweep_is_no_run(runner):
