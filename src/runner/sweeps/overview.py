@@ -90,10 +90,12 @@ def show(ledger: Ledger) -> bool:
 
 def _row(job: Job, ledger: Ledger) -> dict[str, Any]:
     folder = None if job.folder is None else str(ledger.folder / job.folder)
+    runner_of = ledger.runner_of(job.job)
     return {
         "job": job.job,
         "overrides": [f"{key}={_rounded(value)}" for key, value in job.parameters.items()],
-        "status": job.state,
+        # A killed process has left "running" behind.
+        "status": "interrupted" if job.state == "running" and not runner_of else job.state,
         "folder": folder,
         "result": job.result,
         "error": job.error,
