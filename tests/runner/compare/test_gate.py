@@ -37,7 +37,7 @@ def test_a_significantly_lower_mean_fails(tmp_path, compare):
     assert code == 1 and "80.50 ± 0.50" in out and "89.00 ± 1.00" in out
     verdicts = {verdict.label: verdict for verdict in judged(tmp_path).verdicts}
     expected = ttest_ind_from_stats(
-        80.5, 0.5, 3, 89, 1, 10, equal_var=False, alternative="less"
+        80.5, 0.5, 3, 89, (10 / 9) ** 0.5, 10, equal_var=False, alternative="less"
     ).pvalue
     assert verdicts["ncnc"].p == pytest.approx(expected) and verdicts["ncnc"].lower
     assert verdicts["ncnc"].corrected == pytest.approx(2 * expected)
