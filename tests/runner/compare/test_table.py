@@ -25,7 +25,7 @@ def test_mean_spread_and_welch_against_the_published_figure(root):
     assert ncn["difference"] == pytest.approx(1)
     expected = ttest_ind_from_stats(90, 2, 3, 89, (10 / 9) ** 0.5, 10, equal_var=False).pvalue
     assert ncn["p"] == pytest.approx(expected)
-    # By hand, of ten runs with variance 1 around their own mean: t = 1 / sqrt(4/3 + 1/9) with about 2.3 degrees of freedom.
+    # By hand: t = 1 / sqrt(4/3 + 1/9) with about 2.3 degrees of freedom.
     assert 0.4 < ncn["p"] < 0.6
     ncn2 = rows.loc["ncn2"]
     assert ncn2["runs"] == 1 and np.isnan(ncn2["std"]) and np.isnan(ncn2["p"])
