@@ -20,7 +20,7 @@ _NO_IDENTITY = {
 _NO_IDENTITY_BELOW = (
     "seeds.", "hardware", "tracker", "run.", "dataset.published", "dataset.tuned",
 )  # fmt: skip
-_LABEL_KEYS = 3
+_LABEL_KEYS = 4  # as many as `sweep=completion` varies
 _LABEL_LENGTH = 60
 
 

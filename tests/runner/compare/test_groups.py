@@ -50,7 +50,7 @@ def test_an_option_of_a_group_is_told_by_the_name_of_its_class(tmp_path):
 
 
 def test_too_many_differences_leave_the_digest(tmp_path):
-    settings_of(tmp_path, {}, {f"model.{key}": ord(key) for key in "abcd"})
+    settings_of(tmp_path, {}, {f"model.{key}": ord(key) for key in "abcde"})
     assert set(labels(tmp_path)) == {"ncn 0", "ncn 1"}
 
 
