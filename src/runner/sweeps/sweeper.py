@@ -172,7 +172,7 @@ class LedgerSweeper(Sweeper):
             wanted.refuse_change(earlier, folder, extend=self.extend)
             if self.extend:
                 self._validate(planned or [])
-        except RunnerError:
+        except Exception:  # Hydra's too
             discard_empty(folder, keep=EarlyFolders.known)
             raise
         ledger = Ledger(folder)
