@@ -225,6 +225,7 @@ def test_hopeless_trials_are_given_up(runner):
     ("arguments", "message"),
     [
         (["resume=nowhere"], "nowhere: there is no sweep (sweep.yaml missing)"),
+        (["model=nope,no", "hydra.sweep.dir=sw"], "model=nope: there is no such model"),
         (["resume=latest"], "resume=latest: no sweep in"),
         (["seed=interval(0,1)", *QUICK], "seed=interval(0,1): an interval has no end"),
         (["search=tpe", *QUICK], "there is nothing to search"),
