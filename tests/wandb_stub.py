@@ -29,12 +29,14 @@ class StubRun:
         bucket: the variables of every UpsertBucket, the later over the earlier.
         files: of each file of the file stream its lines, by line number.
         sent: every `_step` that came in a row of the history, repetitions included.
+        uploads: the names of its files.
         exit_code: what closed the file stream last, None before.
     """
 
     bucket: dict[str, Any] = field(default_factory=dict)
     files: dict[str, dict[int, str]] = field(default_factory=dict)
     sent: list[int] = field(default_factory=list)
+    uploads: list[str] = field(default_factory=list)
     exit_code: int | None = None
 
     def lines(self, file: str) -> list[str]:
@@ -80,6 +82,7 @@ class WandbStub:
         self.after = after
         self.runs: dict[str, StubRun] = {}
         self.requests: list[str] = []  # the operation of each
+        self.views: list[dict[str, Any]] = []  # what workspaces and reports were saved as
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(
@@ -156,6 +159,11 @@ class WandbStub:
                     "teams": {"edges": []},
                 }
             }
+        if operation == "GetDefaultEntity":
+            return {"viewer": {"id": "user-id", "entity": "stub"}}
+        if operation == "GetProjects":
+            page = {"hasNextPage": False, "endCursor": None}
+            return {"models": {"edges": [], "pageInfo": page}}
         if operation == "ServerFeaturesQuery":
             return {"serverInfo": {"features": []}}
         if operation == "RunResumeStatus":
@@ -168,9 +176,24 @@ class WandbStub:
             bucket = {"id": f"id-of-{name}", "name": name, "project": project}
             return {"upsertBucket": {"bucket": bucket, "inserted": inserted}}
         if operation == "CreateRunFiles":
+            self.runs.setdefault(variables["run"], StubRun()).uploads += variables["files"]
             files = [{"name": n, "uploadUrl": f"{self.url}/upload"} for n in variables["files"]]
             files_of_run = {"runID": variables["run"], "uploadHeaders": [], "files": files}
             return {"createRunFiles": files_of_run}
+        if operation in ("UpsertView2", "upsertView"):
+            self.views.append(variables)
+            view = {
+                "id": "view-id",
+                "name": "nw-abc-v",
+                "displayName": variables["displayName"],
+                "type": variables["type"],
+                "description": variables["description"],
+                "project": {"id": "project-id", "name": "runner", "entityName": "stub"},
+                "spec": variables["spec"],
+            }
+            return {"upsertView": {"view": view, "inserted": True}}
+        if operation == "ProjectInternalId":
+            return {"project": {"internalId": "project-id"}}
         return {}
 
     def _resume_status(self, name: str) -> dict[str, Any] | None:

@@ -90,6 +90,40 @@ class NCNC(nn.Module):
         levels = self._levels(h, remember=True)
         return lambda pairs: self.ncn.combine(*self._pools(levels, self.ncn.thin(graph), pairs))
 
+    @torch.no_grad()
+    def completion_probabilities(
+        self, h: Tensor, graph: Graph, pairs: Tensor, *, most: int
+    ) -> Tensor:
+        """P of one-sided neighbours of ``pairs``, (2, B), from embeddings (N, H): (n,), n ≤ most.
+
+        Those of both sides, weighed as in evaluation, alpha included; of more than ``most``,
+        evenly spaced ones. ``keep_eval`` thins the levels below alone.
+
+        Raises:
+            RuntimeError: in training mode, where P has chance in it.
+        """
+        if self.training:
+            raise RuntimeError(
+                "completion probabilities are those of evaluation: call eval() first"
+            )
+        levels = self._levels(h, remember=False)
+        _, only_u, only_v = neighbourhoods(graph, pairs)
+        inner = torch.cat(
+            [
+                torch.stack((other[lists.target], lists.node))
+                for other, lists in ((pairs[1], only_u), (pairs[0], only_v))
+            ],
+            dim=1,
+        )
+        pair = torch.cat((only_u.target, only_v.target))
+        step = max(1, -(-pair.numel() // most))
+        inner, pair = inner[:, ::step], pair[::step]
+        prior = self.completion.log_prior(pair_product(h, pairs))
+        if pair.numel() == 0:
+            return prior.new_zeros(0)
+        logit = self._logit(levels.below(), graph, inner)
+        return self.completion.probability(logit, prior[pair])
+
     @property
     def _inner_dropout(self) -> bool:
         return self.training and self.completion.dropout

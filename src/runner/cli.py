@@ -29,7 +29,7 @@ from runner.early_folders import EarlyFolders
 from runner.errors import EXIT_INTERRUPTED, Interrupted, Pruned, RunnerError
 from runner.flags import flags_first
 from runner.out_of_memory import REMEDY, is_out_of_memory
-from runner.sweeps.job import JOB, run_job
+from runner.sweeps.job import JOB, place, run_job
 from runner.sweeps.resume import arguments_of
 from runner.sweeps.sweeper import JobsFailed
 
@@ -175,11 +175,12 @@ def _run(
         earlier = find(plain, output) if find else None
         if earlier is None:
             sources = {origin.key: origin.source for origin in origins}
+            sweep = place(Path(HydraConfig.get().sweep.dir)) if _is_multirun() else None
             folder = RunFolder.claim(
                 output,
                 config=plain,
                 overrides=overrides,
-                meta={**describe_machine(), "hyperparameters": sources},
+                meta={**describe_machine(), "hyperparameters": sources, "sweep": sweep},
             )
     finally:
         # Hydra has made it by now, and a refused run leaves nothing.

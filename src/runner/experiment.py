@@ -13,6 +13,7 @@ from typing import Any
 from runner import hardware, warm_start
 from runner.build import build, experiment_id, without_idle_training
 from runner.checkpoint import check_data, set_damaged_aside, write
+from runner.closing_media import closing_media
 from runner.errors import EXIT_INTERRUPTED, Pruned, RunnerError
 from runner.parts import Parts, assemble
 from runner.profile import profiled
@@ -27,6 +28,8 @@ from runner.tracking import Tracker
 from runner.train import fit
 
 log = logging.getLogger(__name__)
+
+_LONGEST_TAG = 64  # that W&B takes
 
 
 def run_experiment(
@@ -125,29 +128,37 @@ def _train(
     with StopOnSignals(
         grace_seconds=config["train"]["grace_seconds"], give_up=partial(_give_up, folder)
     ) as stop:
-        tracker: Tracker = SafeTracker(build("tracker", config["tracker"]))
+        tracker = SafeTracker(build("tracker", config["tracker"]))
         tracker.start(
             folder=folder.path,
             run_id=meta["run_id"],
             name=f"{config['run']['model']}-{config['run']['dataset']}-seed{config['seed']}",
             group=meta["experiment"],
             job_type="train",
-            tags=_tags(config),
-            config=config,
+            tags=_tags(config, meta),
+            config={**config, "sweep": meta.get("sweep") or {}},
             resumed=resumed,
         )
         exit_code = 1
         profile: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         try:
             _fit(config, folder, parts, state, tracker, stop, judge, profile)
-            folder.write_json("summary.json", summary())
+            result = summary()
+            folder.write_json("summary.json", result)
+            if tracker.wants_media:
+                selection = parts.evaluator.selection
+                media = closing_media(parts, folder, selection, lambda: stop.requested)
+                tracker.show_media(media)
             exit_code = 0
         except Pruned:
             exit_code = 0  # it has told what was asked of it
             raise
         finally:
             # A run that stops early has a best epoch too, which W&B would not know of by itself.
-            tracker.finish({**(summary() if state.best else {}), **profile}, exit_code=exit_code)
+            if not result and state.best:
+                result = summary()
+            tracker.finish({**_with_selected(result), **profile}, exit_code=exit_code)
     return {
         **read_summary(folder.path),
         "folder": str(folder.path),
@@ -290,11 +301,20 @@ def _published(config: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, 
     return dataset["published"].get(config["run"]["model"])
 
 
-def _tags(config: Mapping[str, Any]) -> list[str]:
+def _with_selected(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """With the selection metric's values under names that are the same for every dataset."""
+    if not summary:
+        return {}
+    selected = {split: summary[split][summary["select"]] for split in ("valid", "test")}
+    return {**summary, "selected": selected}
+
+
+def _tags(config: Mapping[str, Any], meta: Mapping[str, Any]) -> list[str]:
     sampler = str(config["sampler"]["_target_"]).rsplit(".", 1)[-1]
     convolution = str(config["encoder"].get("convolution", {}).get("path", "")).rsplit(".", 1)[-1]
-    tags = [config["run"]["model"], config["run"]["dataset"], convolution, sampler]
-    return [tag for tag in tags if tag]
+    sweep = f"sweep:{meta['sweep']['name']}" if meta.get("sweep") else ""
+    tags = [config["run"]["model"], config["run"]["dataset"], convolution, sampler, sweep]
+    return [tag[:_LONGEST_TAG] for tag in tags if tag]
 
 
 def read_summary(path: Path) -> dict[str, Any]:

@@ -82,7 +82,9 @@ class RunRecorder:
             self.folder.append_metrics(row)
         except OSError as error:
             self._warn("metrics.jsonl", error)
-        self.tracker.log(row, step=epoch)
+        # Under names that are the same for every dataset, so that one chart shows them all.
+        selected = {f"selected/{s}": row[f"{s}/{self.selection}"] for s in ("valid", "test")}
+        self.tracker.log({**row, **selected}, step=epoch)
         if improved:
             self._unsaved_best = self._content(state)
         self.checkpoint(state)

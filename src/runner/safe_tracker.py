@@ -11,6 +11,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
+from runner.media import Medium
 from runner.tracking import BlockingTracker, first_line
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,15 @@ class SafeTracker:
 
     def log(self, row: Mapping[str, float | int], step: int) -> None:
         self._calls.put(partial(self._tracker.log, dict(row), step))
+
+    @property
+    def wants_media(self) -> bool:
+        """As of the tracker; one that does not say so, or has failed, wants none."""
+        return not self._failed and getattr(self._tracker, "wants_media", False)
+
+    def show_media(self, media: Mapping[str, Medium]) -> None:
+        tracker: Any = self._tracker  # a MediaTracker, as it wants them
+        self._calls.put(lambda: tracker.show_media(media))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
         self._end = partial(self._tracker.finish, summary, exit_code)

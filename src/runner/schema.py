@@ -291,6 +291,7 @@ class WandbTracker(Strict):
     mode: Literal["auto", "online", "offline"]
     init_timeout: Seconds
     finish_timeout: Seconds
+    media: bool = True  # came later
 
 
 class Empty(Strict):

@@ -19,13 +19,21 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from runner.flat import flat
+from runner.media import Histogram, Lines, Medium, Table
+
 log = logging.getLogger(__name__)
 
+# Of a dataset: what it would set, not what is set.
+_REFERENCE = ("dataset/tuned", "dataset/published")
 _END_SECONDS = 3.0  # that W&B's service may take to end
 
 
 class Tracker(Protocol):
-    """What a run tells a tracker: `start` once, `log` once an epoch, `finish` once."""
+    """What a run tells a tracker: `start` once, `log` once an epoch, `finish` once.
+
+    One that shows media too is a :class:`MediaTracker`.
+    """
 
     @property
     def upload_command(self) -> str | None:
@@ -71,6 +79,17 @@ class BlockingTracker(Tracker, Protocol):
         """Break off the call that has not come back in time; called from another thread."""
 
 
+class MediaTracker(Protocol):
+    """A tracker that shows more than numbers; for another one nothing is computed."""
+
+    @property
+    def wants_media(self) -> bool:
+        """Whether they are to be computed."""
+
+    def show_media(self, media: Mapping[str, Medium]) -> None:
+        """Take what a run shows at its end, by name; once, after the last `log`."""
+
+
 class NullTracker:
     """Tracks nothing."""
 
@@ -114,6 +133,7 @@ class WandbTracker:
             A run that cannot go online goes on offline.
         init_timeout: seconds until an unreachable server means offline.
         finish_timeout: seconds that the end of a run waits for its upload.
+        media: show media at the end of a run.
     """
 
     def __init__(
@@ -124,16 +144,20 @@ class WandbTracker:
         mode: Literal["auto", "online", "offline"],
         init_timeout: float,
         finish_timeout: float,
+        media: bool = True,
     ) -> None:
         self.project = project
         self.entity = entity
         self.mode = mode
         self.init_timeout = init_timeout
         self.finish_timeout = finish_timeout
+        self.wants_media = media
         self.upload_command: str | None = None
         self.url: str | None = None
         self._run: Any = None
         self._folder = Path()
+        self._last_epoch = -1
+        self._held = False
 
     def start(
         self,
@@ -148,6 +172,7 @@ class WandbTracker:
         resumed: bool,  # resume="allow" serves both
     ) -> None:
         self._folder = folder
+        self._last_epoch = config["train"]["epochs"]
         # W&B's reports on itself go to the same server. If it does not answer, they hold the
         # process for ten seconds at its end. Read when wandb is imported.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -166,7 +191,7 @@ class WandbTracker:
                 group=group,
                 job_type=job_type,
                 tags=list(tags),
-                config=dict(config),
+                config=columns(config),
                 mode=mode,
                 # By default a second init in one process returns the first run. Nor may it wait
                 # for an earlier run that is stuck.
@@ -182,6 +207,7 @@ class WandbTracker:
 
         mode = self._mode(wandb.setup(wandb.Settings(silent=True)).settings)
         if mode == "disabled":
+            self.wants_media = False
             return
         if mode == "online":
             try:
@@ -200,8 +226,47 @@ class WandbTracker:
 
     def log(self, row: Mapping[str, float | int], step: int) -> None:
         if self._run is not None:
-            # Uncommitted, the last row would be written at the end, over the summary.
-            self._run.log(dict(row), step=step, commit=True)
+            # Of a step W&B takes one row, once. The last one waits for the media, or for `finish`:
+            # left to W&B's own end, it would be written over the summary.
+            self._held = step == self._last_epoch
+            self._run.log(dict(row), step=step, commit=not self._held)
+
+    def show_media(self, media: Mapping[str, Medium]) -> None:
+        """Add the media to the last epoch's row, as `media/<name>`."""
+        if self._run is not None and self._held:
+            shown = {f"media/{name}": medium for name, medium in media.items()}
+            rendered = {key: self._rendered(key, medium) for key, medium in shown.items()}
+            self._run.log(rendered, step=self._last_epoch, commit=False)
+
+    def _rendered(self, key: str, medium: Medium) -> Any:
+        import numpy
+        import wandb
+
+        if isinstance(medium, Histogram):
+            return wandb.Histogram(
+                np_histogram=(numpy.asarray(medium.counts), numpy.asarray(medium.edges))
+            )
+        if isinstance(medium, Table):
+            rows = [list(row) for row in medium.rows]
+            return self._as_a_file(key, wandb.Table(columns=list(medium.columns), data=rows))
+        assert isinstance(medium, Lines)
+        chart = wandb.plot.line_series(
+            xs=list(medium.x),
+            ys=[list(values) for values in medium.lines.values()],
+            keys=list(medium.lines),
+            title=medium.title,
+            xname=medium.x_name,
+        )
+        self._as_a_file(f"{key}_table", chart.table)
+        return chart
+
+    def _as_a_file(self, key: str, table: Any) -> Any:
+        """Bound to its run, a table is one of its files.
+
+        W&B itself would make it an artifact too, and ask the server about that while we wait.
+        """
+        table.bind_to_run(self._run, key, self._last_epoch)
+        return table
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
         """End the run with every metric of the best epoch, and what else `summary` holds."""
@@ -209,9 +274,12 @@ class WandbTracker:
             return
         run, self._run = self._run, None
         try:
+            if self._held:
+                run.log({}, step=self._last_epoch, commit=True)
             if summary:
                 best = _metrics_of_epoch(self._folder, summary.get("best_epoch"))
-                run.summary.update({**best, **_flat(summary)})
+                of_summary = {k: v for k, v in flat(summary, "/").items() if v is not None}
+                run.summary.update({**best, **of_summary})
         finally:
             self._finish(run, exit_code)
 
@@ -260,7 +328,7 @@ class WandbTracker:
             return "offline"
         if chosen not in (None, "", "online", "run"):
             raise ValueError(f"WANDB_MODE={chosen} is not online, offline or disabled")
-        if _has_credentials(settings):
+        if has_credentials(settings):
             return "online"
         if chosen:  # asked for; without credentials W&B would prompt for them and wait
             log.warning("W&B has no API key (`wandb login` sets it up); it goes on offline")
@@ -275,7 +343,7 @@ def _end_service() -> None:
         wandb.teardown()
 
 
-def _has_credentials(settings: Any) -> bool:
+def has_credentials(settings: Any) -> bool:
     """Whether W&B would find an API key or an identity token: environment, settings, netrc."""
     if any(os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")):
         return True
@@ -302,15 +370,19 @@ def _metrics_of_epoch(folder: Path, epoch: object) -> dict[str, Any]:
         return {}
 
 
-def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"valid": {"mrr": 0.5}}` as `{"valid/mrr": 0.5}`, without what is None."""
-    flat: dict[str, Any] = {}
-    for name, value in content.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{name}/"))
-        elif value is not None:
-            flat[prefix + name] = value
-    return flat
+def columns(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config as W&B's columns: a scalar a key, `model/completion/t`, without the columns of
+    published values and figures that stand in it beside the values themselves.
+
+    W&B reads a dot in a key as a step into a nested value, a slash as it is. Lists are joined by
+    commas.
+    """
+    found = flat(config, "/")
+    return {
+        key: ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+        for key, value in found.items()
+        if not key.startswith(_REFERENCE)
+    }
 
 
 def first_line(error: Exception) -> str:

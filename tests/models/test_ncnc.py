@@ -318,3 +318,47 @@ def test_precision_rounds_the_inner_predictor_alone(case, settle, depth):
 def test_unknown_precision():
     with pytest.raises(ValueError, match=r"precision must be .*'half'"):
         build(precision="half")
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("learned", [False, True])
+def test_completion_probabilities_are_the_weights_of_evaluation(
+    case, settle, monkeypatch, depth, learned
+):
+    module = settle(build(depth=depth)).eval()
+    if learned:
+        module.completion.t = settle(LearnedPrior(hidden=6))
+    weights = []
+    complete = Completion.forward
+
+    def noted(*arguments, **named):
+        weighed = complete(*arguments, **named)
+        weights.append(torch.cat([weight for _, weight in weighed]))
+        return weighed
+
+    with monkeypatch.context() as patch, torch.no_grad():
+        patch.setattr(Completion, "forward", noted)
+        module(case.h, case.graph, case.pairs)
+    expected = weights[-1]  # those of the levels below end before
+    found = module.completion_probabilities(case.h, case.graph, case.pairs, most=10**6)
+    torch.testing.assert_close(found, expected)
+    assert found.numel() > 10 and found.unique().numel() > 10
+
+
+def test_completion_probabilities_are_few_and_draw_nothing(case, settle):
+    module = settle(build(keep_eval=1)).eval()
+    every = module.completion_probabilities(case.h, case.graph, case.pairs, most=10**6)
+    before = module.completion.get_extra_state(), torch.get_rng_state()
+    few = module.completion_probabilities(case.h, case.graph, case.pairs, most=7)
+    assert 0 < few.numel() <= 7
+    assert (few.unsqueeze(1) - every).abs().amin(1).max() < 1e-9
+    assert torch.equal(module.completion.get_extra_state(), before[0])
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+def test_completion_probabilities_of_no_neighbours_and_of_training(case, settle):
+    module = settle(build())
+    nobody = torch.zeros(2, 0, dtype=torch.int64)
+    assert module.eval().completion_probabilities(case.h, case.graph, nobody, most=5).shape == (0,)
+    with pytest.raises(RuntimeError, match="eval"):
+        module.train().completion_probabilities(case.h, case.graph, case.pairs, most=5)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from runner import safe_tracker
+from runner.media import Table
 from runner.safe_tracker import SafeTracker
 from runner.tracking import NullTracker
 
@@ -86,6 +87,36 @@ def test_the_calls_come_in_order_on_one_other_thread(caplog):
     assert tracker.calls == ["start abcd1234", "log 1", "log 2", "log 3", "finish 0"]
     assert len(tracker.threads) == 1 and threading.get_ident() not in tracker.threads
     assert said(caplog) == [] and not tracker.abandoned.is_set()
+
+
+def test_media_come_after_the_rows_and_only_to_a_tracker_that_shows_them():
+    plain = Recording()
+    assert not SafeTracker(plain).wants_media
+    tracker = Recording()
+    tracker.wants_media = True
+    tracker.show_media = lambda media: tracker._call("media", f" {sorted(media)}")
+    safe = SafeTracker(tracker)
+    assert safe.wants_media
+    begin(safe)
+    safe.show_media({"pairs": Table(["source"], [[1]])})
+    safe.finish(SUMMARY, exit_code=0)
+    assert tracker.calls[-2:] == ["media ['pairs']", "finish 0"]
+    assert threading.get_ident() not in tracker.threads
+
+
+def test_media_that_a_tracker_fails_with_are_its_own_affair(caplog):
+    def fail_to_show(media):
+        raise OSError("no room")
+
+    tracker = Recording()
+    tracker.wants_media, tracker.show_media = True, fail_to_show
+    safe = SafeTracker(tracker)
+    begin(safe)
+    safe.show_media({})
+    safe.finish(SUMMARY, exit_code=0)
+    assert tracker.calls[-1] == "finish 0"
+    assert said(caplog) == ["the tracker failed (OSError: no room); the run goes on without it"]
+    assert not safe.wants_media
 
 
 @pytest.mark.parametrize("method", ["start", "log"])

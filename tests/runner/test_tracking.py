@@ -10,8 +10,9 @@ from typing import ClassVar
 import pytest
 import wandb
 
+from runner.media import Histogram, Lines, Table
 from runner.safe_tracker import SafeTracker
-from runner.tracking import WandbTracker
+from runner.tracking import WandbTracker, columns
 
 CONFIG = {"seed": 3, "model": {"_target_": "models.ncn.NCN", "beta": 1.0}, "train": {"epochs": 4}}
 ROWS = [
@@ -19,6 +20,7 @@ ROWS = [
     {"epoch": 2, "loss": 0.5, "valid/hits@50": 0.8, "test/hits@50": 0.7, "lr/encoder": 0.01},
     {"epoch": 3, "loss": 0.3, "valid/hits@50": 0.4, "test/hits@50": 0.9, "lr/encoder": 0.01},
 ]
+LAST = {"epoch": 4, "loss": 0.2, "valid/hits@50": 0.3, "test/hits@50": 0.3, "lr/encoder": 0.01}
 SUMMARY = {
     "model": "ncn",
     "best_epoch": 2,
@@ -139,13 +141,79 @@ def test_an_offline_run_holds_every_epoch_and_the_summary_of_the_best(tmp_path, 
         "best_epoch": 2,
         "seconds": 12.5,
     }
-    assert end["config"]["model"]["beta"] == 1.0 and end["config"]["seed"] == 3
+    assert end["config"]["model/beta"] == 1.0 and end["config"]["seed"] == 3
     assert end["tags"] == ["ncn", "cora"]
     assert (end["run_id"], end["name"], end["exit_code"]) == ("abcd1234", "ncn-cora-seed3", 0)
 
     assert tracker.upload_command == f"wandb sync {tmp_path}/run/wandb"
     assert tracker.url is None
     assert capfd.readouterr() == ("", "")  # W&B itself says nothing
+
+
+MEDIA = {
+    "pairs": Table(["source", "label"], [[3, 1], [5, 0]]),
+    "probabilities": Histogram([2, 0, 1], [0.0, 0.25, 0.5, 1.0]),
+    "curves": Lines("mrr", "epoch", [1, 2], {"valid": [0.1, 0.3], "test": [0.2, 0.2]}),
+}
+
+
+def test_media_stand_in_the_row_of_the_last_epoch_and_leave_the_summary_its_own(tmp_path):
+    folder = tmp_path / "run"
+    tracker = SafeTracker(wandb_tracker())
+    start(tracker, folder)
+    log(tracker, folder, [*ROWS, LAST])
+    assert tracker.wants_media
+    tracker.show_media(MEDIA)
+    tracker.finish(SUMMARY, exit_code=0)
+    (directory,) = runs_in(folder)
+    found = records(directory)
+    assert steps(found) == [1, 2, 3, 4]
+    row = of_type("history", found)[-1]["item"]
+    assert LAST.items() <= row.items()
+    assert row["media/probabilities._type"] == "histogram"
+    assert row["media/probabilities.values"] == [2, 0, 1]
+    assert row["media/probabilities.bins"] == [0, 0.25, 0.5, 1]
+    assert row["media/pairs._type"] == row["media/curves_table._type"] == "table-file"
+    table = json.loads((directory / "files" / row["media/pairs.path"]).read_text())
+    assert table == {"columns": ["source", "label"], "data": [[3, 1], [5, 0]]}
+    curves = json.loads((directory / "files" / row["media/curves_table.path"]).read_text())
+    assert len(curves["data"]) == 4
+    # An artifact would ask the server, while `finish` waits.
+    assert not of_type("artifact", found)
+    end = json.loads(leet("--summary", "--json", str(directory)))
+    assert ROWS[1].items() <= end["summary"].items()
+
+
+def test_a_last_row_without_media_is_not_lost_and_does_not_take_the_summary(tmp_path):
+    folder = tmp_path / "run"
+    tracker = SafeTracker(wandb_tracker())
+    start(tracker, folder)
+    log(tracker, folder, [*ROWS, LAST])
+    tracker.finish(SUMMARY, exit_code=0)
+    (directory,) = runs_in(folder)
+    assert steps(records(directory)) == [1, 2, 3, 4]
+    end = json.loads(leet("--summary", "--json", str(directory)))
+    assert ROWS[1].items() <= end["summary"].items()
+
+
+def test_every_value_of_the_config_is_a_scalar_column():
+    config = {
+        "seed": 3,
+        "model": {"completion": {"t": 0.5, "chunk_size": None}},
+        "dataset": {
+            "protocol": {"metrics": ["hits@50", "mrr"], "permitted_overlaps": []},
+            "tuned": {"train": {"epochs": 9}},
+            "tuned_for_completion": {"train": {"epochs": 9}},
+            "published": {"ncn": {"mean": 1.0}},
+        },
+    }
+    assert columns(config) == {
+        "seed": 3,
+        "model/completion/t": 0.5,
+        "model/completion/chunk_size": None,
+        "dataset/protocol/metrics": "hits@50,mrr",
+        "dataset/protocol/permitted_overlaps": "",
+    }
 
 
 def test_the_upload_command_finds_the_run(tmp_path):
@@ -272,6 +340,7 @@ def test_disabled_leaves_nothing_behind(tmp_path, monkeypatch):
     run(tracker, tmp_path / "run")
     assert not (tmp_path / "run" / "wandb").exists()
     assert tracker.upload_command is None and tracker.url is None
+    assert not tracker.wants_media
 
 
 def test_an_upload_that_takes_too_long_is_left_for_later(tmp_path, monkeypatch, caplog):

@@ -97,13 +97,18 @@ def test_the_server_has_all_of_a_run_and_of_its_resume(runner, tmp_path, monkeyp
         assert run.bucket["displayName"] == "ncn-lesmis-seed3"
         assert {"ncn", "lesmis"} <= set(run.bucket["tags"])
         assert run.config["seed"] == 3
-        assert run.config["train"]["epochs"] == EPOCHS
-        assert run.config["run"]["dataset"] == "lesmis"
+        assert run.config["train/epochs"] == EPOCHS
+        assert run.config["run/dataset"] == "lesmis"
         assert run.sent == [1, 2, 3]
         logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         for row, sent in zip(logged, run.rows, strict=True):
             assert row.items() <= sent.items()
         assert run.exit_code == 0
+        tables = {"media/config_diff", "media/curves_table", "media/hardest_test_pairs"}
+        for key in tables:
+            assert run.rows[-1][key]["path"] in run.uploads
+            assert run.summary[key]["_type"] == "table-file"
+        assert not [name for name in stub.requests if "rtifact" in name]
 
         code, out, err = runner(f"resume={folder}", "train.epochs=5")
         assert code == 0, err
@@ -114,7 +119,7 @@ def test_the_server_has_all_of_a_run_and_of_its_resume(runner, tmp_path, monkeyp
         resumed = json.loads((folder / "meta.json").read_text())
         assert run.bucket["groupName"] == resumed["experiment"] != meta["experiment"]
         assert run.bucket["jobType"] == "train"
-        assert run.config["train"]["epochs"] == 5
+        assert run.config["train/epochs"] == 5
         summary = json.loads((folder / "summary.json").read_text())
         assert run.summary["best_epoch"] == summary["best_epoch"]
         assert run.summary["epoch"] == summary["best_epoch"]

@@ -62,6 +62,11 @@ def run_job(sweep: Path, output: Path, run: Run) -> None:
         log.info("job %d is given up: %s", number, error)
 
 
+def place(sweep: Path) -> dict[str, Any] | None:
+    """Of a job of the sweep in this folder, the sweep's name and the job's number; else None."""
+    return {"name": sweep.name, "job": int(os.environ[JOB])} if JOB in os.environ else None
+
+
 class _Told:
     """Passes on what a run tells after each epoch, and keeps the best of it."""
 
