@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from functools import partial
@@ -17,7 +15,6 @@ from models.link_model import LinkModel
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.out_of_memory import is_out_of_memory
-from runner.schema import Completion, Train
 
 log = logging.getLogger(__name__)
 
@@ -124,42 +121,3 @@ def without_idle_training(config: Mapping[str, Any]) -> Mapping[str, Any]:
         "%s has nothing to train: train.epochs=%d is taken as 0", config["run"]["model"], epochs
     )
     return {**config, "train": {**config["train"], "epochs": 0}}
-
-
-def experiment_id(config: Mapping[str, Any], *, warm_start: str | None) -> str:
-    """What runs share that differ in nothing but seed, machine and place: the W&B group.
-
-    Args:
-        warm_start: the mode in which the run has begun with another, None for none.
-    """
-    # Keys with a default in the schema came later: runs from before have none of them.
-    later = {
-        f"{node}.{name}": field.default
-        for node, schema in (("model.completion", Completion), ("train", Train))
-        for name, field in schema.model_fields.items()
-        if not field.is_required()
-    }
-    identity = {k: v for k, v in config.items() if k not in ("seed", "hardware", "tracker", "run")}
-    dropped = {
-        "seeds", "dataset.source.split.seed", "model.completion.seed",
-        "dataset.root", "dataset.source.root", "dataset.source.cache", "dataset.published",
-        "train.checkpoint_minutes", "train.checkpoint_steps", "train.keep_checkpoints",
-        "train.grace_seconds", "train.init_from",
-    }  # fmt: skip
-    text = json.dumps([_without(identity, dropped, later), warm_start])
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return f"{config['run']['dataset']}-{config['run']['model']}-{digest}"
-
-
-def _without(
-    node: Any, dropped: set[str], unless_changed: Mapping[str, Any], prefix: str = ""
-) -> Any:
-    """Without these keys, and without those that have the value that runs had before they came."""
-    if not isinstance(node, Mapping):
-        return node
-    return {
-        key: _without(value, dropped, unless_changed, f"{prefix}{key}.")
-        for key, value in node.items()
-        if (name := f"{prefix}{key}") not in dropped
-        and not (name in unless_changed and value == unless_changed[name])
-    }

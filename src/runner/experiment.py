@@ -7,23 +7,23 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from runner import hardware, warm_start
-from runner.build import build, experiment_id, without_idle_training
+from runner.build import build, without_idle_training
 from runner.checkpoint import check_data, set_damaged_aside, write
 from runner.closing_media import closing_media
 from runner.errors import EXIT_INTERRUPTED, Pruned, RunnerError
+from runner.experiment_id import experiment_id
 from runner.parts import Parts, assemble
 from runner.profile import profiled
 from runner.progress import Progress
 from runner.records import Judge, RunRecorder
 from runner.run_folder import RunFolder
 from runner.safe_tracker import SafeTracker
-from runner.seal import Damaged, read_json
 from runner.signals import StopOnSignals
 from runner.state import TrainingState
+from runner.summary import published_warm_start, read_summary, summary_of, with_selected
 from runner.tracking import Tracker
 from runner.train import fit
 
@@ -123,7 +123,7 @@ def _train(
 
     def summary() -> dict[str, Any]:
         peak = hardware.peak_memory_gib(parts.device)
-        return _summary(config, meta, parts.evaluator.selection, state, peak)
+        return summary_of(config, meta, parts.evaluator.selection, state, peak)
 
     with StopOnSignals(
         grace_seconds=config["train"]["grace_seconds"], give_up=partial(_give_up, folder)
@@ -158,7 +158,7 @@ def _train(
             # A run that stops early has a best epoch too, which W&B would not know of by itself.
             if not result and state.best:
                 result = summary()
-            tracker.finish({**_with_selected(result), **profile}, exit_code=exit_code)
+            tracker.finish({**with_selected(result), **profile}, exit_code=exit_code)
     return {
         **read_summary(folder.path),
         "folder": str(folder.path),
@@ -241,7 +241,7 @@ def _say_what_is_unusual(config: Mapping[str, Any], parts: Parts) -> None:
             ", ".join(parts.evaluator.names),
             parts.evaluator.selection,
         )
-    if _warm_start_mode(config) and config["train"]["init_from"] is None:
+    if published_warm_start(config) and config["train"]["init_from"] is None:
         log.warning(
             "the published completion on %s starts from a trained %s: "
             "train.init_from=<its run folder>; this run trains from scratch",
@@ -250,63 +250,10 @@ def _say_what_is_unusual(config: Mapping[str, Any], parts: Parts) -> None:
         )
 
 
-def _warm_start_mode(config: Mapping[str, Any]) -> str | None:
-    """The `init_mode` with which the published run of such a model starts, None without."""
-    if "completion" not in config["model"]:
-        return None
-    return config["dataset"]["tuned_for_warm_start"].get("train", {}).get("init_mode")
-
-
 def _identity(config: Mapping[str, Any], start: Mapping[str, Any] | None) -> dict[str, Any]:
     """What tells which runs are repeats of each other."""
     mode = start["mode"] if start else None
     return {"experiment": experiment_id(config, warm_start=mode), "seeds": config["seeds"]}
-
-
-def _summary(
-    config: Mapping[str, Any],
-    meta: Mapping[str, Any],
-    selection: str,
-    state: TrainingState,
-    peak: float,
-) -> dict[str, Any]:
-    assert state.best is not None
-    return {
-        "model": config["run"]["model"],
-        "dataset": config["run"]["dataset"],
-        "seed": config["seed"],
-        "epochs": state.epoch - 1,
-        "best_epoch": state.best["epoch"],
-        "select": selection,
-        "valid": state.best["valid"],
-        "test": state.best["test"],
-        "published": _published(config, meta),
-        "test_graph": meta["test_graph"],
-        "seconds": round(state.seconds, 3),
-        "peak_memory_gib": round(peak, 3),
-    }
-
-
-def _published(config: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The figure for this very model, trained as it was: with its sampler and warm start."""
-    dataset = config["dataset"]
-    trained = config["train"]["epochs"] > 0
-    if trained and config["sampler"]["_target_"] != dataset["tuned"].get("sampler"):
-        return None
-    start = meta.get("init_from")
-    if (start and start["mode"]) != _warm_start_mode(config):
-        return None
-    if config["model"].get("depth", 1) != 1:
-        return None
-    return dataset["published"].get(config["run"]["model"])
-
-
-def _with_selected(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """With the selection metric's values under names that are the same for every dataset."""
-    if not summary:
-        return {}
-    selected = {split: summary[split][summary["select"]] for split in ("valid", "test")}
-    return {**summary, "selected": selected}
 
 
 def _tags(config: Mapping[str, Any], meta: Mapping[str, Any]) -> list[str]:
@@ -315,15 +262,3 @@ def _tags(config: Mapping[str, Any], meta: Mapping[str, Any]) -> list[str]:
     sweep = f"sweep:{meta['sweep']['name']}" if meta.get("sweep") else ""
     tags = [config["run"]["model"], config["run"]["dataset"], convolution, sampler, sweep]
     return [tag[:_LONGEST_TAG] for tag in tags if tag]
-
-
-def read_summary(path: Path) -> dict[str, Any]:
-    """summary.json of a finished run.
-
-    Raises:
-        RunnerError: if it cannot be read.
-    """
-    try:
-        return read_json((path / "summary.json").read_text())
-    except (OSError, ValueError, Damaged) as error:
-        raise RunnerError(f"{path}/summary.json cannot be read ({error})") from None

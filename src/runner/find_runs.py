@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from runner.errors import RunnerError
+from runner.experiment_id import experiment_id
 from runner.run_folder import RunFolder
 from runner.run_lock import is_locked
 from runner.seal import Damaged, read_json
@@ -111,7 +112,5 @@ def _identity_of_run(folder: Path) -> tuple[Any, ...] | None:
 
 
 def _identity(config: Mapping[str, Any]) -> tuple[Any, ...]:
-    from runner.build import experiment_id  # torch
-
     train = config["train"]
     return experiment_id(config, warm_start=None), config["seeds"], train["init_from"]

@@ -10,11 +10,12 @@ from typing import Any
 from runner.build import without_idle_training
 from runner.checkpoint import newest, set_damaged_aside
 from runner.errors import RunnerError
-from runner.experiment import read_summary, run_experiment
+from runner.experiment import run_experiment
 from runner.machine import describe_machine
 from runner.records import Judge
 from runner.resume_overrides import apply, parse, with_absolute_places
 from runner.run_folder import RunFolder, now
+from runner.summary import read_summary
 from runner.validate import check, foreign_targets, refuse_foreign
 
 log = logging.getLogger(__name__)

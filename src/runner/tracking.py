@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import netrc
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any, Literal, Protocol
-from urllib.parse import urlsplit
 
 import psutil
 
 from runner.flat import flat
-from runner.media import Histogram, Lines, Medium, Table
+from runner.media import Medium
+from runner.wandb_login import has_credentials
+from runner.wandb_media import render
 
 log = logging.getLogger(__name__)
 
@@ -235,38 +235,11 @@ class WandbTracker:
         """Add the media to the last epoch's row, as `media/<name>`."""
         if self._run is not None and self._held:
             shown = {f"media/{name}": medium for name, medium in media.items()}
-            rendered = {key: self._rendered(key, medium) for key, medium in shown.items()}
+            rendered = {
+                key: render(medium, self._run, key, self._last_epoch)
+                for key, medium in shown.items()
+            }
             self._run.log(rendered, step=self._last_epoch, commit=False)
-
-    def _rendered(self, key: str, medium: Medium) -> Any:
-        import numpy
-        import wandb
-
-        if isinstance(medium, Histogram):
-            return wandb.Histogram(
-                np_histogram=(numpy.asarray(medium.counts), numpy.asarray(medium.edges))
-            )
-        if isinstance(medium, Table):
-            rows = [list(row) for row in medium.rows]
-            return self._as_a_file(key, wandb.Table(columns=list(medium.columns), data=rows))
-        assert isinstance(medium, Lines)
-        chart = wandb.plot.line_series(
-            xs=list(medium.x),
-            ys=[list(values) for values in medium.lines.values()],
-            keys=list(medium.lines),
-            title=medium.title,
-            xname=medium.x_name,
-        )
-        self._as_a_file(f"{key}_table", chart.table)
-        return chart
-
-    def _as_a_file(self, key: str, table: Any) -> Any:
-        """Bound to its run, a table is one of its files.
-
-        W&B itself would make it an artifact too, and ask the server about that while we wait.
-        """
-        table.bind_to_run(self._run, key, self._last_epoch)
-        return table
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
         """End the run with every metric of the best epoch, and what else `summary` holds."""
@@ -341,23 +314,6 @@ def _end_service() -> None:
 
     with suppress(OSError, SystemExit):  # as of a service that was killed
         wandb.teardown()
-
-
-def has_credentials(settings: Any) -> bool:
-    """Whether W&B would find an API key or an identity token: environment, settings, netrc."""
-    if any(os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")):
-        return True
-    if settings.api_key or settings.identity_token_file:
-        return True
-    files = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
-    for file in files:
-        try:
-            found = netrc.netrc(os.path.expanduser(file))
-        except (OSError, netrc.NetrcParseError):
-            continue
-        entry = found.authenticators(urlsplit(settings.base_url).netloc)
-        return bool(entry and entry[2])
-    return False
 
 
 def _metrics_of_epoch(folder: Path, epoch: object) -> dict[str, Any]:

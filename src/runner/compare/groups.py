@@ -9,15 +9,9 @@ from typing import Any
 from runner.compare.run import Run
 from runner.compare.settings import ABSENT, in_words, resolve
 from runner.errors import RunnerError
+from runner.experiment_id import NO_PART_OF_IT
 
-# What says where, how fast and how often a run computes, not what; seeds are told apart otherwise.
-_NO_IDENTITY = {
-    "seed", "dataset.source.split.seed", "model.completion.seed",
-    "dataset.root", "dataset.source.root", "dataset.source.cache",
-    "train.checkpoint_minutes", "train.checkpoint_steps", "train.keep_checkpoints",
-    "train.grace_seconds", "train.init_from",
-}  # fmt: skip
-_NO_IDENTITY_BELOW = (
+_NO_PART_BELOW = (
     "seeds.", "hardware", "tracker", "run.", "dataset.published", "dataset.tuned",
 )  # fmt: skip
 _LABEL_KEYS = 4  # as many as `sweep=completion` varies
@@ -141,7 +135,7 @@ def varying(many: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def is_identity(name: str) -> bool:
     """Whether a setting belongs to what a run computes."""
-    return name not in _NO_IDENTITY and not name.startswith(_NO_IDENTITY_BELOW)
+    return name not in NO_PART_OF_IT and not name.startswith(_NO_PART_BELOW)
 
 
 def _labels(

@@ -110,7 +110,8 @@ def _save_or_show(make: Callable[[Runs], Any], options: argparse.Namespace) -> N
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # as the tracker has it
     import wandb
 
-    from runner.tracking import first_line, has_credentials
+    from runner.tracking import first_line
+    from runner.wandb_login import has_credentials
 
     settings = wandb.setup(wandb.Settings(silent=True)).settings
     if not has_credentials(settings):

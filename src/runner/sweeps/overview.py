@@ -5,61 +5,50 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
-from types import TracebackType
 from typing import Any
 
 from runner.errors import RunnerError
 from runner.sweeps.ledger import ENDED, Job, Ledger
 
 
-class Overview:
-    """Prints a line whenever a job has ended, whoever has run it, inside a `with`."""
+@contextmanager
+def overview(ledger: Ledger, *, seconds: float = 1.0) -> Iterator[None]:
+    """Print a line whenever a job has ended, whoever has run it, inside the `with`."""
+    over = threading.Event()
+    thread = threading.Thread(target=_watch, args=(ledger, over, seconds), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
-    def __init__(self, ledger: Ledger, *, seconds: float = 1.0) -> None:
-        self._ledger = ledger
-        self._seconds = seconds
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Overview:
-        self._began = time.monotonic()
-        self._before = _jobs(self._ledger)
-        self._ended_before = _ended(self._before)
-        self._thread.start()
-        return self
+def _watch(ledger: Ledger, over: threading.Event, seconds: float) -> None:
+    began, before = time.monotonic(), _ended(_jobs(ledger))
+    told = before
+    while not over.wait(seconds):
+        jobs = _jobs(ledger)
+        if _ended(jobs) != told and len(jobs) > 1:
+            told = _ended(jobs)
+            print(_line(jobs, told - before, time.monotonic() - began), flush=True)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
 
-    def _watch(self) -> None:
-        while not self._over.wait(self._seconds):
-            jobs = _jobs(self._ledger)
-            if _ended(jobs) != _ended(self._before) and len(jobs) > 1:
-                self._before = jobs
-                print(self._line(jobs), flush=True)
-
-    def _line(self, jobs: Sequence[Job]) -> str:
-        states = Counter(job.state for job in jobs)
-        counts = ", ".join(f"{count} {state}" for state, count in states.items())
-        parts = [f"sweep  {counts}"]
-        best = best_of(jobs)
-        if best is not None and best.result is not None:
-            result = best.result
-            parts.append(f"best {result['metric']} {100 * result['valid']:.2f} % (job {best.job})")
-        done_here = _ended(jobs) - self._ended_before
-        if done_here > 0:
-            rate = (time.monotonic() - self._began) / done_here
-            left = sum(job.state in ("pending", "running", "interrupted") for job in jobs)
-            parts.append(f"ETA {timedelta(seconds=round(rate * left))}")
-        return "  ".join(parts)
+def _line(jobs: Sequence[Job], done_here: int, seconds: float) -> str:
+    states = Counter(job.state for job in jobs)
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    parts = [f"sweep  {counts}"]
+    best = best_of(jobs)
+    if best is not None and best.result is not None:
+        result = best.result
+        parts.append(f"best {result['metric']} {100 * result['valid']:.2f} % (job {best.job})")
+    if done_here > 0:
+        left = sum(job.state in ("pending", "running", "interrupted") for job in jobs)
+        parts.append(f"ETA {timedelta(seconds=round(seconds / done_here * left))}")
+    return "  ".join(parts)
 
 
 def best_of(jobs: Sequence[Job]) -> Job | None:

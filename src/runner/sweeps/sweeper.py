@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -30,18 +29,17 @@ from runner.sweeps import definition as definitions
 from runner.sweeps import jobs as grids
 from runner.sweeps.definition import Definition
 from runner.sweeps.job import JOB
-from runner.sweeps.ledger import ENDED, Job, Ledger
-from runner.sweeps.overview import Overview, show
+from runner.sweeps.ledger import Job, Ledger
+from runner.sweeps.overview import overview, show
 from runner.sweeps.resume import is_unfinished
 from runner.sweeps.study import space
+from runner.sweeps.work import Worker
 from runner.validate import problems_of
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 log = logging.getLogger(__name__)
-
-_PATIENCE = 1.0  # seconds between two looks at jobs that others are running
 
 
 class JobsFailed(Exception):
@@ -117,10 +115,11 @@ class LedgerSweeper(Sweeper):
             )
         distributions = space(swept) if self.search is not None else {}
         ledger = self._open(self._definition(swept), planned)
-        propose = self._proposals(ledger, distributions) if self.search is not None else None
+        worker = Worker(ledger, self._launch, retries=self.retries)
+        propose = self._proposals(worker, distributions) if self.search is not None else None
         try:
-            with Overview(ledger):
-                self._work(ledger, propose)
+            with overview(ledger):
+                worker.work(propose)
         except KeyboardInterrupt:
             show(ledger)
             raise
@@ -183,18 +182,18 @@ class LedgerSweeper(Sweeper):
         return ledger
 
     def _proposals(
-        self, ledger: Ledger, distributions: Mapping[str, BaseDistribution]
+        self, worker: Worker, distributions: Mapping[str, BaseDistribution]
     ) -> Callable[[list[Job]], list[Job]]:
         """What adds jobs to the ledger's, as long as there is room and the search goes on."""
-        definition = Definition.read(ledger.folder)
-        study, parallel = definition.study(ledger.folder), self._parallel()
+        folder = worker.ledger.folder
+        definition = Definition.read(folder)
+        study, parallel = definition.study(folder), self._parallel()
         assert study is not None and definition.trials is not None
         trials = definition.trials
 
         def propose(known: list[Job]) -> list[Job]:
             jobs = list(known)
-            free = [job for job in jobs if self._may_try(job) and not ledger.runner_of(job.job)]
-            for _ in range(parallel - len(free)):
+            for _ in range(parallel - len(worker.free(jobs))):
                 parameters = study.propose(len(jobs), distributions, trials)
                 if parameters is None:
                     break
@@ -209,60 +208,13 @@ class LedgerSweeper(Sweeper):
         jobs = int(OmegaConf.select(self.config, "hydra.launcher.n_jobs") or 1)
         return jobs if jobs > 0 else _cores()
 
-    def _work(self, ledger: Ledger, propose: Callable[[list[Job]], list[Job]] | None) -> None:
-        known = ledger.jobs() if ledger.exists() else []
-        self._attempts = {job.job: job.attempts for job in known}
-        waits_for: set[int] = set()
-        while True:
-            jobs = ledger.change(propose) if propose else ledger.jobs()
-            todo = [job for job in jobs if self._may_try(job)]
-            held = {job.job: ledger.runner_of(job.job) for job in jobs if job.state not in ENDED}
-            free = [job for job in todo if not held[job.job]]
-            if free:
-                self._launch(ledger, free)
-                continue
-            others = {number: who for number, who in held.items() if who}
-            if not others:
-                if jobs == known:
-                    print("this sweep is finished; none of its jobs is done again")
-                return
-            for number, who in others.items():
-                if number not in waits_for:
-                    log.info("waits for job %d, which %s is running", number, who)
-            waits_for |= set(others)
-            time.sleep(_PATIENCE)
-
-    def _may_try(self, job: Job) -> bool:
-        tried = job.attempts - self._attempts.get(job.job, 0)
-        return job.state not in ENDED and tried <= self.retries
-
-    def _launch(self, ledger: Ledger, jobs: Sequence[Job]) -> None:
-        problem = self._launched(jobs)
-        after = ledger.jobs()
-        if any(after[job.job] != job or ledger.runner_of(job.job) for job in jobs):
-            return
-        # None has begun: one of them, or the launcher as such, is in the others' way.
-        if len(jobs) == 1:
-            log.error("job %d: %s", jobs[0].job, problem)
-            ledger.fail(jobs[0].job, f"hydra/launcher: {problem}")
-        else:
-            for job in jobs:
-                self._launch(ledger, [job])
-
-    def _launched(self, jobs: Sequence[Job]) -> str:
-        """Launch jobs; what the launcher complains of, once they are over."""
+    def _launch(self, jobs: Sequence[Job]) -> None:
         if self.search is not None:
             self._validate([job.parameters for job in jobs])
         batch = [
             [*self._overrides(job.parameters), *self._place(job), *self._threads()] for job in jobs
         ]
-        try:
-            self.launcher.launch(batch, initial_job_idx=jobs[0].job)
-        except Exception as error:  # as of a worker that was killed: the ledger knows its job
-            problem = str(error).strip().partition("\n")[0] or type(error).__name__
-            log.warning("hydra/launcher: %s", problem)
-            return problem
-        return "it was not begun"
+        self.launcher.launch(batch, initial_job_idx=jobs[0].job)
 
     def _overrides(self, parameters: Mapping[str, str]) -> list[str]:
         return [*self.fixed, *(f"{key}={value}" for key, value in parameters.items())]
