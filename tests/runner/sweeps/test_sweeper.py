@@ -73,6 +73,15 @@ def test_a_failed_job_stops_no_other_and_is_tried_again(runner):
     assert [job.attempts for job in jobs()] == [1, 4, 1, 4]
 
 
+def test_a_job_keeps_its_folder_though_its_name_has_chance_in_it(runner):
+    subdir = "hydra.sweep.subdir=${random_id:}"
+    assert runner("-m", "train.batch_size=5000", subdir, *QUICK)[0] == 1
+    (before,) = jobs()
+    assert runner("-m", "resume=sw")[0] == 1
+    (after,) = jobs()
+    assert after.folder == before.folder and after.attempts == 2
+
+
 def test_a_killed_sweep_goes_on_where_it_was(runner):
     process = start("-m", "seed=0,1,2", *QUICK, "train.epochs=25")
     wait_for(lambda: Path("sw/lesmis/gae/1/checkpoints/last.pt").exists())
