@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterator, Sequence
 
 from hydra import compose, initialize_config_module
@@ -18,6 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 from runner.groups import GROUPS
 from runner.words import in_words
 
+_RAY = "hydra_plugins.hydra_ray_launcher"  # Hydra imports the plugins that are installed
+
 # What YAML takes for something else than a name.
 _VALUES = ("null", "true", "false", "nan", "inf")
 
@@ -25,6 +28,11 @@ _VALUES = ("null", "true", "false", "nan", "inf")
 def explain(error: Exception, overrides: Sequence[str]) -> str:
     """What is wrong with the command line or a config file, and what to do about it."""
     first = in_words(error)
+    if (
+        "hydra/launcher/ray" in str(getattr(error, "missing_cfg_file", ""))
+        and _RAY not in sys.modules
+    ):
+        return "hydra/launcher: Ray is an extra of its own: pip install 'runner[ray]'"
     if isinstance(error, MissingConfigException) and error.options:
         return _no_such_option(str(error.missing_cfg_file), error.options)
     if isinstance(error, OverrideParseException) or first.startswith("Config group override must"):

@@ -118,7 +118,7 @@ def importance_figure(shares: Mapping[str, float]) -> Figure:
         "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
         "showlegend": False,
     }
-    figure = _figure([bars], "share of the variance", "", height=90 + 30 * len(names))
+    figure = _figure([bars], "share of the variance", "", height=110 + 30 * len(names))
     figure["layout"]["xaxis"] |= {"tickformat": ".0%", "rangemode": "tozero"}
     figure["layout"]["yaxis"]["type"] = "category"
     return figure
@@ -134,8 +134,8 @@ def coordinates_figure(search: Search, shares: Mapping[str, float]) -> Figure:
         "type": "parcoords",
         "dimensions": [
             *axes,
-            {"label": f"valid {search.metric}, %", "values": list(search.objective)},
-            {"label": f"test {search.metric}, %", "values": list(search.tests)},
+            {"label": "valid, %", "values": list(search.objective)},
+            {"label": "test, %", "values": list(search.tests)},
         ],
         "line": {"color": list(search.objective), "colorscale": _SCALE, "showscale": False},
     }

@@ -155,7 +155,7 @@ def test_every_figure_is_one_that_plotly_takes_and_a_search_has_both_of_its_plot
     (coordinates,) = [figure for figure in figures if figure.data[0].type == "parcoords"]
     axes = {axis.label: axis for axis in coordinates.data[0].dimensions}
     assert set(axes) == {
-        "lr_encoder", "dropout", "kind", "seed", "valid hits@100, %", "test hits@100, %",
+        "lr_encoder", "dropout", "kind", "seed", "valid, %", "test, %",
     }  # fmt: skip
     assert list(axes["kind"].ticktext) == ["one", "two"]
     assert all(-4 <= value <= -1 for value in axes["lr_encoder"].values)  # logarithms

@@ -16,7 +16,7 @@ function layoutFor(figure, width) {
   const legendHeight = entries > 1 && below ? Math.ceil(entries / perRow) * 22 + 30 : 0;
   const height = narrow ? 300 : below ? 380 : Math.max(380, 23 * entries + 70);
   return {
-    margin: { l: 56, r: 16, t: 16, b: 48 },
+    margin: { l: 56, r: 16, t: 36, b: 48 },
     ...given,
     height: given.height || height + legendHeight,
     paper_bgcolor: colour("--ground"),
@@ -38,6 +38,7 @@ function draw(plot) {
   const figure = JSON.parse(plot.querySelectorAll("script")[chosen].textContent);
   for (const trace of figure.data.filter((one) => one.type === "parcoords")) {
     trace.labelfont = trace.tickfont = { color: colour("--text"), size: 12 };
+    trace.labelangle = canvas.clientWidth < 90 * trace.dimensions.length ? -25 : 0;
     trace.rangefont = { color: colour("--faint"), size: 11 };
     trace.unselected = { line: { color: colour("--line"), opacity: 0.4 } };
   }
