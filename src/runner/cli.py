@@ -45,6 +45,9 @@ resolvers.register()
 
 def main() -> None:
     """Entry point of the `runner` command; exits with 0, 1 (an error) or 130 (interrupted)."""
+    shared = int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ  # by torchrun
+    if shared:
+        _meet()
     # Until training handles them itself, polite kills end a run as Ctrl-C does.
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.default_int_handler)
@@ -61,6 +64,8 @@ def main() -> None:
         others = [a for a in arguments if not a.startswith("resume=")]
         if len(set(resumed)) > 1:
             raise RunnerError("resume takes one folder and key=value overrides")
+        if shared and {"-m", "--multirun"} & set(others):
+            raise RunnerError("-m: torchrun starts one run; for many, hardware.processes=2 of each")
         if not resumed:
             code = _compose_and_run(arguments)
         elif {"-m", "--multirun"} & set(others):
@@ -85,6 +90,16 @@ def main() -> None:
             raise
         code = _fail(_out_of_memory(error), [])
     sys.exit(code)
+
+
+def _meet() -> None:
+    """Join the processes that torchrun has started; all but process 0 compute and exit here."""
+    from runner import processes
+
+    if int(os.environ["RANK"]):
+        processes.follow()
+        sys.exit()
+    processes.join()
 
 
 def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:

@@ -15,6 +15,7 @@ from ops.stage import stage
 from runner.data.link_data import EvaluationSplit
 from runner.errors import RunnerError
 from runner.metrics import parse_metric
+from runner.ranks import ALONE, Ranks
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +87,13 @@ class RankingEvaluator:
         graph: Graph,
         split: EvaluationSplit,
         between_batches: Callable[[], None] = lambda: None,
+        ranks: Ranks = ALONE,
     ) -> dict[str, float]:
         """Every metric on one split; the encoder runs once on `graph`.
 
         Args:
             between_batches: called before each batch of pairs; what it raises ends the evaluation.
+            ranks: the processes that score the batches in turn, and get all scores.
 
         Shapes:
             features: (N, F) float or (N,) int64. split: positives (2, P), negatives (2, K) or
@@ -101,10 +104,11 @@ class RankingEvaluator:
             with stage("encoder"):
                 embeddings = model.encode(features, graph)
             score = model.scorer(embeddings, graph)
-            positive = self._score(score, split.positive, between_batches)
             shape = split.negative.shape[1:]
             flat = split.negative.reshape(2, -1)
-            negative = self._score(score, flat, between_batches).reshape(shape)
+            with ranks.own_chance(model):
+                positive = self._score(score, split.positive, between_batches, ranks)
+                negative = self._score(score, flat, between_batches, ranks).reshape(shape)
         self._warn_of_ties(positive, negative)
         assert self.metrics is not None, "prepare() fixes the metrics"
         return {metric.name: metric(positive, negative) for metric in self.metrics}
@@ -123,9 +127,12 @@ class RankingEvaluator:
         score: Callable[[Tensor], Tensor],
         pairs: Tensor,
         between_batches: Callable[[], None],
+        ranks: Ranks,
     ) -> Tensor:
-        scores = []
-        for batch in pairs.split(self.batch_size, dim=1):
+        batches = pairs.split(self.batch_size, dim=1)
+        scores = [torch.zeros(0)] * len(batches)
+        for first in range(0, len(batches), ranks.size):
             between_batches()
-            scores.append(score(batch))
-        return torch.cat(scores).cpu()
+            if first + ranks.rank < len(batches):
+                scores[first + ranks.rank] = score(batches[first + ranks.rank])
+        return ranks.gather(scores, [batch.size(1) for batch in batches]).cpu()

@@ -16,8 +16,10 @@ from runner.closing_media import closing_media
 from runner.errors import EXIT_INTERRUPTED, Pruned, RunnerError
 from runner.experiment_id import experiment_id
 from runner.parts import Parts, assemble
+from runner.processes import together
 from runner.profile import profiled
 from runner.progress import Progress
+from runner.ranks import Ranks
 from runner.records import Judge, RunRecorder
 from runner.run_folder import RunFolder
 from runner.safe_tracker import SafeTracker
@@ -56,40 +58,55 @@ def run_experiment(
         Interrupted: after a signal; `runner resume=` goes on.
     """
     config = without_idle_training(config)
+    with together(config, folder=str(folder.path.absolute()), checkpoint=checkpoint) as ranks:
+        return _run(config, folder, checkpoint, resume, judge, ranks)
+
+
+def _run(
+    config: Mapping[str, Any],
+    folder: RunFolder,
+    checkpoint: Mapping[str, Any] | None,
+    resume: Mapping[str, Any] | None,
+    judge: Judge | None,
+    ranks: Ranks,
+) -> dict[str, Any]:
     if checkpoint is None:
         start = warm_start.take(config, folder)
-        parts = assemble(config, folder.path)
+        parts = assemble(config, folder.path, ranks)
         warm_start.initialise(parts.model, config, folder.path, parts.data)
         meta = folder.meta()
-        resumes = [*meta["resumes"], *_resume_entry(resume, parts)]
-        meta = {**meta, "init_from": start, "resumes": resumes}
+        resumes = [*meta["resumes"], *_resume_entry(resume, parts, ranks)]
+        meta = {**meta, "init_from": start, "resumes": resumes, "processes": ranks.size}
         folder.write_meta({**meta, **parts.facts(), **_identity(config, start)})
-        return _train(config, folder, parts, TrainingState(), judge, resumed=bool(resume))
+        return _train(config, folder, parts, TrainingState(), judge, ranks, resumed=bool(resume))
     # Until the checkpoint is in place, nothing in the folder changes: a resume that cannot be is
     # as if it had never been tried.
     if folder.meta().get("init_from") and not (folder.path / "init").is_dir():
         raise RunnerError(
             f"resume={folder.path}: init/, what the run began from, is missing; restore it"
         )
-    parts = assemble(config, folder.path)
+    parts = assemble(config, folder.path, ranks)
     check_data(checkpoint, folder.checkpoints / "last.pt", parts.data.fingerprint)
     state = parts.restore(checkpoint)
     folder.repair()
     with folder.recording_status():
         _repair_best(folder, parts, state)
         meta = folder.meta()
-        meta = {**meta, "resumes": [*meta["resumes"], *_resume_entry(resume, parts)]}
+        meta = {**meta, "resumes": [*meta["resumes"], *_resume_entry(resume, parts, ranks)]}
         folder.write_meta({**meta, **_identity(config, meta.get("init_from"))})
         if resume and resume["overrides"]:
             # So that they outlive meta.json.
             content = {**parts.snapshot(state), "records": folder.records()}
             write(folder.checkpoints / "last.pt", content)
         log.info("resumed at epoch %d, step %d of %d", state.epoch, state.step, len(parts.sampler))
-        return _train(config, folder, parts, state, judge, resumed=True)
+        return _train(config, folder, parts, state, judge, ranks, resumed=True)
 
 
-def _resume_entry(resume: Mapping[str, Any] | None, parts: Parts) -> list[dict[str, Any]]:
-    return [{**resume, "device": parts.device_name}] if resume else []
+def _resume_entry(
+    resume: Mapping[str, Any] | None, parts: Parts, ranks: Ranks
+) -> list[dict[str, Any]]:
+    where = {"device": parts.device_name, "processes": ranks.size}
+    return [{**resume, **where}] if resume else []
 
 
 def _repair_best(folder: RunFolder, parts: Parts, state: TrainingState) -> None:
@@ -115,6 +132,7 @@ def _train(
     parts: Parts,
     state: TrainingState,
     judge: Judge | None,
+    ranks: Ranks,
     *,
     resumed: bool,
 ) -> dict[str, Any]:
@@ -143,7 +161,7 @@ def _train(
         profile: dict[str, Any] = {}
         result: dict[str, Any] = {}
         try:
-            _fit(config, folder, parts, state, tracker, stop, judge, profile)
+            _fit(config, folder, parts, state, tracker, stop, judge, profile, ranks)
             result = summary()
             folder.write_json("summary.json", result)
             if tracker.wants_media:
@@ -176,6 +194,7 @@ def _fit(
     stop: StopOnSignals,
     judge: Judge | None,
     profile: dict[str, Any],
+    ranks: Ranks,
 ) -> None:
     train = config["train"]
     peak = partial(hardware.peak_memory_gib, parts.device)
@@ -215,6 +234,7 @@ def _fit(
             not_finite=train["not_finite"],
             state=state,
             recorder=recorder,
+            ranks=ranks,
         )
         recorder.close()
 

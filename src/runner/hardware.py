@@ -15,17 +15,25 @@ from runner.errors import RunnerError
 
 
 def set_up(
-    *, device: str, threads: int | None, deterministic: bool, keep_freed_memory: bool = True
+    *,
+    device: str,
+    threads: int | None,
+    deterministic: bool,
+    keep_freed_memory: bool = True,
+    place: tuple[int, int] = (0, 1),
 ) -> torch.device:
     """Choose the device, the number of threads and deterministic kernels for this process.
 
     Args:
+        threads: None for the cores that this process may use, shared out among those of the run.
         keep_freed_memory: do not return the memory of freed tensors to the system, on Linux: it
             need not be cleared again, but holes between tensors stay part of the process.
+        place: this process's number among those of the run on this machine, and how many they are.
 
     Raises:
-        RunnerError: if a GPU is asked for and there is none.
+        RunnerError: if a GPU is asked for and there is none, or not one for each process.
     """
+    number, processes = place
     if device == "cuda" and not torch.cuda.is_available():
         raise RunnerError(
             "hardware.device=cuda: torch sees no GPU on this machine; "
@@ -33,13 +41,21 @@ def set_up(
         )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.set_num_threads(threads or _available_cores())
+    torch.set_num_threads(threads or max(1, _available_cores() // processes))
     _keep_freed_memory(keep_freed_memory)
     # On a GPU some kernels have no deterministic form: torch then warns instead of refusing.
     torch.use_deterministic_algorithms(deterministic, warn_only=device == "cuda")
     if deterministic:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if device == "cuda" and processes > 1:
+        if processes > torch.cuda.device_count():
+            raise RunnerError(
+                f"hardware.processes: {processes} on this machine, which has "
+                f"{torch.cuda.device_count()} GPUs, and each takes one; give fewer, or hardware=cpu"
+            )
+        torch.cuda.set_device(number)
+        return torch.device(device, number)
     return torch.device(device)
 
 

@@ -20,6 +20,7 @@ from runner.build import build, build_model, build_optimizer, build_with, load_d
 from runner.data.audit import Audit, audit, enforce
 from runner.data.link_data import EvaluationSplit, LinkData
 from runner.evaluate import RankingEvaluator
+from runner.ranks import Ranks
 from runner.seeding import Generators
 from runner.state import TrainingState
 from runner.statistics import remember
@@ -83,40 +84,45 @@ class Parts:
         }
 
 
-def assemble(config: Mapping[str, Any], folder: Path) -> Parts:
-    """Build the parts of the run whose folder is `folder`.
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """What the processes of a machine share."""
+
+    data: LinkData
+    audit: Audit
+    features: Tensor | SparseRows
+    num_features: int
+    num_categories: int | None
+    train_graph: Graph
+    test_graph: Graph
+
+
+_SHARED = (_Loaded, LinkData, EvaluationSplit, Audit, SparseRows, Graph)
+
+
+def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
+    """Build the parts of the run whose folder is `folder`, in one of its processes.
 
     Raises:
         RunnerError: if the data is missing, damaged or leaks, or a part cannot be built.
     """
-    train, protocol = config["train"], config["dataset"]["protocol"]
+    train = config["train"]
     device = hardware.set_up(
         **{key: config["hardware"][key] for key in ("device", "threads", "deterministic")},
         keep_freed_memory=config["hardware"].get("keep_freed_memory", True),
+        place=(ranks.local_rank, ranks.local_size),
     )
     hardware.reset_peak_memory(device)
     evaluator: RankingEvaluator = build("evaluator", config["evaluator"])
-
-    data = load_data(config)
-    remember(config, data)
-    for note in data.notes:
-        log.info("%s: %s", config["run"]["dataset"], note)
-    checked = audit(data, cache=Path(config["run"]["cache"]))
-    for level, line in enforce(
-        checked, official=protocol["official_split"], permitted=protocol["permitted_overlaps"]
-    ):
-        log.log(level, "%s", line)
+    loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)
+    data = loaded.data
     evaluator.prepare({"valid": data.valid, "test": data.test})
 
-    train_graph = Graph.from_edges(data.train, data.num_nodes)
-    test_graph = train_graph
-    if protocol["validation_edges_in_test_graph"]:
-        edges = torch.cat([data.train, data.valid.positive], dim=1)
-        test_graph = Graph.from_edges(edges, data.num_nodes)
-    features, num_categories = warm_start.input_features(folder, config, data, train_graph)
-    model = build_model(config, num_features=features.shape[-1], num_categories=num_categories)
+    model = build_model(
+        config, num_features=loaded.num_features, num_categories=loaded.num_categories
+    )
     model = model.to(device)
-    task = _on_device(features, train_graph, test_graph, data, device)
+    task = _on_device(loaded, device)
     generators = Generators(
         **{name: config["seeds"][name] for name in ("batches", "negatives", "dropout")}
     )
@@ -124,7 +130,7 @@ def assemble(config: Mapping[str, Any], folder: Path) -> Parts:
         config=config,
         device=device,
         data=data,
-        audit=checked,
+        audit=loaded.audit,
         task=task,
         model=model,
         generators=generators,
@@ -143,19 +149,47 @@ def assemble(config: Mapping[str, Any], folder: Path) -> Parts:
     )
 
 
-def _on_device(
-    features: Tensor, train_graph: Graph, test_graph: Graph, data: LinkData, device: torch.device
-) -> Task:
+def _load(config: Mapping[str, Any], folder: Path) -> _Loaded:
+    protocol = config["dataset"]["protocol"]
+    data = load_data(config)
+    remember(config, data)
+    for note in data.notes:
+        log.info("%s: %s", config["run"]["dataset"], note)
+    checked = audit(data, cache=Path(config["run"]["cache"]))
+    for level, line in enforce(
+        checked, official=protocol["official_split"], permitted=protocol["permitted_overlaps"]
+    ):
+        log.log(level, "%s", line)
+
+    train_graph = Graph.from_edges(data.train, data.num_nodes)
+    test_graph = train_graph
+    if protocol["validation_edges_in_test_graph"]:
+        edges = torch.cat([data.train, data.valid.positive], dim=1)
+        test_graph = Graph.from_edges(edges, data.num_nodes)
+    features, num_categories = warm_start.input_features(folder, config, data, train_graph)
+    return _Loaded(
+        data=data,
+        audit=checked,
+        features=compact(features),
+        num_features=features.shape[-1],
+        num_categories=num_categories,
+        train_graph=train_graph,
+        test_graph=test_graph,
+    )
+
+
+def _on_device(loaded: _Loaded, device: torch.device) -> Task:
     def split(part: EvaluationSplit) -> EvaluationSplit:
         return EvaluationSplit(part.positive.to(device), part.negative.to(device))
 
-    moved = train_graph.to(device)
+    moved = loaded.train_graph.to(device)
+    same = loaded.test_graph is loaded.train_graph
     return Task(
-        features=compact(features).to(device),
+        features=loaded.features.to(device),
         train_graph=moved,
-        test_graph=moved if test_graph is train_graph else test_graph.to(device),
-        valid=split(data.valid),
-        test=split(data.test),
+        test_graph=moved if same else loaded.test_graph.to(device),
+        valid=split(loaded.data.valid),
+        test=split(loaded.data.test),
     )
 
 

@@ -82,7 +82,8 @@ class Hardware(Strict):
     threads: Annotated[int, Field(gt=0, le=4096)] | None
     deterministic: bool
     keep_freed_memory: bool = True  # came later: runs from before have none
-    profile: bool = False  # came later
+    profile: bool = False  # came later, and the following
+    processes: Annotated[int, Field(gt=0, le=1024)] | Literal["auto"] = 1
 
 
 class Train(Strict):

@@ -22,6 +22,7 @@ from runner.data.link_data import EvaluationSplit
 from runner.errors import Interrupted, RunnerError
 from runner.evaluate import RankingEvaluator
 from runner.metrics import NotANumber
+from runner.ranks import ALONE, Ranks
 from runner.seeding import Generators
 from runner.state import TrainingState
 
@@ -48,6 +49,7 @@ class Recorder(Protocol):
 
 
 _MOST_SKIPPED_IN_A_ROW = 10
+_STAGES = ("encoder", "predictor", "loss", "backward")
 
 
 class NotFinite(Exception):
@@ -90,6 +92,7 @@ def fit(
     not_finite: Literal["stop", "skip"],
     state: TrainingState,
     recorder: Recorder,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train from where `state` stands to the end of epoch `epochs`, evaluating after each.
 
@@ -100,19 +103,25 @@ def fit(
 
     Args:
         not_finite: what becomes of a run whose loss or gradient is not finite in a step.
+        ranks: the processes that do it together, each with its own parts in the same state.
 
     Raises:
         Interrupted: after a checkpoint, if the recorder asks to stop.
         RunnerError: if the loss or the gradient is not finite, of too many steps with "skip".
     """
 
+    def stop_requested() -> bool:
+        return ranks.any(recorder.stop_requested())
+
     def stop_if_asked() -> None:
-        if recorder.stop_requested():
+        if stop_requested():
             raise Interrupted
+
+    ranks.same_state(model)
 
     if epochs == 0:
         state.best, state.seconds = None, 0.0  # a resume does it again
-        scores, improved = _evaluate(model, task, evaluator, state, stop_if_asked, epoch=0)
+        scores, improved = _evaluate(model, task, evaluator, state, stop_if_asked, ranks, epoch=0)
         row = {"epoch": 0, **scores, "seconds": scores["evaluation_seconds"]}
         state.seconds += row["seconds"]
         recorder.epoch(row, state, improved)
@@ -125,7 +134,7 @@ def fit(
             began = time.perf_counter()
             loss = math.nan
             try:
-                loss, norm = train_step(model, task.features, batch, optimizer, clip_norm)
+                loss, norm = train_step(model, task.features, batch, optimizer, clip_norm, ranks)
             except NotFinite as error:
                 recorder.not_finite(_report(error, batch, state))
                 _skip(error, state, len(sampler), recorder, may_skip=not_finite == "skip")
@@ -136,7 +145,7 @@ def fit(
             state.step += 1
             state.epoch_seconds += time.perf_counter() - began
             recorder.step(state, len(sampler), loss)
-            if recorder.stop_requested():
+            if stop_requested():
                 recorder.checkpoint(state)
                 raise Interrupted
             if recorder.checkpoint_due():
@@ -145,7 +154,7 @@ def fit(
         before = _sampling(model)
         try:
             scores, improved = _evaluate(
-                model, task, evaluator, state, stop_if_asked, epoch=state.epoch
+                model, task, evaluator, state, stop_if_asked, ranks, epoch=state.epoch
             )
         except Interrupted:
             model.load_state_dict(before, strict=False)
@@ -203,6 +212,7 @@ def _evaluate(
     evaluator: RankingEvaluator,
     state: TrainingState,
     between_batches: Callable[[], None],
+    ranks: Ranks,
     *,
     epoch: int,
 ) -> tuple[dict[str, float], bool]:
@@ -215,7 +225,7 @@ def _evaluate(
         raise _diverged(f"a weight is not finite at the end of epoch {epoch}")
     try:
         valid, test = (
-            evaluator.evaluate(model, task.features, graph, split, between_batches)
+            evaluator.evaluate(model, task.features, graph, split, between_batches, ranks)
             for graph, split in ((task.train_graph, task.valid), (task.test_graph, task.test))
         )
     except NotANumber as error:
@@ -248,8 +258,12 @@ def train_step(
     batch: Batch,
     optimizer: torch.optim.Optimizer,
     clip_norm: float | None,
+    ranks: Ranks = ALONE,
 ) -> tuple[float, float]:
     """One update; the loss and the gradient norm before clipping.
+
+    Of several processes each encodes the whole graph, which lacks all targets of the batch, and
+    scores its share of them.
 
     Raises:
         NotFinite: if either is not finite; nothing is updated then.
@@ -257,25 +271,29 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     with stage("encoder"):
         embeddings = model.encode(features, batch.graph)
-    with stage("predictor"):
-        pairs = torch.cat([batch.positives, batch.negatives], dim=1)
+    positives, negatives = ranks.share(batch.positives), ranks.share(batch.negatives)
+    with stage("predictor"), ranks.own_chance(model):
+        pairs = torch.cat([positives, negatives], dim=1)
         logits = model.predictor(embeddings, batch.graph, pairs)
-        positive, negative = logits.tensor_split([batch.positives.size(1)])
+        positive, negative = logits.tensor_split([positives.size(1)])
     with stage("backward"):
-        loss = F.softplus(-positive).mean() + F.softplus(negative).mean()
-        loss.backward()
+        share = F.softplus(-positive).sum() / batch.positives.size(1)
+        share = share + F.softplus(negative).sum() / batch.negatives.size(1)
+        share.backward()
+    loss = ranks.add_gradients(list(model.parameters()), share)
     with stage("optimiser"):
         groups = [group["params"] for group in optimizer.param_groups]
         norm = math.hypot(*[_gradient_norm(parameters) for parameters in groups])
-        if not math.isfinite(loss.item() + norm):
-            in_order = {"encoder": embeddings, "predictor": logits, "loss": loss}
-            culprits = (name for name, x in in_order.items() if not bool(x.isfinite().all()))
-            raise NotFinite(next(culprits, "backward"), loss=loss.item(), gradient_norm=norm)
+        if not math.isfinite(loss + norm):
+            in_order = (embeddings, logits, share)
+            culprits = (i for i, x in enumerate(in_order) if not bool(x.isfinite().all()))
+            culprit = _STAGES[ranks.first(next(culprits, len(in_order)))]
+            raise NotFinite(culprit, loss=loss, gradient_norm=norm)
         if clip_norm is not None:
             for parameters in groups:
                 torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
         optimizer.step()
-    return loss.item(), norm
+    return loss, norm
 
 
 def _gradient_norm(parameters: list[Tensor]) -> float:

@@ -3,6 +3,7 @@ import torch
 from tests.test_configs import resolved
 
 from runner.parts import assemble
+from runner.ranks import ALONE
 from runner.seeding import Generators
 
 
@@ -40,7 +41,7 @@ def chances(tmp_path, *overrides):
     config = resolved(
         "dataset=lesmis", "model=ncnc", "model.completion.keep_train=2", *overrides
     )  # fmt: skip
-    parts = assemble(config, tmp_path)
+    parts = assemble(config, tmp_path, ALONE)
     weights = [p.detach().numpy().tobytes() for p in parts.model.parameters()]
     # Before an epoch's draws: the targets of another split would be other batches.
     batches, negatives, dropout = draw(parts.generators)
