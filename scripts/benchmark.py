@@ -5,6 +5,7 @@
     python scripts/benchmark.py steps --models ncn,ncnc --graphs collab-shaped
     python scripts/benchmark.py --write docs/performance.md
     python scripts/benchmark.py steps epoch --device cuda
+    python scripts/benchmark.py steps --device cuda --overrides hardware.compile=true
 
 RUNNER_DATA names the folder of the real Cora and ogbl-ddi; without them their rows are left out.
 On the CPU whole models run in a process of their own each, so that its memory is theirs alone. U is
@@ -67,6 +68,9 @@ def _arguments() -> argparse.Namespace:
         "--return-freed-memory", action="store_true", help="hardware.keep_freed_memory=false"
     )
     parser.add_argument("--scale", type=float, default=1.0, help="of the collab-shaped graph")
+    parser.add_argument(
+        "--overrides", nargs="*", default=[], help="of the config, for steps: hardware.compile=true"
+    )
     parser.add_argument("--write", type=Path, help="a file: what stands between its markers")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -179,6 +183,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 def _step(arguments: argparse.Namespace, **what: Any) -> Any:
     what |= {"keep_freed_memory": not arguments.return_freed_memory, "device": arguments.device}
+    what |= {"overrides": arguments.overrides}
     return _in_child("step", arguments, **what)
 
 

@@ -178,13 +178,51 @@ def test_encoders(case, convolution, training):
     torch.testing.assert_close(there.cpu(), here, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("model", ["ncn", "ncnc"])
+@pytest.fixture
+def fused():
+    backend.fuse(True)
+    yield
+    backend.fuse(False)
+
+
 @pytest.mark.parametrize("products", [False, True])
-def test_a_run_and_its_repeat_have_the_same_bits(model, products, runner, tmp_path, monkeypatch):
+@pytest.mark.parametrize("model", ["ncn", "ncnc"])
+def test_fused_predictors(case, model, products, fused, monkeypatch):
+    graph, pairs = case
+    monkeypatch.setattr(dense, "suits", lambda graph: products and graph.col.is_cuda)
+    torch.manual_seed(0)
+    module = build(model).to(GPU).train()
+    h = torch.randn(NUM_NODES, 6, device=GPU)
+    results = []
+    for enabled in (False, True):
+        backend.fuse(enabled)
+        given = h.clone().requires_grad_()
+        module.zero_grad()
+        logit = module(given, graph.to(GPU), pairs.to(GPU))
+        logit.sum().backward()
+        results.append([logit.detach(), given.grad, *(p.grad.clone() for p in module.parameters())])
+    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "products", "more"),
+    [
+        ("ncn", False, ()),
+        ("ncn", True, ()),
+        ("ncnc", False, ()),
+        ("ncnc", True, ()),
+        ("ncnc", False, ("hardware.compile=true",)),
+        ("ncnc", True, ("hardware.compile=true", "hardware.precision=bfloat16")),
+    ],
+)
+def test_a_run_and_its_repeat_have_the_same_bits(
+    model, products, more, runner, tmp_path, monkeypatch
+):
     """The second in two parts, resumed after half its epochs."""
     monkeypatch.setattr(dense, "suits", lambda graph: products)
     common = (
         f"model={model}", "dataset=lesmis", "hardware=gpu", "tracker=none", "train.batch_size=16",
+        *more,
     )  # fmt: skip
     for name, epochs in (("whole", 4), ("parted", 2)):
         code, _, err = runner(*common, f"hydra.run.dir={tmp_path / name}", f"train.epochs={epochs}")

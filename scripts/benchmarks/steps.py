@@ -91,15 +91,20 @@ def measure(
     limit: int,
     keep_freed_memory: bool,
     device: str,
+    overrides: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """One training step and one evaluation of 65,536 pairs.
 
     Seconds of every repetition, share of each stage, the most memory, and U afterwards; None where
     `limit` seconds were not enough.
     """
-    settings = config(model, graph)
+    settings = config(model, graph, tuple(overrides))
     place = hardware.set_up(
-        device=device, threads=threads, deterministic=True, keep_freed_memory=keep_freed_memory
+        device=device,
+        threads=threads,
+        deterministic=settings["hardware"]["deterministic"],
+        keep_freed_memory=keep_freed_memory,
+        compile=settings["hardware"]["compile"],
     )
     settle = _settle(place)
     bench = prepare(load(graph, settings, scale=scale), settings, place)

@@ -43,12 +43,17 @@ class InnerNCN:
     def __init__(
         self, ncn: NCN, h: Tensor, x: Tensor, *, dropout: bool, dtype: torch.dtype | None = None
     ) -> None:
+        h, x = backend.exact(h), backend.exact(x)
         self.dtype = h.dtype if dtype is None else dtype
         self.h = h.detach()
         self.dropout = dropout
         self.in_blocks = backend.compiled(h)
         self.block = max(1, _BLOCK_BYTES // (h.size(1) * h.element_size()))
 
+        with self._without_autocast():
+            self._take(ncn, x)
+
+    def _take(self, ncn: NCN, x: Tensor) -> None:
         first, *f_cn = ncn.f_cn
         f_pair = list(ncn.f_pair)
         entry, *head, self.exit = ncn.head
@@ -81,13 +86,18 @@ class InnerNCN:
     @torch.no_grad()
     def __call__(self, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B); best where those of a first node stand together."""
-        if not self.in_blocks:
-            return self._score(graph, pairs, seed=0)
-        blocks = pairs.split(self.block, dim=1)
-        seeds = torch.randint(2**62, (len(blocks),)).tolist() if self.dropout else [0] * len(blocks)
-        return torch.cat(
-            map_blocks(lambda b: self._score(graph, blocks[b], seed=seeds[b]), len(blocks))
-        )
+        with self._without_autocast():
+            if not self.in_blocks:
+                return self._score(graph, pairs, seed=0)
+            blocks = pairs.split(self.block, dim=1)
+            count = len(blocks)
+            seeds = torch.randint(2**62, (count,)).tolist() if self.dropout else [0] * count
+            return torch.cat(
+                map_blocks(lambda b: self._score(graph, blocks[b], seed=seeds[b]), count)
+            )
+
+    def _without_autocast(self) -> torch.autocast:
+        return torch.autocast(self.h.device.type, enabled=False)
 
     def _score(self, graph: Graph, pairs: Tensor, *, seed: int) -> Tensor:
         dropout = self.dropout

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
+from ops.backend import exact
 from ops.csr import Graph
 from ops.sparse_rows import SparseRows
 
@@ -18,22 +20,47 @@ class LinkModel(nn.Module):
         encoder: ``encoder(features, graph)`` gives embeddings (N, H).
         predictor: ``predictor(h, graph, pairs)`` gives logits (B,); if it has a method
             ``prepare(h, graph)``, that gives ``score(pairs)``, which gives the same.
+        precision: what Linears are computed in (autocast); sums over neighbours, LayerNorms and the
+            completion's inner predictor, which has a precision of its own, stay float32. None for
+            float32 everywhere.
     """
 
-    def __init__(self, encoder: nn.Module, predictor: nn.Module) -> None:
+    def __init__(
+        self, encoder: nn.Module, predictor: nn.Module, *, precision: torch.dtype | None = None
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.predictor = predictor
+        self.precision = precision
 
     def encode(self, features: Tensor | SparseRows, graph: Graph) -> Tensor:
         """Embeddings, (N, H)."""
-        return self.encoder(features, graph)
+        with self._autocast(graph):
+            return exact(self.encoder(features, graph))
+
+    def score(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+        """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
+        with self._autocast(graph):
+            return exact(self.predictor(h, graph, pairs))
 
     def scorer(self, h: Tensor, graph: Graph) -> Callable[[Tensor], Tensor]:
         """What gives the logits, (B,), of pairs, (2, B): for many batches of one graph."""
         prepare = getattr(self.predictor, "prepare", None)
-        return partial(self.predictor, h, graph) if prepare is None else prepare(h, graph)
+        if prepare is None:
+            return partial(self.score, h, graph)
+        with self._autocast(graph):
+            prepared = prepare(h, graph)
+
+        def score(pairs: Tensor) -> Tensor:
+            with self._autocast(graph):
+                return exact(prepared(pairs))
+
+        return score
 
     def forward(self, features: Tensor | SparseRows, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B); the graph serves encoder and predictor alike."""
-        return self.predictor(self.encode(features, graph), graph, pairs)
+        return self.score(self.encode(features, graph), graph, pairs)
+
+    def _autocast(self, graph: Graph) -> torch.autocast:
+        kind, precision = graph.col.device.type, self.precision
+        return torch.autocast(kind, precision, enabled=precision is not None, cache_enabled=False)

@@ -44,6 +44,7 @@ def rectify(
         seed: of the dropped places; None draws one from torch's default generator. The plain form
             has no use for it: there the default generator decides directly.
     """
+    x = backend.exact(x)
     if not backend.compiled(x):
         return _plain(x, norm, p)
     if norm is None:
@@ -73,15 +74,28 @@ def rectify_(
 
 def dropout(x: Tensor, p: float) -> Tensor:
     """Zero every entry with probability p in [0, 1], and scale the others by 1 / (1 - p)."""
+    x = backend.exact(x)
     if p == 0:
         return x
     return _Drop.apply(x.contiguous(), p) if backend.compiled(x) else F.dropout(x, p)
 
 
 def _plain(x: Tensor, norm: Norm | None, p: float) -> Tensor:
-    if norm is not None:
-        x = F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps)
+    if norm is None:
+        return _plain_drop_rectify(x, p)
+    return _plain_normalise_drop_rectify(x, norm.weight, norm.bias, norm.eps, p)
+
+
+@backend.fusable
+def _plain_drop_rectify(x: Tensor, p: float) -> Tensor:
     return F.relu(F.dropout(x, p))
+
+
+@backend.fusable
+def _plain_normalise_drop_rectify(
+    x: Tensor, weight: Tensor, bias: Tensor, eps: float, p: float
+) -> Tensor:
+    return F.relu(F.dropout(F.layer_norm(x, x.shape[-1:], weight, bias, eps), p))
 
 
 class _DropRectify(torch.autograd.Function):

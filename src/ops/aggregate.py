@@ -31,7 +31,7 @@ def pool(
     rows are reduced as they are read: nothing of size (nnz, H) is ever made.
 
     Args:
-        x: (N, H) floating point.
+        x: (N, H) floating point; of 16 bits, it is read as float32.
         rowptr: (B + 1,) int64, list ``b`` is ``node[rowptr[b]:rowptr[b + 1]]``.
         node: (nnz,) int64.
         weight: (nnz,) factor of every row, for ``reduce="sum"`` only; cast to the type of ``x``.
@@ -42,6 +42,7 @@ def pool(
     Raises:
         ValueError: if a weight is given with another reduction, or a node is no row of ``x``.
     """
+    x = backend.exact(x)
     if weight is not None:
         if reduce != "sum":
             raise ValueError(f'weight needs reduce="sum", got reduce="{reduce}"')
@@ -75,9 +76,15 @@ def pair_product(x: Tensor, pairs: Tensor) -> Tensor:
         ValueError: if a node is no row of ``x``.
     """
     check_ids(pairs, x.size(0), "pairs")
+    x = backend.exact(x)
     if backend.compiled(x):
         return _PairProduct.apply(x.contiguous(), pairs.contiguous())
-    return gather(x, pairs[0]) * gather(x, pairs[1])
+    return _plain_pair_product(x, pairs[0], pairs[1])
+
+
+@backend.fusable
+def _plain_pair_product(x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    return gather(x, u) * gather(x, v)
 
 
 class _PoolSum(torch.autograd.Function):

@@ -37,7 +37,7 @@ def pool_common(graph: Graph, pairs: Tensor, x: Tensor) -> Tensor:
     Returns:
         (B, H)
     """
-    return _PoolCommon.apply(x, graph.matrix, pairs)
+    return _PoolCommon.apply(backend.exact(x), graph.matrix, pairs)
 
 
 @torch.no_grad()
@@ -46,8 +46,8 @@ def sum_common(graph: Graph, pairs: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     sums, counts = x.new_empty(pairs.size(1), x.size(1)), torch.empty_like(pairs[0])
     factor = _Factor(x, graph.matrix.size(1))
     for part in _parts(graph.matrix, pairs):
-        marks = _marks(graph.matrix, pairs[:, part])
-        torch.sum(marks, 1, out=counts[part])
+        u, v = pairs[:, part]
+        marks, counts[part] = _counted_marks(graph.matrix, u, v, factor.dtype)
         sums[part] = factor.times(marks)
     return sums, counts
 
@@ -59,7 +59,8 @@ class _PoolCommon(torch.autograd.Function):
         out = x.new_empty(pairs.size(1), x.size(1))
         factor = _Factor(x, linked.size(1))
         for part in _parts(linked, pairs):
-            out[part] = factor.times(_marks(linked, pairs[:, part]))
+            u, v = pairs[:, part]
+            out[part] = factor.times(_marks(linked, u, v, factor.dtype))
         return out
 
     @staticmethod
@@ -68,7 +69,8 @@ class _PoolCommon(torch.autograd.Function):
         linked, pairs = ctx.saved_tensors
         grad_x = grad.new_zeros(linked.size(1), grad.size(1))
         for part in _parts(linked, pairs):
-            marks = _marks(linked, pairs[:, part]).to(grad.dtype)
+            u, v = pairs[:, part]
+            marks = _marks(linked, u, v, grad.dtype)
             grad_x.addmm_(marks.t(), grad[part])
         return grad_x[: linked.size(0)], None, None
 
@@ -89,11 +91,12 @@ class _Factor:
         self.in_thirds = x.is_cuda and x.dtype == torch.float32 and _widens(x.device)
         if self.in_thirds:
             self.matrix = thirds(self.matrix)
+        self.dtype = self.matrix.dtype  # of the marks
 
     def times(self, marks: Tensor) -> Tensor:
         if not self.in_thirds:
-            return marks.to(self.matrix.dtype) @ self.matrix
-        sums = torch.mm(marks.to(torch.bfloat16), self.matrix, out_dtype=torch.float32)
+            return marks @ self.matrix
+        sums = torch.mm(marks, self.matrix, out_dtype=torch.float32)
         return sums.view(-1, 3, self.width).sum(1)
 
 
@@ -115,5 +118,15 @@ def _parts(linked: Tensor, pairs: Tensor) -> list[slice]:
     return [slice(begin, begin + size) for begin in range(0, pairs.size(1), size)]
 
 
-def _marks(linked: Tensor, pairs: Tensor) -> Tensor:
-    return linked.index_select(0, pairs[0]) & linked.index_select(0, pairs[1])
+@backend.fusable
+def _marks(linked: Tensor, u: Tensor, v: Tensor, dtype: torch.dtype) -> Tensor:
+    return (linked.index_select(0, u) & linked.index_select(0, v)).to(dtype)
+
+
+@backend.fusable
+def _counted_marks(
+    linked: Tensor, u: Tensor, v: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """The marks, and how many every pair has, (B,) int64."""
+    marks = linked.index_select(0, u) & linked.index_select(0, v)
+    return marks.to(dtype), marks.sum(1)

@@ -27,6 +27,7 @@ def propagate(x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
     Returns:
         (N, H)
     """
+    x = backend.exact(x)
     scale = (1 + row_sum(graph, weight, x)).rsqrt()
     if backend.compiled(x):
         weight = None if weight is None else weight.to(x.dtype).contiguous()

@@ -85,7 +85,12 @@ def build_model(
         encoder = build_with(
             "encoder", config["encoder"], num_features=num_features, num_categories=num_categories
         )
-        return LinkModel(encoder=encoder, predictor=build("model", config["model"]))
+        precision = getattr(torch, config["hardware"].get("precision", "float32"))
+        return LinkModel(
+            encoder=encoder,
+            predictor=build("model", config["model"]),
+            precision=None if precision == torch.float32 else precision,
+        )
 
 
 def load_data(config: Mapping[str, Any]) -> LinkData:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from ops import backend
 from runner.errors import RunnerError
 
 
@@ -20,6 +21,7 @@ def set_up(
     threads: int | None,
     deterministic: bool,
     keep_freed_memory: bool = True,
+    compile: bool = False,
     place: tuple[int, int] = (0, 1),
 ) -> torch.device:
     """Choose the device, the number of threads and deterministic kernels for this process.
@@ -28,6 +30,7 @@ def set_up(
         threads: None for the cores that this process may use, shared out among those of the run.
         keep_freed_memory: do not return the memory of freed tensors to the system, on Linux: it
             need not be cleared again, but holes between tensors stay part of the process.
+        compile: on a GPU, fuse small operators (:func:`ops.backend.fuse`).
         place: this process's number among those of the run on this machine, and how many they are.
 
     Raises:
@@ -43,6 +46,7 @@ def set_up(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(threads or max(1, _available_cores() // processes))
     _keep_freed_memory(keep_freed_memory)
+    backend.fuse(compile)
     # On a GPU some kernels have no deterministic form: torch then warns instead of refusing.
     torch.use_deterministic_algorithms(deterministic, warn_only=device == "cuda")
     if deterministic:

@@ -110,6 +110,7 @@ def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
     device = hardware.set_up(
         **{key: config["hardware"][key] for key in ("device", "threads", "deterministic")},
         keep_freed_memory=config["hardware"].get("keep_freed_memory", True),
+        compile=config["hardware"].get("compile", False),
         place=(ranks.local_rank, ranks.local_size),
     )
     hardware.reset_peak_memory(device)

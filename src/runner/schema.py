@@ -83,6 +83,8 @@ class Hardware(Strict):
     deterministic: bool
     keep_freed_memory: bool = True  # came later: runs from before have none
     profile: bool = False  # came later, and the following
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
     processes: Annotated[int, Field(gt=0, le=1024)] | Literal["auto"] = 1
 
 

@@ -274,7 +274,7 @@ def train_step(
     positives, negatives = ranks.share(batch.positives), ranks.share(batch.negatives)
     with stage("predictor"), ranks.own_chance(model):
         pairs = torch.cat([positives, negatives], dim=1)
-        logits = model.predictor(embeddings, batch.graph, pairs)
+        logits = model.score(embeddings, batch.graph, pairs)
         positive, negative = logits.tensor_split([positives.size(1)])
     with stage("backward"):
         share = F.softplus(-positive).sum() / batch.positives.size(1)

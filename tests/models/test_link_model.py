@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import contextlib
+
+import pytest
 import torch
+from tests.dense_reference import NUM_NODES, random_edges, some_pairs
+from tests.models.test_predictors import build
+from torch import nn
 
 from models.convolution import GCN
 from models.encoder import Encoder
 from models.gae_cn import GAECN
 from models.link_model import LinkModel
+from ops import backend
 from ops.csr import Graph
 
 
@@ -44,3 +51,32 @@ def test_scores_pairs_with_encoder_and_predictor():
     assert encoder.convolutions[0].linear.weight.grad.any()
     owned = {name.split(".")[0] for name, _ in model.named_parameters()}
     assert owned == {"encoder", "predictor"}
+
+
+@pytest.mark.parametrize("name", ["gae", "ncn", "ncnc", "ncnc2"])
+@pytest.mark.parametrize("form", ["compiled", "plain"])
+def test_bfloat16_rounds_linears_and_nothing_else(name, form):
+    edges = random_edges(0)
+    graph = Graph.from_edges(torch.from_numpy(edges), NUM_NODES)
+    pairs = torch.from_numpy(some_pairs(edges))
+    torch.manual_seed(0)
+    encoder = nn.Linear(5, 6)
+    encode = nn.Module()
+    encode.linear = encoder
+    encode.forward = lambda features, graph: encoder(features)
+    predictor = build(name)
+    features = torch.randn(NUM_NODES, 5)
+    logits = []
+    for precision in (None, torch.bfloat16):
+        model = LinkModel(encode, predictor, precision=precision)
+        with backend.plain() if form == "plain" else contextlib.nullcontext():
+            h = model.encode(features, graph)
+            logit = model.score(h, graph, pairs)
+        assert h.dtype == logit.dtype == torch.float32
+        model.zero_grad()
+        logit.sum().backward()
+        assert all(p.grad.dtype == torch.float32 for p in model.parameters() if p.grad is not None)
+        torch.testing.assert_close(model.scorer(h, graph)(pairs), logit, rtol=1e-3, atol=1e-3)
+        logits.append(logit.detach())
+    assert not torch.equal(*logits)
+    torch.testing.assert_close(logits[1], logits[0], rtol=0.1, atol=0.01)
