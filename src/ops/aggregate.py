@@ -33,7 +33,7 @@ def pool(
     Args:
         x: (N, H) floating point; of 16 bits, it is read as float32.
         rowptr: (B + 1,) int64, list ``b`` is ``node[rowptr[b]:rowptr[b + 1]]``.
-        node: (nnz,) int64.
+        node: (nnz,) int64 or int32.
         weight: (nnz,) factor of every row, for ``reduce="sum"`` only; cast to the type of ``x``.
 
     Returns:
@@ -54,7 +54,7 @@ def pool(
             return total
         return total / rowptr.diff().clamp(min=1).unsqueeze(1).to(x.dtype)
     return F.embedding_bag(
-        node, x, rowptr, mode=reduce, per_sample_weights=weight, include_last_offset=True
+        node.long(), x, rowptr, mode=reduce, per_sample_weights=weight, include_last_offset=True
     )
 
 

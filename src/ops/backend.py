@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-_DTYPES = (torch.float32, torch.float64, torch.int64)
+_DTYPES = (torch.float32, torch.float64, torch.int32, torch.int64)
 _plain_only = False
 _fuse = False
 

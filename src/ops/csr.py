@@ -8,6 +8,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ops import backend
+from ops.kernels import csr as kernels
+from ops.kernels.parallel import array, parallel, split
+from ops.kernels.pool import list_by_node
+
 _ALIGNED = 16  # bytes, of which a GPU copies as many at a time
 
 
@@ -20,7 +25,8 @@ class Graph:
 
     Shapes:
         - ``rowptr``: (N + 1,) int64, row ``u`` holds entries ``rowptr[u]`` to ``rowptr[u + 1]``
-        - ``col``: (E,) int64, neighbours, ascending within each row; an undirected edge has two
+        - ``col``: (E,) int32 on the CPU (int64 with 2^31 nodes or more, and on other devices),
+          neighbours, ascending within each row; an undirected edge has two
     """
 
     rowptr: Tensor
@@ -76,13 +82,15 @@ class Graph:
                 f"got {edge_index.dtype} of shape {tuple(edge_index.shape)}"
             )
         check_ids(edge_index, num_nodes, "edge_index")
+        if backend.compiled(edge_index):
+            return cls(*_symmetric_rows(edge_index.contiguous(), num_nodes))
         u, v = edge_index[:, edge_index[0] != edge_index[1]]
         key = torch.unique(torch.cat((u * num_nodes + v, v * num_nodes + u)))
         # A graph without nodes has no entries: any divisor will do.
         divisor = max(num_nodes, 1)
         row = torch.div(key, divisor, rounding_mode="floor")
         rowptr = offsets(torch.bincount(row, minlength=num_nodes))
-        return cls(rowptr, key - row * divisor)
+        return cls(rowptr, (key - row * divisor).to(_type_of_ids(num_nodes, key.device)))
 
     def find(self, pairs: Tensor) -> Tensor:
         """Position of the entry (u, v) of every pair, -1 where there is none.
@@ -93,6 +101,12 @@ class Graph:
         Returns:
             (B,) int64
         """
+        if backend.compiled(self.col):
+            u, v = pairs.contiguous()
+            found = torch.empty_like(u)
+            cost = 8 + self.num_entries / max(1, self.num_nodes)
+            parallel(kernels.find, u.numel(), self.rowptr, self.col, u, v, found, cost=cost)
+            return found
         if self.num_entries == 0:
             return torch.full_like(pairs[0], -1)
         query = pairs[0] * self.num_nodes + pairs[1]
@@ -106,10 +120,59 @@ class Graph:
                 f"mask must be a bool tensor of shape ({self.num_entries},), "
                 f"got {mask.dtype} of shape {tuple(mask.shape)}"
             )
+        if backend.compiled(self.col):
+            return Graph(*_kept_rows(self.rowptr, self.col, mask.contiguous()))
         return Graph(offsets(mask)[self.rowptr], self.col[mask])
 
     def to(self, device: torch.device | str) -> Graph:
-        return Graph(self.rowptr.to(device), self.col.to(device))
+        device = torch.device(device)
+        ids = _type_of_ids(self.num_nodes, device)
+        return Graph(self.rowptr.to(device), self.col.to(device, ids))
+
+
+def _type_of_ids(num_nodes: int, device: torch.device) -> torch.dtype:
+    """Half as many bytes to read where kernels of ours read them; elsewhere what torch takes."""
+    return torch.int32 if device.type == "cpu" and num_nodes < 2**31 else torch.int64
+
+
+def _symmetric_rows(edges: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+    """Rows of all partners, transposed once, which sorts them, and without repetitions."""
+    counts = torch.zeros(num_nodes, dtype=torch.int64)
+    kernels.count_partners(array(edges), array(counts))
+    rowptr = offsets(counts)
+    partner = torch.empty(int(rowptr[-1]), dtype=_type_of_ids(num_nodes, edges.device))
+    shares = _shares_of_nodes(rowptr)
+    split(kernels.list_partners, shares, edges, rowptr[:-1].clone(), partner)
+    col, none = torch.empty_like(partner), torch.empty(0)
+    split(list_by_node, shares, rowptr, partner, none, rowptr[:-1].clone(), col, none)
+    cost = 1 + col.numel() / max(1, num_nodes)
+    parallel(kernels.count_distinct, num_nodes, rowptr, col, counts, cost=cost)
+    distinct = offsets(counts)
+    if distinct[-1] == col.numel():
+        return rowptr, col
+    partner = partner[: int(distinct[-1])]
+    parallel(kernels.copy_distinct, num_nodes, rowptr, col, distinct, partner, cost=cost)
+    return distinct, partner.clone()
+
+
+def _kept_rows(rowptr: Tensor, col: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    num_nodes = rowptr.numel() - 1
+    counts, cost = torch.empty(num_nodes, dtype=torch.int64), 1 + col.numel() / max(1, num_nodes)
+    parallel(kernels.count_kept, num_nodes, rowptr, mask, counts, cost=cost)
+    kept = offsets(counts)
+    out = torch.empty(int(kept[-1]), dtype=col.dtype)
+    parallel(kernels.copy_kept, num_nodes, rowptr, col, mask, kept, out, cost=cost)
+    return kept, out
+
+
+def _shares_of_nodes(rowptr: Tensor) -> list[int]:
+    """Bounds of ranges of nodes with about as many entries each, one for every thread."""
+    total = int(rowptr[-1])
+    threads = torch.get_num_threads() if total > 10_000 else 1
+    shares = torch.arange(threads + 1) * total // threads
+    bounds = torch.searchsorted(rowptr, shares)
+    bounds[-1] = rowptr.numel() - 1  # nodes without an entry at the end
+    return [int(bound) for bound in bounds]
 
 
 def offsets(counts: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def common_neighbours(graph: Graph, pairs: Tensor) -> NeighbourLists:
     if backend.compiled(graph.col):
         u, v = pairs.contiguous()
         rowptr = offsets(_count_common(graph, u, v))
-        node = torch.empty(int(rowptr[-1]), dtype=graph.col.dtype)
+        node = torch.empty(int(rowptr[-1]), dtype=torch.int64)
         _merge(kernels.list_common, graph, u, v, rowptr, node)
         return NeighbourLists(rowptr, node)
     return _common_neighbours(graph, pairs)
@@ -95,7 +95,7 @@ def neighbourhoods(
         u, v = pairs.contiguous()
         degree, shared = graph.degree(), _count_common(graph, u, v)
         rowptrs = offsets(shared), offsets(degree[u] - shared), offsets(degree[v] - shared)
-        nodes = [torch.empty(int(r[-1]), dtype=graph.col.dtype) for r in rowptrs]
+        nodes = [torch.empty(int(r[-1]), dtype=torch.int64) for r in rowptrs]
         _merge(kernels.list_neighbourhoods, graph, u, v, *rowptrs, *nodes)
         common, only_u, only_v = map(NeighbourLists, rowptrs, nodes)
         return common, only_u, only_v
@@ -186,7 +186,7 @@ def rows(graph: Graph, nodes: Tensor) -> NeighbourLists:
     total = int(rowptr[-1])
     shift = torch.repeat_interleave(start - rowptr[:-1], count, output_size=total)
     entry = torch.arange(total, device=nodes.device).add_(shift)
-    return NeighbourLists(rowptr, graph.col[entry])
+    return NeighbourLists(rowptr, graph.col[entry].long())
 
 
 def check_pairs(graph: Graph, pairs: Tensor) -> None:

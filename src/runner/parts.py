@@ -162,7 +162,7 @@ def _load(config: Mapping[str, Any], folder: Path) -> _Loaded:
     ):
         log.log(level, "%s", line)
 
-    train_graph = Graph.from_edges(data.train, data.num_nodes)
+    train_graph = data.train_graph or Graph.from_edges(data.train, data.num_nodes)
     test_graph = train_graph
     if protocol["validation_edges_in_test_graph"]:
         edges = torch.cat([data.train, data.valid.positive], dim=1)

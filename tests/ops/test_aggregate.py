@@ -187,8 +187,11 @@ def test_nodes_that_are_no_rows_are_refused():
         pool(X, torch.tensor([0, 2]), torch.tensor([-1, 5]))
 
 
-def test_half_precision_runs_in_the_plain_form():
-    assert pair_product(X.bfloat16(), torch.tensor([[0], [1]])).dtype == torch.bfloat16
+def test_half_precision_is_read_as_float32():
+    pairs = torch.tensor([[0], [1]])
+    half = X.bfloat16()
+    assert torch.equal(pair_product(half, pairs), pair_product(half.float(), pairs))
+    assert torch.equal(pool(half, ROWPTR, NODE), pool(half.float(), ROWPTR, NODE))
 
 
 def test_a_strided_matrix():

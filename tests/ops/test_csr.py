@@ -7,6 +7,8 @@ from tests.dense_reference import NUM_NODES, adjacency, random_edges, some_pairs
 
 from ops.csr import Graph
 
+pytestmark = pytest.mark.usefixtures("form")
+
 # A triangle 0 1 2 with a tail 2 3, an isolated node 4; given with a duplicate in either direction
 # and a self-loop.
 EDGES = torch.tensor([[1, 0, 2, 2, 3, 1, 3], [0, 1, 1, 0, 2, 0, 3]])
@@ -25,7 +27,8 @@ def test_by_hand(graph):
     assert graph.row.tolist() == [0, 0, 1, 1, 2, 2, 2, 3]
     assert graph.key.tolist() == [1, 2, 5, 7, 10, 11, 13, 17]
     assert graph.degree().tolist() == [2, 2, 3, 1, 0]
-    assert {graph.rowptr.dtype, graph.col.dtype, graph.row.dtype, graph.key.dtype} == {torch.int64}
+    assert {graph.rowptr.dtype, graph.row.dtype, graph.key.dtype} == {torch.int64}
+    assert graph.col.dtype == torch.int32
 
 
 @pytest.mark.parametrize("seed", range(3))

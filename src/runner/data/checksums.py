@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ _SEAL = "checksums.json"
 _BLOCK = 1 << 20
 
 
-def digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files below `folder`.
+def digest(*folders: Path) -> str:
+    """SHA-256 over the names and contents of all files below `folders`.
 
     Raises:
         OSError: if one cannot be read.
     """
-    return _of_json(_files(folder))
+    return _of_json([_files(folder) for folder in folders])
 
 
 def seal(folder: Path, *, made_of: str) -> None:
@@ -71,8 +72,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> dict[str, str]:
-    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): _of_file(path) for path in paths}
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    with ThreadPoolExecutor() as pool:
+        sums = pool.map(_of_file, paths)
+        return {p.relative_to(folder).as_posix(): s for p, s in zip(paths, sums, strict=True)}
 
 
 def _of_file(path: Path) -> str:

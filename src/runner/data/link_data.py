@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ops.csr import Graph
+
 
 @dataclass(frozen=True, eq=False)
 class EvaluationSplit:
@@ -36,6 +38,7 @@ class LinkData:
         directed: target links are ordered pairs (source, target).
         fingerprint: SHA-256 over everything above.
         notes: facts for the user, a line each.
+        train_graph: of the links in ``train``, where it was kept with them; None to build it.
     """
 
     num_nodes: int
@@ -47,6 +50,7 @@ class LinkData:
     directed: bool
     fingerprint: str
     notes: tuple[str, ...]
+    train_graph: Graph | None = None
 
 
 def link_data(

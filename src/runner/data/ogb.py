@@ -1,4 +1,4 @@
-"""Link-prediction datasets of the Open Graph Benchmark (OGB), read by its own loader."""
+"""Link-prediction datasets of the Open Graph Benchmark (OGB): downloaded by it, read by us."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import io
 import logging
 import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
-from torch import Tensor
 
+from ops.csr import Graph
 from runner.data.checksums import broken, digest, seal
-from runner.data.link_data import EvaluationSplit, LinkData, link_data
+from runner.data.link_data import EvaluationSplit, LinkData
 from runner.data.making import sync, workshop
+from runner.data.ogb_raw import Features, convert
 from runner.errors import RunnerError
 
 log = logging.getLogger(__name__)
 
-Split = Mapping[str, Tensor]
+_DATA = "data.pt"
+_LARGE = 2**25  # bytes of raw files, from which on a process of its own reads them
 
 
-def ogb_link(
-    *, name: str, root: str, cache: str, features: Literal["stored", "argmax", "node_id"]
-) -> LinkData:
+def ogb_link(*, name: str, root: str, cache: str, features: Features) -> LinkData:
     """An OGB dataset with its official split.
 
-    The files are those of `root`/ogb/<name with _>/{raw,split}, which may be read-only: what OGB
-    processes goes below `cache`. Missing files are downloaded by OGB to there.
+    The files are those of `root`/ogb/<name with _>/{raw,split}, which may be read-only: what is
+    made of them goes below `cache`. Missing files are downloaded by OGB to there.
 
     Args:
         features: `stored` as they are; `argmax` the category of a one-hot row (ppa's species);
@@ -52,40 +52,8 @@ def ogb_link(
     expected = _expected_files(master[name])
     if not _complete(folder, expected):
         _download(name, folder, master[name], expected)
-    graph, splits = _load(name, folder, Path(cache).expanduser() / "ogb")
-    train, valid, test = (splits[part] for part in ("train", "valid", "test"))
-    directed = "source_node" in train
-    given, num_categories = _features(graph, features)
-    return link_data(
-        num_nodes=int(graph.num_nodes),
-        features=given,
-        num_categories=num_categories,
-        train=_links(train),
-        valid=EvaluationSplit(_links(valid), _negatives(valid)),
-        test=EvaluationSplit(_links(test), _negatives(test)),
-        directed=directed,
-    )
-
-
-def _links(split: Split) -> Tensor:
-    if "source_node" in split:
-        return torch.stack([split["source_node"], split["target_node"]])
-    return split["edge"].T.contiguous()
-
-
-def _negatives(split: Split) -> Tensor:
-    if "target_node_neg" in split:
-        targets = split["target_node_neg"]
-        return torch.stack([split["source_node"].unsqueeze(1).expand_as(targets), targets])
-    return split["edge_neg"].T.contiguous()
-
-
-def _features(graph: Any, kind: str) -> tuple[Tensor | None, int | None]:
-    if kind == "node_id":
-        return None, None
-    if kind == "argmax":
-        return graph.x.argmax(dim=1), graph.x.shape[1]
-    return graph.x.to(torch.float32), None
+    split = str(master[name]["split"])
+    return _load(name, folder, split, features, Path(cache).expanduser() / "ogb")
 
 
 def _import_ogb_master() -> Any:
@@ -163,18 +131,18 @@ def _download(name: str, folder: Path, information: Any, expected: list[str]) ->
         ) from None
 
 
-def _load(name: str, folder: Path, cache: Path) -> tuple[Any, Mapping[str, Split]]:
-    """The graph and its split, from the cache, which the first of several processes makes."""
+def _load(name: str, folder: Path, split: str, features: Features, cache: Path) -> LinkData:
+    """The data, from the cache, which the first of several processes makes."""
     root = folder.parent.parent
     try:
-        made_of = digest(folder / "raw")
+        made_of = digest(folder / "raw", folder / "split")
     except OSError as error:
         raise RunnerError(
             f"dataset.root={root}: {error.filename} cannot be read ({error.strerror})"
         ) from None
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    kept = cache / f"{folder.name}-{place}"
-    found, _ = _kept(name, kept, made_of)
+    kept = cache / f"{folder.name}-{features}-{place}"
+    found, _ = _kept(kept, made_of)
     if found is not None:
         return found
     with contextlib.ExitStack() as stack:
@@ -185,78 +153,72 @@ def _load(name: str, folder: Path, cache: Path) -> tuple[Any, Mapping[str, Split
                 f"run.cache={cache.parent}: it cannot be written ({error.strerror}); choose "
                 "another place with run.cache=… or RUNNER_CACHE"
             ) from None
-        found, reason = _kept(name, kept, made_of)
+        found, reason = _kept(kept, made_of)
         if found is not None:
             return found
         if reason is not None:
             log.warning("the cache %s %s and is made anew", kept, reason)
             shutil.rmtree(kept, ignore_errors=True)
-        return _make(name, folder, working, kept, made_of)
+        log.info("%s is processed, once, into %s", name, kept)
+        try:
+            _convert(folder, split, features, working / _DATA)
+        except Exception as error:  # parsers and unpicklers fail in many types
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RunnerError(
+                f"dataset.root={root}: the files in {folder} are damaged or not {name}'s "
+                f"({text}); delete the folder to download it again"
+            ) from error
+        seal(working, made_of=made_of)
+        made = _read(working)  # its pages stay where they are when the folder is moved
+        # Without locks, of two processes that make it at once one is too late, which is no loss.
+        with contextlib.suppress(OSError):
+            os.rename(working, kept)
+        return made
 
 
-def _kept(name: str, kept: Path, made_of: str) -> tuple[Any, str | None]:
+def _convert(folder: Path, split: str, features: Features, target: Path) -> None:
+    """In a process of its own where there is much, whose memory then goes back to the system."""
+    size = sum(file.stat().st_size for part in ("raw", "split") for file in _files(folder / part))
+    if size < _LARGE:
+        convert(folder, split, features, target)
+        return
+    arguments = [str(folder), split, features, str(target)]
+    command = [sys.executable, "-m", convert.__module__, *arguments]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ValueError(said[-1])
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _kept(kept: Path, made_of: str) -> tuple[LinkData | None, str | None]:
     """What is in the cache, or why it is of no use; neither where there is none."""
     if not kept.is_dir():
         return None, None
     try:
         reason = broken(kept, made_of=made_of)
-        return (_read(name, kept), None) if reason is None else (None, reason)
+        return (_read(kept), None) if reason is None else (None, reason)
     except Exception as error:  # a cache that fails is made anew, whatever it is
         return None, f"cannot be read ({error})"
 
 
-def _make(
-    name: str, folder: Path, working: Path, kept: Path, made_of: str
-) -> tuple[Any, Mapping[str, Split]]:
-    """Let OGB's loader work on links to `folder`, and keep what it makes."""
-    log.info("%s is processed, once, into %s", name, kept)
-    try:
-        shadow = working / folder.name
-        shadow.mkdir()
-        for part in ("raw", "split", "mapping"):
-            if (folder / part).exists():
-                (shadow / part).symlink_to((folder / part).resolve())
-        (shadow / "RELEASE_v1.txt").touch()  # without it OGB asks whether to delete the folder
-        found = _read(name, working)
-        seal(working, made_of=made_of)
-        # Without locks, of two processes that make it at once one is too late, which is no loss.
-        with contextlib.suppress(OSError):
-            os.rename(working, kept)
-        return found
-    except RunnerError:
-        raise
-    except Exception as error:  # parsers and unpicklers fail in many types
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunnerError(
-            f"dataset.root={folder.parent.parent}: the files in {folder} are damaged or not "
-            f"{name}'s ({reason}); delete the folder to download it again"
-        ) from error
-
-
-def _read(name: str, root: Path) -> tuple[Any, Mapping[str, Split]]:
-    # OGB and PyG leave it to PyTorch's default, or do without, whether a file may run code.
-    safely = {"TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "0"}
-    with _quiet(), mock.patch.dict(os.environ, safely):
-        from ogb.linkproppred import PygLinkPropPredDataset
-
-        with torch.serialization.safe_globals(_allowed()):
-            dataset = PygLinkPropPredDataset(name, root=str(root))
-            return dataset[0], dataset.get_edge_split()
-
-
-def _allowed() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """What OGB's files hold beside tensors; nothing else is loaded (torch ≥ 2.6 checks)."""
-    from torch_geometric.data.data import Data, DataEdgeAttr, DataTensorAttr
-    from torch_geometric.data.storage import GlobalStorage
-
-    # NumPy 2 has moved the function; files from before name its old place.
-    reconstruct = np.empty(0).__reduce__()[0]
-    dtypes = {type(np.dtype(kind)) for kind in ("i4", "i8", "f4", "f8", "u1", "?")}
-    return [
-        Data, DataEdgeAttr, DataTensorAttr, GlobalStorage, np.ndarray, np.dtype, *dtypes,
-        reconstruct, (reconstruct, "numpy.core.multiarray._reconstruct"),
-        (reconstruct, "numpy._core.multiarray._reconstruct"),
-    ]  # fmt: skip
+def _read(kept: Path) -> LinkData:
+    content = torch.load(kept / _DATA, mmap=True, weights_only=True)
+    return LinkData(
+        num_nodes=content["num_nodes"],
+        features=content["features"],
+        num_categories=content["num_categories"],
+        train=content["train"],
+        valid=EvaluationSplit(*content["valid"]),
+        test=EvaluationSplit(*content["test"]),
+        directed=content["directed"],
+        fingerprint=content["fingerprint"],
+        notes=(),
+        train_graph=Graph(*content["graph"]),
+    )
 
 
 class _Prompt(Exception):

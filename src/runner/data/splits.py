@@ -56,7 +56,7 @@ class RandomSplit:
         """
         graph = Graph.from_edges(edges, num_nodes)
         once = graph.row < graph.col
-        links = torch.stack([graph.row[once], graph.col[once]])
+        links = torch.stack([graph.row[once], graph.col[once].long()])
         count = links.shape[1]
         num_valid, num_test = int(count * self.valid), int(count * self.test)
         if num_valid < 1 or num_test < 1:

@@ -15,14 +15,19 @@ import numpy as np
 import pytest
 import torch
 
+from ops.csr import Graph
 from runner.data.checksums import digest, seal
 from runner.data.making import workshop
 from runner.data.ogb import _import_ogb_master, ogb_link
+from runner.data.ogb_raw import allowed, convert, rows
 from runner.errors import RunnerError
 
 _import_ogb_master()
 from ogb.linkproppred import PygLinkPropPredDataset  # noqa: E402
+from torch_geometric.data.data import Data, DataEdgeAttr, DataTensorAttr  # noqa: E402
+from torch_geometric.data.storage import GlobalStorage  # noqa: E402
 
+PYG = [Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]  # what OGB's own cache is made of
 NODES = 30
 RNG = np.random.default_rng(0)
 TRAIN, VALID, TEST = (RNG.integers(NODES, size=(n, 2)) for n in (80, 10, 12))
@@ -62,6 +67,34 @@ def load(root: Path, name: str, features: str):
     return ogb_link(name=name, root=str(root), cache=str(root / "cache"), features=features)
 
 
+def assert_as_ogb_reads_it(root: Path, name: str, data) -> None:
+    """By OGB's own loader, from a copy, since it writes beside the files."""
+    folder = root / "ogb" / name.replace("-", "_")
+    shutil.copytree(folder, root / "theirs" / folder.name)
+    with torch.serialization.safe_globals(allowed() + PYG):
+        dataset = PygLinkPropPredDataset(name, root=str(root / "theirs"))
+        graph, splits = dataset[0], dataset.get_edge_split()
+    assert data.num_nodes == graph.num_nodes
+    if graph.x is not None:
+        assert torch.equal(data.features, graph.x.float())
+    raw = np.concatenate(list(rows(folder / "raw/edge.csv.gz", np.int64)))
+    both_ways = dataset.meta_info["add_inverse_edge"] == "True"
+    assert np.array_equal(raw.T, graph.edge_index[:, :: 1 + both_ways].numpy())
+    for part, found in (("train", data.train), ("valid", data.valid), ("test", data.test)):
+        theirs = {key: torch.as_tensor(value) for key, value in splits[part].items()}
+        if data.directed:
+            links = torch.stack([theirs["source_node"], theirs["target_node"]])
+            negative = theirs.get("target_node_neg")
+        else:
+            links, negative = theirs["edge"].T, theirs.get("edge_neg")
+        if part == "train":
+            assert torch.equal(found, links)
+            continue
+        assert torch.equal(found.positive, links)
+        assert torch.equal(found.negative[1] if data.directed else found.negative.T, negative)
+    assert torch.equal(data.train_graph.key, Graph.from_edges(data.train, data.num_nodes).key)
+
+
 def test_ddi_learns_an_embedding_for_every_node(tmp_path):
     write(tmp_path, "ogbl-ddi", "target", undirected())
     data = load(tmp_path, "ogbl-ddi", "node_id")
@@ -89,6 +122,7 @@ def test_collab_keeps_its_rows(tmp_path):
     for extra in ("edge_weight", "edge_year"):
         write_csv(folder / "raw" / f"{extra}.csv.gz", np.full(len(TRAIN), 2017))
     data = load(tmp_path, "ogbl-collab", "stored")
+    assert_as_ogb_reads_it(tmp_path, "ogbl-collab", data)
     assert data.train.shape == (2, 87)
     assert data.features.dtype == torch.float32 and data.num_categories is None
     assert np.allclose(data.features.numpy(), features)
@@ -108,6 +142,7 @@ def test_citation2_is_directed_with_negatives_of_each_positive(tmp_path):
     folder = write(tmp_path, "ogbl-citation2", "time", splits, RNG.random((NODES, 4)).round(4))
     write_csv(folder / "raw" / "node_year.csv.gz", np.full(NODES, 2017))
     data = load(tmp_path, "ogbl-citation2", "stored")
+    assert_as_ogb_reads_it(tmp_path, "ogbl-citation2", data)
     assert data.directed and data.valid.negative.shape == (2, len(VALID), 9)
     assert torch.equal(data.valid.positive, torch.from_numpy(VALID.T))
     assert torch.equal(data.valid.negative[0, :, 3], torch.from_numpy(VALID[:, 0]))
@@ -122,7 +157,7 @@ def test_nothing_is_written_beside_the_raw_files_and_the_cache_serves_again(tmp_
     (kept,) = (tmp_path / "cache" / "ogb").iterdir()
     assert load(tmp_path, "ogbl-ddi", "node_id").fingerprint == first.fingerprint
     assert capfd.readouterr().out == ""
-    processed = kept / "ogbl_ddi" / "processed" / "geometric_data_processed.pt"
+    processed = kept / "data.pt"
     processed.write_bytes(b"damaged")
     assert load(tmp_path, "ogbl-ddi", "node_id").fingerprint == first.fingerprint
 
@@ -151,15 +186,14 @@ def test_a_changed_content_is_noticed_at_equal_size_and_time(tmp_path, caplog):
 
 @pytest.fixture
 def builds(monkeypatch) -> list[str]:
-    """A name for every time that OGB processes raw files."""
+    """A name for every time that raw files are processed."""
     made: list[str] = []
-    process = PygLinkPropPredDataset.process
 
-    def counted(self):
-        made.append(self.name)
-        process(self)
+    def counted(folder, *arguments):
+        made.append(folder.name)
+        convert(folder, *arguments)
 
-    monkeypatch.setattr(PygLinkPropPredDataset, "process", counted)
+    monkeypatch.setattr("runner.data.ogb.convert", counted)
     return made
 
 
@@ -170,7 +204,7 @@ def test_a_damaged_cache_is_named_and_made_anew(tmp_path, caplog, builds, damage
     assert load(tmp_path, "ogbl-ppa", "argmax").fingerprint == first.fingerprint
     assert len(builds) == 1 and caplog.text == ""
     (kept,) = (tmp_path / "cache" / "ogb").iterdir()
-    file = kept / "ogbl_ppa" / "processed" / "geometric_data_processed.pt"
+    file = kept / "data.pt"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     if damage == "delete":
@@ -179,7 +213,7 @@ def test_a_damaged_cache_is_named_and_made_anew(tmp_path, caplog, builds, damage
         file.write_bytes(content if damage == "flip" else content[:-1])
     assert load(tmp_path, "ogbl-ppa", "argmax").fingerprint == first.fingerprint
     ((_, _, message),) = caplog.record_tuples
-    assert str(kept) in message and "geometric_data_processed.pt) and is made anew" in message
+    assert str(kept) in message and "data.pt) and is made anew" in message
     load(tmp_path, "ogbl-ppa", "argmax")
     assert len(builds) == 2 and len(caplog.records) == 1
 
@@ -189,20 +223,16 @@ import multiprocessing, os, signal, sys
 from pathlib import Path
 from runner.data import ogb
 
-root = Path(sys.argv[1])
-ogb._import_ogb_master()
-from ogb.linkproppred import PygLinkPropPredDataset
+root, convert = Path(sys.argv[1]), ogb.convert
 
-process = PygLinkPropPredDataset.process
-
-def counted(self):
+def counted(*arguments):
     with open(root / "builds", "a") as file:
         file.write("build ")
-    process(self)
+    convert(*arguments)
     if killed:
         os.kill(os.getpid(), signal.SIGKILL)
 
-PygLinkPropPredDataset.process = counted
+ogb.convert = counted
 
 def load(barrier):
     barrier.wait()
@@ -388,7 +418,7 @@ class Evil:
         return (Path.touch, (self.target,))
 
 
-@pytest.mark.parametrize("file", ["train.pt", "valid.pt", "test.pt", "split_dict.pt"])
+@pytest.mark.parametrize("file", ["train.pt", "valid.pt", "test.pt"])
 @pytest.mark.parametrize("permitted", [False, True])
 def test_code_in_a_split_is_refused(tmp_path, monkeypatch, file, permitted):
     if permitted:  # to the rest of PyTorch, by the user's environment
@@ -412,15 +442,14 @@ def test_code_in_a_raw_file_is_refused(tmp_path, file, packed):
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("file", ["pre_transform.pt", "geometric_data_processed.pt"])
-def test_code_in_the_cache_is_refused(tmp_path, caplog, file):
-    """Even where its checksum is right; PyG does not ask for safety at the first of these."""
+def test_code_in_the_cache_is_refused(tmp_path, caplog):
+    """Even where its checksum is right."""
     folder = write(tmp_path, "ogbl-ddi", "target", undirected())
     first = load(tmp_path, "ogbl-ddi", "node_id")
     (kept,) = (tmp_path / "cache" / "ogb").iterdir()
-    torch.save(Evil(tmp_path / "executed"), kept / "ogbl_ddi" / "processed" / file)
+    torch.save(Evil(tmp_path / "executed"), kept / "data.pt")
     (kept / "checksums.json").unlink()
-    seal(kept, made_of=digest(folder / "raw"))
+    seal(kept, made_of=digest(folder / "raw", folder / "split"))
     assert load(tmp_path, "ogbl-ddi", "node_id").fingerprint == first.fingerprint
     assert not (tmp_path / "executed").exists()
     assert "cannot be read" in caplog.text
@@ -436,9 +465,12 @@ def test_the_real_ddi(tmp_path):
     data = ogb_link(
         name="ogbl-ddi",
         root=os.environ["RUNNER_DATA"],
-        cache=str(tmp_path),
+        cache=str(tmp_path / "cache"),
         features="node_id",
     )
+    (tmp_path / "ogb").mkdir()
+    (tmp_path / "ogb/ogbl_ddi").symlink_to(Path(os.environ["RUNNER_DATA"]) / "ogb/ogbl_ddi")
+    assert_as_ogb_reads_it(tmp_path, "ogbl-ddi", data)
     assert data.num_nodes == 4267 and data.train.shape == (2, 1_067_911)
     assert data.valid.positive.shape == data.test.positive.shape == (2, 133_489)
     assert data.valid.negative.shape[1] == 101_882 and data.test.negative.shape[1] == 95_599

@@ -1,0 +1,81 @@
+"""Compiled: build a graph's rows, look entries up in them, and keep some of them."""
+
+from __future__ import annotations
+
+from ops.kernels.compile import kernel
+
+
+@kernel
+def count_partners(edges, counts):
+    """Of every node; self-loops are none."""
+    for e in range(edges.shape[1]):
+        u, v = edges[0, e], edges[1, e]
+        if u != v:
+            counts[u] += 1
+            counts[v] += 1
+
+
+@kernel
+def list_partners(first, last, edges, free, partner):
+    """Those of the nodes ``first`` to ``last``; ``free`` holds the next free place of each."""
+    for e in range(edges.shape[1]):
+        u, v = edges[0, e], edges[1, e]
+        if u != v:
+            if first <= u < last:
+                partner[free[u]] = v
+                free[u] += 1
+            if first <= v < last:
+                partner[free[v]] = u
+                free[v] += 1
+
+
+@kernel
+def count_distinct(begin, end, rowptr, col, counts):
+    for u in range(begin, end):
+        count = 0
+        for e in range(rowptr[u], rowptr[u + 1]):
+            count += e == rowptr[u] or col[e] != col[e - 1]
+        counts[u] = count
+
+
+@kernel
+def copy_distinct(begin, end, rowptr, col, new_rowptr, new_col):
+    for u in range(begin, end):
+        place = new_rowptr[u]
+        for e in range(rowptr[u], rowptr[u + 1]):
+            if e == rowptr[u] or col[e] != col[e - 1]:
+                new_col[place] = col[e]
+                place += 1
+
+
+@kernel
+def find(begin, end, rowptr, col, u, v, position):
+    for b in range(begin, end):
+        low, high, node = rowptr[u[b]], rowptr[u[b] + 1], v[b]
+        last = high
+        while low < high:
+            middle = (low + high) >> 1
+            if col[middle] < node:
+                low = middle + 1
+            else:
+                high = middle
+        position[b] = low if low < last and col[low] == node else -1
+
+
+@kernel
+def count_kept(begin, end, rowptr, mask, counts):
+    for u in range(begin, end):
+        count = 0
+        for e in range(rowptr[u], rowptr[u + 1]):
+            count += mask[e]
+        counts[u] = count
+
+
+@kernel
+def copy_kept(begin, end, rowptr, col, mask, new_rowptr, new_col):
+    for u in range(begin, end):
+        place = new_rowptr[u]
+        for e in range(rowptr[u], rowptr[u + 1]):
+            if mask[e]:
+                new_col[place] = col[e]
+                place += 1
