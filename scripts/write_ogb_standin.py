@@ -2,6 +2,7 @@
 
     python scripts/write_ogb_standin.py --root data
     runner model=ncnc dataset=ogbl-collab dataset.root=data
+    python scripts/write_ogb_standin.py --root data --dataset ogbl-ppa      # or ogbl-citation2
 
 The sizes are those of the real dataset; the content is a random affiliation graph, so scores on it
 say nothing about the real one. For the time, memory and correctness of the whole path, offline.
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ogb_shapes import ogbl_citation2, ogbl_ppa
 
 from ops.csr import Graph
 from runner.data.splits import sample_non_edges
@@ -190,8 +192,33 @@ def _write_csv(path: Path, table: np.ndarray) -> None:
     pandas.DataFrame(table).to_csv(path, header=False, index=False, compression=compression)
 
 
-def write_standin(root: Path, *, scale: float, seed: int) -> Path:
-    """Write the stand-in to `root`/ogb/ogbl_collab, at once or not at all.
+def write_collab(folder: Path, *, scale: float, seed: int) -> None:
+    """Write the stand-in of ogbl-collab."""
+    data = generate(scale, seed)
+    write_layout(
+        folder,
+        num_nodes=len(data.features),
+        edges=data.train["edge"],
+        edge_columns={"edge_weight": data.train["weight"], "edge_year": data.train["year"]},
+        features=data.features.round(4),
+        splits={"train": data.train, "valid": data.valid, "test": data.test},
+        split_type="time",
+        release=(
+            "# Generated stand-in for ogbl-collab, not the real dataset\n\n"
+            f"scripts/write_ogb_standin.py --scale {scale:g} --seed {seed}\n"
+        ),
+    )
+
+
+WRITERS = {
+    "ogbl-collab": write_collab,
+    "ogbl-ppa": ogbl_ppa,
+    "ogbl-citation2": ogbl_citation2,
+}
+
+
+def write_standin(root: Path, *, scale: float, seed: int, dataset: str = "ogbl-collab") -> Path:
+    """Write a stand-in to `root`/ogb/<dataset with _>, at once or not at all.
 
     Raises:
         RunnerError: if that folder is there (it may be the real dataset), or on a scale that is
@@ -199,30 +226,14 @@ def write_standin(root: Path, *, scale: float, seed: int) -> Path:
     """
     if not SMALLEST_SCALE <= scale <= 1:
         raise RunnerError(f"--scale={scale:g}: give a number from {SMALLEST_SCALE:g} to 1")
-    folder = root.expanduser() / "ogb" / "ogbl_collab"
+    folder = root.expanduser() / "ogb" / dataset.replace("-", "_")
     if folder.exists():
         raise RunnerError(f"{folder} exists already and may be real; remove it or choose --root")
-    data = generate(scale, seed)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".ogbl_collab-", dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        write_layout(
-            temporary / "ogbl_collab",
-            num_nodes=len(data.features),
-            edges=data.train["edge"],
-            edge_columns={
-                "edge_weight": data.train["weight"],
-                "edge_year": data.train["year"],
-            },
-            features=data.features.round(4),
-            splits={"train": data.train, "valid": data.valid, "test": data.test},
-            split_type="time",
-            release=(
-                "# Generated stand-in for ogbl-collab, not the real dataset\n\n"
-                f"scripts/write_ogb_standin.py --scale {scale:g} --seed {seed}\n"
-            ),
-        )
-        (temporary / "ogbl_collab").rename(folder)
+        WRITERS[dataset](temporary / folder.name, scale=scale, seed=seed)
+        (temporary / folder.name).rename(folder)
     finally:
         shutil.rmtree(temporary)
     return folder
@@ -230,11 +241,12 @@ def write_standin(root: Path, *, scale: float, seed: int) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        description="Write a generated stand-in of ogbl-collab in OGB's layout, full size."
+        description="Write a generated stand-in of a dataset in OGB's layout, full size."
     )
     parser.add_argument(
-        "--root", type=Path, required=True, help="data folder; writes ROOT/ogb/ogbl_collab"
+        "--root", type=Path, required=True, help="data folder; writes ROOT/ogb/<dataset>"
     )
+    parser.add_argument("--dataset", choices=sorted(WRITERS), default="ogbl-collab")
     parser.add_argument(
         "--scale", type=float, default=1.0, help="share of the real size (default 1)"
     )
@@ -242,7 +254,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     start = time.monotonic()
     try:
-        folder = write_standin(options.root, scale=options.scale, seed=options.seed)
+        folder = write_standin(
+            options.root, scale=options.scale, seed=options.seed, dataset=options.dataset
+        )
     except (OSError, RunnerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -26,6 +26,7 @@ COLLAB_NODES, COLLAB_EDGES = 235_868, 967_632  # of the real ogbl-collab
 COLLAB_FEATURES = 128
 TOPIC_SIZE = 150
 DATASETS = {"cora": "cora", "ogbl-ddi": "ogbl-ddi", "collab-shaped": "ogbl-collab"}
+LARGE = ("ogbl-ppa", "ogbl-citation2")  # or generated ones of their shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +37,16 @@ class Case:
     num_nodes: int
     features: Tensor
     num_categories: int | None
+    kept: Graph | None = None
 
     def graph(self) -> Graph:
-        return Graph.from_edges(self.edges, self.num_nodes)
+        return self.kept or Graph.from_edges(self.edges, self.num_nodes)
 
 
 def config(model: str, graph: str, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
     """The composed config of `runner model=… dataset=…`."""
     tuned.register()
-    choices = [f"model={model}", f"dataset={DATASETS[graph]}", *overrides]
+    choices = [f"model={model}", f"dataset={DATASETS.get(graph, graph)}", *overrides]
     with initialize_config_module("runner.conf", version_base="1.3"):
         composed = compose("config", overrides=choices, return_hydra_config=True)
     HydraConfig.instance().set_config(composed)
@@ -53,7 +55,9 @@ def config(model: str, graph: str, overrides: tuple[str, ...] = ()) -> dict[str,
 
 def missing(graph: str) -> str | None:
     """Why a graph cannot be measured here; None if it can."""
-    folder = {"cora": "planetoid/Cora/raw", "ogbl-ddi": "ogb/ogbl_ddi"}.get(graph)
+    folder = {"cora": "planetoid/Cora/raw", "collab-shaped": None}.get(
+        graph, f"ogb/{graph.replace('-', '_')}"
+    )
     root = Path(os.environ.get("RUNNER_DATA", "data"))
     return None if folder is None or (root / folder).is_dir() else f"no {root / folder}"
 
@@ -63,7 +67,7 @@ def load(graph: str, settings: Mapping[str, Any], *, scale: float = 1.0) -> Case
     if graph == "collab-shaped":
         return collab_shaped(scale)
     data = load_data(settings)
-    return Case(data.train, data.num_nodes, data.features, data.num_categories)
+    return Case(data.train, data.num_nodes, data.features, data.num_categories, data.train_graph)
 
 
 @cache

@@ -17,11 +17,10 @@ from ops.csr import Graph
 from ops.sparse_rows import SparseRows
 from ops.stage import observed
 from runner import hardware
-from runner.batches import Batch, TargetLinkRemoval
-from runner.build import build_model, build_optimizer, load_data
+from runner.batches import Batch, FullGraph
+from runner.build import build, build_model, build_optimizer, build_with, load_data
 from runner.data.link_data import EvaluationSplit
 from runner.evaluate import RankingEvaluator
-from runner.negatives import UniformNonEdges
 from runner.parts import compact
 from runner.profile import StageProfile
 from runner.seeding import Generators
@@ -37,7 +36,7 @@ class Bench:
     model: Any
     features: torch.Tensor | SparseRows
     graph: Graph
-    sampler: TargetLinkRemoval
+    sampler: FullGraph
     optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
 
@@ -66,11 +65,13 @@ def prepare(case: Case, settings: dict[str, Any], device: torch.device) -> Bench
     model = build_model(settings, num_features=width, num_categories=case.num_categories)
     model = model.to(device)
     generators = Generators(batches=0, negatives=0, dropout=0)
-    sampler = TargetLinkRemoval(
-        batch_size=min(settings["train"]["batch_size"], case.edges.shape[1]),
+    batch_size = min(settings["train"]["batch_size"], case.edges.shape[1])
+    sampler = build_with(
+        "sampler",
+        {**settings["sampler"], "batch_size": batch_size},
         graph=graph,
         targets=case.edges.to(device),
-        negatives=UniformNonEdges(),
+        negatives=build("dataset.negatives", settings["dataset"]["negatives"]),
         generators=generators,
     )
     optimizer = build_optimizer(

@@ -1,3 +1,4 @@
+import json
 import warnings
 from pathlib import Path
 
@@ -125,3 +126,16 @@ def test_the_command_says_what_it_wrote(tmp_path, capsys):
     assert "ogb/ogbl_collab: written in" in capsys.readouterr().out
     release = tmp_path / "ogb" / "ogbl_collab" / "RELEASE_v1.txt"
     assert "not the real dataset" in release.read_text() and "--seed 3" in release.read_text()
+
+
+@pytest.mark.parametrize("dataset", ["ogbl-ppa", "ogbl-citation2"])
+def test_the_shapes_of_large_datasets_are_read_and_trained_on(tmp_path, dataset, runner):
+    assert main(["--root", str(tmp_path), "--dataset", dataset, "--scale", "0.001"]) == 0
+    code, _, err = runner(
+        "model=ncn", f"dataset={dataset}", f"dataset.root={tmp_path}", "tracker=none",
+        "train.epochs=1", "train.batch_size=10000", "hydra.run.dir=run",
+    )  # fmt: skip
+    assert code == 0, err
+    sizes = json.loads(Path("run/meta.json").read_text())["sizes"]
+    nodes, links = {"ogbl-ppa": (576, 21_232), "ogbl-citation2": (2928, 30_388)}[dataset]
+    assert (sizes["nodes"], sizes["training_links"]) == (nodes, links)
