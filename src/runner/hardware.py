@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import resource
 import sys
@@ -13,6 +14,8 @@ import torch
 
 from ops import backend
 from runner.errors import RunnerError
+
+log = logging.getLogger(__name__)
 
 
 def set_up(
@@ -42,8 +45,15 @@ def set_up(
             "hardware.device=cuda: torch sees no GPU on this machine; "
             "use hardware=cpu, or hardware=auto to take a GPU only where there is one"
         )
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise RunnerError(
+            "hardware.device=mps: torch sees no Apple GPU here; use hardware=auto or hardware=cpu"
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        log.info(
+            "hardware.device=auto: %s", "a GPU" if device == "cuda" else "the CPU, no GPU here"
+        )
     torch.set_num_threads(threads or max(1, _available_cores() // processes))
     _keep_freed_memory(keep_freed_memory)
     backend.fuse(compile)

@@ -78,7 +78,7 @@ class Run(Strict):
 
 
 class Hardware(Strict):
-    device: Literal["auto", "cpu", "cuda"]
+    device: Literal["auto", "cpu", "cuda", "mps"]
     threads: Annotated[int, Field(gt=0, le=4096)] | None
     deterministic: bool
     keep_freed_memory: bool = True  # came later: runs from before have none

@@ -31,6 +31,18 @@ def test_a_missing_gpu_is_an_error_only_when_asked_for():
     assert hardware.set_up(device="auto", threads=None, deterministic=False).type == "cpu"
 
 
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="this machine has an Apple GPU")
+def test_a_missing_apple_gpu_is_named():
+    with pytest.raises(RunnerError, match=r"hardware\.device=mps"):
+        hardware.set_up(device="mps", threads=None, deterministic=True)
+
+
+def test_processes_share_the_cores(monkeypatch):
+    monkeypatch.setattr(hardware, "_available_cores", lambda: 7)
+    hardware.set_up(device="cpu", threads=None, deterministic=False, place=(1, 3))
+    assert torch.get_num_threads() == 2
+
+
 HELD = """
 import sys, torch
 from runner import hardware
