@@ -27,10 +27,14 @@ class Graph:
         - ``rowptr``: (N + 1,) int64, row ``u`` holds entries ``rowptr[u]`` to ``rowptr[u + 1]``
         - ``col``: (E,) int32 on the CPU (int64 with 2^31 nodes or more, and on other devices),
           neighbours, ascending within each row; an undirected edge has two
+
+    Attributes:
+        symmetric: known to have every entry in both directions.
     """
 
     rowptr: Tensor
     col: Tensor
+    symmetric: bool = False
 
     @property
     def num_nodes(self) -> int:
@@ -83,14 +87,15 @@ class Graph:
             )
         check_ids(edge_index, num_nodes, "edge_index")
         if backend.compiled(edge_index):
-            return cls(*_symmetric_rows(edge_index.contiguous(), num_nodes))
+            return cls(*_symmetric_rows(edge_index.contiguous(), num_nodes), symmetric=True)
         u, v = edge_index[:, edge_index[0] != edge_index[1]]
         key = torch.unique(torch.cat((u * num_nodes + v, v * num_nodes + u)))
         # A graph without nodes has no entries: any divisor will do.
         divisor = max(num_nodes, 1)
         row = torch.div(key, divisor, rounding_mode="floor")
         rowptr = offsets(torch.bincount(row, minlength=num_nodes))
-        return cls(rowptr, (key - row * divisor).to(_type_of_ids(num_nodes, key.device)))
+        col = (key - row * divisor).to(_type_of_ids(num_nodes, key.device))
+        return cls(rowptr, col, symmetric=True)
 
     def find(self, pairs: Tensor) -> Tensor:
         """Position of the entry (u, v) of every pair, -1 where there is none.
@@ -113,21 +118,26 @@ class Graph:
         position = torch.searchsorted(self.key, query).clamp_(max=self.num_entries - 1)
         return position.masked_fill_(self.key[position] != query, -1)
 
-    def keep(self, mask: Tensor) -> Graph:
-        """The graph of the entries where ``mask``, (E,) bool, holds; linear in E, no sorting."""
+    def keep(self, mask: Tensor, *, symmetric: bool = False) -> Graph:
+        """The graph of the entries where ``mask``, (E,) bool, holds; linear in E, no sorting.
+
+        Args:
+            symmetric: of a symmetric graph, the mask is the same for both directions of an edge.
+        """
+        symmetric = symmetric and self.symmetric
         if mask.shape != self.col.shape or mask.dtype != torch.bool:
             raise ValueError(
                 f"mask must be a bool tensor of shape ({self.num_entries},), "
                 f"got {mask.dtype} of shape {tuple(mask.shape)}"
             )
         if backend.compiled(self.col):
-            return Graph(*_kept_rows(self.rowptr, self.col, mask.contiguous()))
-        return Graph(offsets(mask)[self.rowptr], self.col[mask])
+            return Graph(*_kept_rows(self.rowptr, self.col, mask.contiguous()), symmetric)
+        return Graph(offsets(mask)[self.rowptr], self.col[mask], symmetric)
 
     def to(self, device: torch.device | str) -> Graph:
         device = torch.device(device)
         ids = _type_of_ids(self.num_nodes, device)
-        return Graph(self.rowptr.to(device), self.col.to(device, ids))
+        return Graph(self.rowptr.to(device), self.col.to(device, ids), self.symmetric)
 
 
 def _type_of_ids(num_nodes: int, device: torch.device) -> torch.dtype:

@@ -31,7 +31,9 @@ def propagate(x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
     scale = (1 + row_sum(graph, weight, x)).rsqrt()
     if backend.compiled(x):
         weight = None if weight is None else weight.to(x.dtype).contiguous()
-        return _Propagate.apply(x.contiguous(), graph.rowptr, graph.col, weight, scale.squeeze(1))
+        own_transpose = graph.symmetric and weight is None
+        rows = graph.rowptr, graph.col, weight
+        return _Propagate.apply(x.contiguous(), *rows, scale.squeeze(1), own_transpose)
     x = scale * x
     return scale * (pool(x, graph.rowptr, graph.col, weight=weight) + x)
 
@@ -47,8 +49,15 @@ def row_sum(graph: Graph, weight: Tensor | None, like: Tensor) -> Tensor:
 class _Propagate(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, rowptr: Tensor, col: Tensor, weight: Tensor | None, scale: Tensor
+        ctx: Any,
+        x: Tensor,
+        rowptr: Tensor,
+        col: Tensor,
+        weight: Tensor | None,
+        scale: Tensor,
+        own_transpose: bool,
     ) -> Tensor:
+        ctx.own_transpose = own_transpose
         ctx.save_for_backward(rowptr, col, weight, scale)
         return _propagate(x, rowptr, col, weight, scale)
 
@@ -56,8 +65,10 @@ class _Propagate(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         rowptr, col, weight, scale = ctx.saved_tensors
-        transposed = by_node(rowptr, col, weight, scale.numel())
-        return _propagate(grad.contiguous(), *transposed, scale), None, None, None, None
+        rows = (rowptr, col, weight)
+        if not ctx.own_transpose:
+            rows = by_node(*rows, scale.numel())
+        return _propagate(grad.contiguous(), *rows, scale), *[None] * 5
 
 
 def _propagate(

@@ -121,7 +121,7 @@ class TargetLinkRemoval(FullGraph):
         kept = torch.ones(self.graph.num_entries, dtype=torch.bool, device=self.targets.device)
         entries = self._entries[:, rows]
         kept[entries[entries >= 0]] = False
-        return self.graph.keep(kept)
+        return self.graph.keep(kept, symmetric=True)
 
 
 def default_batch_size(num_targets: int) -> int:

@@ -76,6 +76,14 @@ def test_find_every_pair():
     assert torch.equal(graph.col[position[hit]], pairs[1, hit])
 
 
+def test_what_is_known_to_be_symmetric(graph):
+    mask = torch.ones(graph.num_entries, dtype=torch.bool)
+    assert graph.symmetric and graph.to("cpu").symmetric
+    assert graph.keep(mask, symmetric=True).symmetric
+    assert not graph.keep(mask).symmetric
+    assert not graph.keep(mask).keep(mask, symmetric=True).symmetric
+
+
 def test_matrix(graph):
     assert graph.matrix.size(1) % 16 == 0
     assert graph.matrix.nonzero().T.tolist() == [graph.row.tolist(), graph.col.tolist()]

@@ -10,15 +10,15 @@ from ops.propagate import propagate
 pytestmark = pytest.mark.usefixtures("form")
 
 
-@pytest.fixture(params=["symmetric", "directed", "directed, weighted"])
+@pytest.fixture(params=["symmetric", "symmetric, weighted", "directed", "directed, weighted"])
 def case(request):
     """A graph, weights of its entries, and the matrix that it propagates with."""
     seeded = torch.manual_seed(0)
     graph = Graph.from_edges(torch.from_numpy(random_edges(0)), NUM_NODES)
-    if request.param != "symmetric":
+    if request.param.startswith("directed"):
         graph = graph.keep(torch.rand(graph.num_entries, generator=seeded) < 0.6)
     weight = None
-    if request.param == "directed, weighted":
+    if request.param.endswith("weighted"):
         weight = torch.rand(graph.num_entries, dtype=torch.float64, generator=seeded) + 0.5
     dense = torch.zeros(NUM_NODES, NUM_NODES, dtype=torch.float64)
     dense[graph.row, graph.col] = 1.0 if weight is None else weight

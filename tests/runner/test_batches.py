@@ -45,6 +45,7 @@ def test_batch_graph_lacks_exactly_the_batch_targets(targets):
         expected[u, v] = 0
         expected[v, u] = 0
         assert torch.equal(dense(batch.graph), expected)
+        assert batch.graph.symmetric and torch.equal(expected, expected.T)
         assert batch.graph.num_entries < removal.graph.num_entries
 
 

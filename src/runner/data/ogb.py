@@ -207,6 +207,7 @@ def _kept(kept: Path, made_of: str) -> tuple[LinkData | None, str | None]:
 
 def _read(kept: Path) -> LinkData:
     content = torch.load(kept / _DATA, mmap=True, weights_only=True)
+    rowptr, col = content["graph"]
     return LinkData(
         num_nodes=content["num_nodes"],
         features=content["features"],
@@ -217,7 +218,7 @@ def _read(kept: Path) -> LinkData:
         directed=content["directed"],
         fingerprint=content["fingerprint"],
         notes=(),
-        train_graph=Graph(*content["graph"]),
+        train_graph=Graph(rowptr, col, symmetric=True),
     )
 
 
