@@ -212,7 +212,7 @@ def test_fused_predictors(case, model, products, fused, monkeypatch):
         ("ncnc", False, ()),
         ("ncnc", True, ()),
         ("ncnc", False, ("hardware.compile=true",)),
-        ("ncnc", True, ("hardware.compile=true", "hardware.precision=bfloat16")),
+        ("ncnc", True, ("hardware.compile=true", "train.precision=bfloat16")),
     ],
 )
 def test_a_run_and_its_repeat_have_the_same_bits(

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ops.aggregate import gather
+from ops.backend import exact
 from ops.distinct import PairTable, distinct_pairs
 from ops.overlap import NeighbourLists
 from ops.sample import sample_neighbours
@@ -121,7 +122,7 @@ class Completion(nn.Module):
     def log_prior(self, product: Tensor) -> Tensor:
         """log t of every target pair, (B,), from the pair products, (B, H)."""
         if isinstance(self.t, LearnedPrior):
-            return self.t(product)
+            return exact(self.t(product))
         return product.new_full((product.size(0),), math.log(self.t))
 
     def forward(

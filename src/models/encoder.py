@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from models.convolution import Convolution
 from models.mlp import MLP, Dropout
+from ops.backend import exact
 from ops.csr import Graph
 from ops.drop import drop_entries
 from ops.sparse_rows import SparseRows
@@ -113,7 +114,8 @@ class Encoder(nn.Module):
             outputs.append(x)
         if self.layer_weights is None:
             return x
-        return torch.stack(outputs, dim=-1) @ self.layer_weights
+        with torch.autocast(x.device.type, enabled=False):
+            return exact(torch.stack(outputs, dim=-1)) @ self.layer_weights
 
     def _embed(self, features: Tensor | SparseRows) -> Tensor:
         """The input stage. Dropout of the zeros of sparse features would change nothing."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ops.activation import Norm, dropout, rectify, rectify_
+from ops.backend import exact
 
 
 class MLP(nn.Sequential):
@@ -42,6 +43,14 @@ class MLP(nn.Sequential):
                 x, fresh = layer(x), True
         assert norm is None and p == 0, "what stands before a Linear ends in a ReLU"
         return x
+
+
+class ExactLinear(nn.Linear):
+    """A Linear in the type of its weights also under autocast: logits that tie rank nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(exact(x))
 
 
 class Dropout(nn.Dropout):
@@ -84,7 +93,7 @@ def head(hidden: int, *, dropout: float, layer_norm: bool, two_layer: bool) -> M
     layers = _block(hidden, dropout=dropout, layer_norm=layer_norm)
     if two_layer:
         layers += _block(hidden, dropout=dropout, layer_norm=layer_norm)
-    return MLP(*layers, nn.Linear(hidden, 1))
+    return MLP(*layers, ExactLinear(hidden, 1))
 
 
 def _block(hidden: int, *, dropout: float, layer_norm: bool) -> list[nn.Module]:

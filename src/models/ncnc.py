@@ -184,7 +184,7 @@ class NCNC(nn.Module):
         thinned = self._inner_dropout and self.ncn.edge_dropout > 0
         if innermost is not None and not thinned and dense.suits(graph):
             return matrices
-        degree = graph.degree().double()
+        degree = graph.degree().cpu().double()
         neighbours = 2 * float(degree.square().sum() / max(1.0, float(degree.sum())))
         return matrices + _PAIR_BYTES * neighbours
 

@@ -95,7 +95,8 @@ class _Factor:
 
     def times(self, marks: Tensor) -> Tensor:
         if not self.in_thirds:
-            return marks @ self.matrix
+            with torch.autocast(marks.device.type, enabled=False):
+                return marks @ self.matrix
         sums = torch.mm(marks, self.matrix, out_dtype=torch.float32)
         return sums.view(-1, 3, self.width).sum(1)
 

@@ -85,7 +85,7 @@ def build_model(
         encoder = build_with(
             "encoder", config["encoder"], num_features=num_features, num_categories=num_categories
         )
-        precision = getattr(torch, config["hardware"].get("precision", "float32"))
+        precision = getattr(torch, config["train"].get("precision", "float32"))
         return LinkModel(
             encoder=encoder,
             predictor=build("model", config["model"]),

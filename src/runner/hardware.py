@@ -49,6 +49,10 @@ def set_up(
         raise RunnerError(
             "hardware.device=mps: torch sees no Apple GPU here; use hardware=auto or hardware=cpu"
         )
+    if device == "mps" and processes > 1:
+        raise RunnerError(
+            f"hardware.processes={processes}: an Apple GPU takes one; use hardware.device=cpu"
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
         log.info(

@@ -117,6 +117,7 @@ def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
     evaluator: RankingEvaluator = build("evaluator", config["evaluator"])
     loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)
     data = loaded.data
+    ranks.agree(data.fingerprint, "data")
     evaluator.prepare({"valid": data.valid, "test": data.test})
 
     model = build_model(

@@ -13,8 +13,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -23,18 +24,29 @@ import torch
 import torch.distributed as dist
 
 from runner.errors import Interrupted, RunnerError
-from runner.ranks import ALONE, Group, Ranks
+from runner.ranks import ALONE, Group, Ranks, is_lost_connection
 
 _PATIENCE = timedelta(days=7)  # a dead process breaks its connections, a slow one is waited for
 _GOODBYE_SECONDS = 10
 _PARENT = "RUNNER_PARENT"
-_FOLLOW = "from runner.processes import follow; follow()"
+# Without the working directory, whose modules may have our names.
+_FOLLOW = """
+import sys
+sys.path[:] = filter(None, sys.path)
+from runner.processes import follow
+follow()
+"""
+_POLL_SECONDS = 0.05
 _CPU = torch.device("cpu")
 _PR_SET_PDEATHSIG = 1
 
 
 class _Elsewhere(Exception):
     """The traceback of another process."""
+
+
+class _Left(Exception):
+    """Process 0 has gone, or knows who has."""
 
 
 def number(config: Mapping[str, Any]) -> int:
@@ -73,13 +85,17 @@ def together(config: Mapping[str, Any], **told: Any) -> Iterator[Ranks]:
         yield ALONE
         return
     with _met(size) as (store, others):
+
+        def lost() -> RunnerError:
+            return _failure(store, size, others)
+
         try:
             dist.broadcast_object_list([{"config": dict(config), **told}], 0, device=_CPU)
-            yield _group()
         except RuntimeError as error:
-            if not _is_lost_connection(error):
+            if not is_lost_connection(error):
                 raise
-            raise _failure(store, size, others) from error
+            raise lost() from error
+        yield _group(lost)
 
 
 @contextmanager
@@ -89,29 +105,43 @@ def _met(size: int) -> Iterator[tuple[dist.Store, Mapping[int, subprocess.Popen[
         return
     store = dist.TCPStore("127.0.0.1", 0, size, is_master=True, wait_for_workers=False)
     others = {rank: _start(rank, size, store.port) for rank in range(1, size)}
-    patience = _GOODBYE_SECONDS
     try:
+        _await(store, size, others)
         _connect(store, 0, size)
         yield store, others
     except BaseException:
-        patience = 0
+        for process in others.values():
+            process.kill()
         raise
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
         for process in others.values():
             try:
-                process.wait(patience)
+                process.wait(_GOODBYE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _await(store: dist.Store, size: int, processes: Mapping[int, subprocess.Popen[bytes]]) -> None:
+    """Until all are there: meeting them itself could neither be interrupted nor given up."""
+    while not store.check([f"ready/{rank}" for rank in processes]):
+        if any(process.poll() is not None for process in processes.values()):
+            raise _failure(store, size, processes)
+        time.sleep(_POLL_SECONDS)
 
 
 def _start(rank: int, size: int, port: int) -> subprocess.Popen[bytes]:
     place = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size}
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, _PARENT: os.getpid()}
     added = {name: str(value) for name, value in {**place, **meeting}.items()}
-    return subprocess.Popen([sys.executable, "-c", _FOLLOW], env={**os.environ, **added})
+    # Ctrl-C goes to all: it must not end one that does not ignore it yet.
+    deaf = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return subprocess.Popen([sys.executable, "-c", _FOLLOW], env={**os.environ, **added})
+    finally:
+        signal.signal(signal.SIGINT, deaf)
 
 
 def _connect(store: dist.Store, rank: int, size: int) -> None:
@@ -119,16 +149,13 @@ def _connect(store: dist.Store, rank: int, size: int) -> None:
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
 
 
-def _group() -> Group:
+def _group(lost: Callable[[], Exception]) -> Group:
     rank, size = dist.get_rank(), dist.get_world_size()
     return Group(
         local_rank=int(os.environ.get("LOCAL_RANK", rank)),
         local_size=int(os.environ.get("LOCAL_WORLD_SIZE", size)),
+        lost=lost,
     )
-
-
-def _is_lost_connection(error: Exception) -> bool:
-    return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
 def _failure(
@@ -174,17 +201,18 @@ def follow() -> None:
     logging.basicConfig(level=logging.ERROR)  # what process 0 says is enough
     store, rank, size = next(dist.rendezvous("env://"))
     try:
+        store.set(f"ready/{rank}", "")
         _connect(store, rank, size)
         told: list[Any] = [None]
         dist.broadcast_object_list(told, 0, device=_CPU)
         from runner.follow import compute
 
-        compute(**told[0], ranks=_group())
-    except Interrupted:
+        compute(**told[0], ranks=_group(_Left))
+    except (Interrupted, _Left):
         return
     except Exception as error:
-        if isinstance(error, RuntimeError) and _is_lost_connection(error):
-            return  # process 0 has left, or asks the one that has
+        if isinstance(error, RuntimeError) and is_lost_connection(error):
+            return
         what = "" if isinstance(error, RunnerError) else f"unexpected {type(error).__name__}: "
         message = f"{what}{str(error).splitlines()[0] if str(error) else ''}"
         store.set(_key(rank), f"{message}\n{traceback.format_exc()}")

@@ -9,14 +9,19 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
+import psutil
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from runner.errors import RunnerError
+
 T = TypeVar("T")
 _SHARED_MEMORY = Path("/dev/shm")
+_PREFIX = "runner-"
 
 
 class Ranks:
@@ -25,10 +30,12 @@ class Ranks:
     Attributes:
         rank, size: this process's number among those of the run, and how many they are.
         local_rank, local_size: the same on this machine.
+        moment: epoch and step under way, which decide what :meth:`own_chance` draws.
     """
 
     rank, size = 0, 1
     local_rank, local_size = 0, 1
+    moment = (0, 0)
 
     def share(self, pairs: Tensor) -> Tensor:
         """This process's columns of ``pairs``, (2, B), which all processes have."""
@@ -63,6 +70,13 @@ class Ranks:
     def same_state(self, model: nn.Module) -> None:
         """Give all processes the weights of process 0, and its default generators."""
 
+    def agree(self, text: str, what: str) -> None:
+        """Make sure that all processes have the same text.
+
+        Raises:
+            RunnerError: if not, naming ``what`` it is.
+        """
+
     def once_a_host(self, make: Callable[[], T], safe: Sequence[type]) -> T:
         """What ``make`` makes, made by one process of each machine for all that are there.
 
@@ -84,12 +98,17 @@ class Group(Ranks):
     weights, and what is decided by them, stay the same everywhere without being sent.
 
     The order of batches, negatives and everything in the encoder are drawn alike by all. Within
-    :meth:`own_chance`, process r draws from generators seeded with a common draw plus r.
+    :meth:`own_chance`, generators are seeded by their first seed, the moment and the rank, and are
+    as before afterwards: what a resume draws does not depend on where the run was stopped.
+
+    Args:
+        lost: says why a process does not answer.
     """
 
-    def __init__(self, *, local_rank: int, local_size: int) -> None:
+    def __init__(self, *, local_rank: int, local_size: int, lost: Callable[[], Exception]) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.local_rank, self.local_size = local_rank, local_size
+        self._lost = lost
 
     def share(self, pairs: Tensor) -> Tensor:
         return pairs.tensor_split(self.size, dim=1)[self.rank]
@@ -98,16 +117,20 @@ class Group(Ranks):
     def own_chance(self, model: nn.Module) -> Iterator[None]:
         found = (getattr(module, "generator", None) for module in model.modules())
         own = [generator for generator in found if isinstance(generator, torch.Generator)]
-        drawn = [int(torch.randint(2**62, (), generator=generator)) for generator in own]
-        common = int(torch.randint(2**62, ()))
         states = [generator.get_state() for generator in own]
         with torch.random.fork_rng(_devices(model)):
-            torch.manual_seed(common + self.rank)
-            for generator, seed in zip(own, drawn, strict=True):
-                generator.manual_seed(seed + self.rank)
-            yield
-        for generator, state in zip(own, states, strict=True):
-            generator.set_state(state)
+            torch.manual_seed(self._seed(torch.initial_seed()))
+            for generator in own:
+                generator.manual_seed(self._seed(generator.initial_seed()))
+            try:
+                yield
+            finally:
+                for generator, state in zip(own, states, strict=True):
+                    generator.set_state(state)
+
+    def _seed(self, first: int) -> int:
+        sequence = np.random.SeedSequence([first % 2**64, *self.moment, self.rank])
+        return int(sequence.generate_state(1, np.uint64)[0] >> 1)
 
     def add_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> float:
         # Whether anybody has a gradient travels along: Adam tells none from one of zeros.
@@ -122,7 +145,10 @@ class Group(Ranks):
                 ),
             ]
         )
-        dist.all_reduce(flat)
+        if flat.is_cuda:
+            self.first(0)  # there, a sum would wait for a dead process
+        with self._connected():
+            dist.all_reduce(flat)
         whole, has_now, sums = flat.split([1, len(has), flat.numel() - 1 - len(has)])
         gradients = sums.split([p.numel() for p in parameters])
         for parameter, some, gradient in zip(parameters, has_now.tolist(), gradients, strict=True):
@@ -131,7 +157,8 @@ class Group(Ranks):
 
     def first(self, number: int) -> int:
         value = torch.tensor(number)
-        dist.all_reduce(value, dist.ReduceOp.MIN)
+        with self._connected():
+            dist.all_reduce(value, dist.ReduceOp.MIN)
         return int(value)
 
     def any(self, flag: bool) -> bool:
@@ -140,7 +167,8 @@ class Group(Ranks):
     def gather(self, parts: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
         mine = torch.cat(list(parts[self.rank :: self.size]) or [torch.zeros(0)]).cpu()
         everybody: list[Tensor] = [mine] * self.size
-        dist.all_gather_object(everybody, mine)
+        with self._connected():
+            dist.all_gather_object(everybody, mine)
         split = [
             iter(scores.split(list(sizes[rank :: self.size])))
             for rank, scores in enumerate(everybody)
@@ -148,30 +176,48 @@ class Group(Ranks):
         return torch.cat([next(split[i % self.size]) for i in range(len(sizes))])
 
     def same_state(self, model: nn.Module) -> None:
-        with torch.no_grad():
+        on_gpu = bool(_devices(model))
+        states = [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if on_gpu else [])]
+        with self._connected(), torch.no_grad():
             for tensor in (*model.parameters(), *model.buffers()):
                 dist.broadcast(tensor, 0)
-        on_gpu = torch.cuda.is_initialized()
-        states = [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if on_gpu else [])]
-        dist.broadcast_object_list(states, 0)
+            dist.broadcast_object_list(states, 0)
         torch.set_rng_state(states[0])
         if on_gpu:
             torch.cuda.set_rng_state(states[1])
 
     def once_a_host(self, make: Callable[[], T], safe: Sequence[type]) -> T:
+        if self.local_rank:
+            return self._load(None, safe)
+        with _stored(make()) as file:
+            return self._load(file, safe)
+
+    def _load(self, file: Path | None, safe: Sequence[type]) -> Any:
+        """What process 0 of this machine has stored, once all have it."""
         hosts: list[str | None] = [None] * self.size
-        mine = Path()
-        if self.local_rank == 0:
-            mine = _stored(make())
-        dist.all_gather_object(hosts, None if self.local_rank else f"{self._key()} {mine}")
-        found = dict(entry.split(" ", 1) for entry in hosts if entry is not None)
-        try:
+        with self._connected():
+            dist.all_gather_object(hosts, file and f"{self._key()} {file}")
+            found = dict(entry.split(" ", 1) for entry in hosts if entry is not None)
             with torch.serialization.safe_globals(list(safe)):
-                return torch.load(found[self._key()], mmap=True, weights_only=True)
-        finally:
+                value = torch.load(found[self._key()], mmap=True, weights_only=True)
             dist.barrier()
-            if self.local_rank == 0:
-                mine.unlink(missing_ok=True)  # its pages stay as long as somebody has them
+        return value
+
+    def agree(self, text: str, what: str) -> None:
+        texts: list[str] = [text] * self.size
+        with self._connected():
+            dist.all_gather_object(texts, text)
+        if len(set(texts)) > 1:
+            raise RunnerError(f"the processes of this run have different {what}: {set(texts)}")
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            if not is_lost_connection(error):
+                raise
+            raise self._lost() from error
 
     def _key(self) -> str:
         """Of this machine, among those of the run."""
@@ -182,13 +228,30 @@ def _devices(model: nn.Module) -> list[torch.device]:
     return list({p.device for p in model.parameters() if p.device.type == "cuda"})
 
 
-def _stored(value: object) -> Path:
-    """A new file with ``value``: in memory, or on the disk where there is little for files."""
-    handle, path = tempfile.mkstemp(prefix=f"runner-{os.getpid()}-", suffix=".pt")
+def is_lost_connection(error: Exception) -> bool:
+    """Whether torch.distributed says that another process has gone."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
+@contextmanager
+def _stored(value: object) -> Iterator[Path]:
+    """A file with ``value`` while it is needed: in memory, or on the disk if there is too little.
+
+    The memory of who has mapped it stays. What killed processes have left goes first.
+    """
+    for folder in (_SHARED_MEMORY, Path(tempfile.gettempdir())):
+        for left in folder.glob(f"{_PREFIX}*.pt"):
+            pid = left.name.removeprefix(_PREFIX).partition("-")[0]
+            if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+                left.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f"{_PREFIX}{os.getpid()}-", suffix=".pt")
     os.close(handle)
-    torch.save(value, path)
-    if _SHARED_MEMORY.is_dir():
-        size = os.path.getsize(path)
-        if shutil.disk_usage(_SHARED_MEMORY).free > 2 * size:
-            return Path(shutil.move(path, _SHARED_MEMORY))
-    return Path(path)
+    path = Path(name)
+    try:
+        torch.save(value, path)
+        size = path.stat().st_size
+        if _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free > 2 * size:
+            path = Path(shutil.move(path, _SHARED_MEMORY))
+        yield path
+    finally:
+        path.unlink(missing_ok=True)

@@ -83,7 +83,6 @@ class Hardware(Strict):
     deterministic: bool
     keep_freed_memory: bool = True  # came later: runs from before have none
     profile: bool = False  # came later, and the following
-    precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
     processes: Annotated[int, Field(gt=0, le=1024)] | Literal["auto"] = 1
 
@@ -100,6 +99,7 @@ class Train(Strict):
     keep_checkpoints: Annotated[int, Field(gt=0, le=1000)] = 2
     grace_seconds: Seconds = 25
     not_finite: Literal["stop", "skip"] = "stop"
+    precision: Literal["float32", "bfloat16"] = "float32"
     init_from: Text | None
     init_mode: Literal["weights", "embeddings"]
 

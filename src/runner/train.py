@@ -133,6 +133,7 @@ def fit(
         for batch in sampler.epoch(skip=state.step):
             began = time.perf_counter()
             loss = math.nan
+            ranks.moment = (state.epoch, state.step + 1)
             try:
                 loss, norm = train_step(model, task.features, batch, optimizer, clip_norm, ranks)
             except NotFinite as error:
@@ -221,6 +222,7 @@ def _evaluate(
     The test scores are computed at the same epochs and kept beside; they steer nothing.
     """
     began = time.perf_counter()
+    ranks.moment = (epoch, 0)
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise _diverged(f"a weight is not finite at the end of epoch {epoch}")
     try:

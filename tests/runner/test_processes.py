@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from tests.runner.test_resume import SETTING, assert_same_weights, curve, kill_after, scores
 
-from runner import cli, processes
+from runner import cli, processes, ranks
 
 WITHOUT_CHANCE = (
     "dataset=lesmis", "tracker=none", "encoder.hidden=8", "train.batch_size=16",
@@ -52,6 +53,19 @@ def test_evaluation_is_that_of_one_process_to_the_last_bit(runner):
     assert scores(Path("1")) == scores(Path("2"))
 
 
+@pytest.mark.parametrize("model", ["ncn", "ncnc2"])
+def test_bfloat16_runs_and_is_another_experiment(runner, model):
+    ids = []
+    for precision in ("float32", "bfloat16"):
+        code, _, err = runner(
+            f"model={model}", *WITHOUT_CHANCE, "train.epochs=1", f"train.precision={precision}",
+            f"hydra.run.dir={precision}",
+        )  # fmt: skip
+        assert code == 0, err
+        ids.append(json.loads(Path(precision, "meta.json").read_text())["experiment"])
+    assert ids[0] != ids[1]
+
+
 def test_a_stopped_run_ends_in_the_same_bits_and_any_number_of_processes_may_go_on(
     runner, monkeypatch
 ):
@@ -71,6 +85,23 @@ def test_a_stopped_run_ends_in_the_same_bits_and_any_number_of_processes_may_go_
     code, _, err = runner("resume=alone", "hardware.processes=1")
     assert code == 0, err
     assert [row["epoch"] for row in rows("alone")] == [1, 2]
+
+
+def test_a_process_that_does_not_start_is_named(runner, monkeypatch):
+    monkeypatch.setattr(processes, "_FOLLOW", "raise SystemExit(3)")
+    code, _, err = runner(*SETTING, *TWO, "train.epochs=1", "hydra.run.dir=run")
+    assert code == 1
+    assert "process 1 of 2 has died (exit code 3)" in err
+
+
+def test_what_killed_processes_have_left_goes(tmp_path, monkeypatch):
+    monkeypatch.setattr(ranks, "_SHARED_MEMORY", tmp_path)
+    left = tmp_path / f"runner-{2**22 + 1}-abc.pt"
+    left.touch()
+    with ranks._stored({"x": torch.ones(3)}) as file:
+        assert not left.exists() and file.parent == tmp_path
+        assert torch.load(file)["x"].sum() == 3
+    assert not list(tmp_path.iterdir())
 
 
 FAULTY = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import logging
@@ -27,6 +28,7 @@ from runner.errors import RunnerError
 log = logging.getLogger(__name__)
 
 _DATA = "data.pt"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _LARGE = 2**25  # bytes of raw files, from which on a process of its own reads them
 
 
@@ -163,6 +165,8 @@ def _load(name: str, folder: Path, split: str, features: Features, cache: Path) 
         try:
             _convert(folder, split, features, working / _DATA)
         except Exception as error:  # parsers and unpicklers fail in many types
+            if isinstance(error, MemoryError) or getattr(error, "errno", None) in _FULL:
+                raise
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise RunnerError(
                 f"dataset.root={root}: the files in {folder} are damaged or not {name}'s "
@@ -185,6 +189,8 @@ def _convert(folder: Path, split: str, features: Features, target: Path) -> None
     arguments = [str(folder), split, features, str(target)]
     command = [sys.executable, "-m", convert.__module__, *arguments]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    if done.returncode < 0:
+        raise MemoryError(f"the process that reads {folder} was killed, often for want of memory")
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise ValueError(said[-1])
