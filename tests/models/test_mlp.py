@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.mlp import head, neighbour_mlp, node_mlp, pair_mlp
+from models.mlp import ExactLinear, head, neighbour_mlp, node_mlp, pair_mlp
 
 LINEAR, NORM, DROPOUT, RELU = nn.Linear, nn.LayerNorm, nn.Dropout, nn.ReLU
 BLOCK = [LINEAR, NORM, DROPOUT, RELU]
@@ -24,8 +24,8 @@ BLOCK = [LINEAR, NORM, DROPOUT, RELU]
         (pair_mlp(4, dropout=0.2, layer_norm=True, last_linear=False), BLOCK),
         (pair_mlp(4, dropout=0.2, layer_norm=True, last_linear=True), [*BLOCK, LINEAR]),
         (node_mlp(4, dropout=0.2, layer_norm=True), [LINEAR, DROPOUT, RELU, *BLOCK]),
-        (head(4, dropout=0.2, layer_norm=True, two_layer=False), [*BLOCK, LINEAR]),
-        (head(4, dropout=0.2, layer_norm=True, two_layer=True), [*BLOCK, *BLOCK, LINEAR]),
+        (head(4, dropout=0.2, layer_norm=True, two_layer=False), [*BLOCK, ExactLinear]),
+        (head(4, dropout=0.2, layer_norm=True, two_layer=True), [*BLOCK, *BLOCK, ExactLinear]),
     ],
 )
 def test_layers_are_those_of_the_release(mlp, expected):

@@ -66,7 +66,7 @@ def test_bfloat16_runs_and_is_another_experiment(runner, model):
     assert ids[0] != ids[1]
 
 
-def test_a_stopped_run_ends_in_the_same_bits_and_any_number_of_processes_may_go_on(
+def test_a_stopped_run_ends_in_the_same_bits_and_so_does_torchrun_and_any_number_may_go_on(
     runner, monkeypatch
 ):
     code, _, err = runner(*SETTING, *TWO, "train.epochs=2", "hydra.run.dir=whole")
@@ -85,6 +85,12 @@ def test_a_stopped_run_ends_in_the_same_bits_and_any_number_of_processes_may_go_
     code, _, err = runner("resume=alone", "hardware.processes=1")
     assert code == 0, err
     assert [row["epoch"] for row in rows("alone")] == [1, 2]
+
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    theirs = [*SETTING, "train.epochs=2", "hardware=cpu", "hydra.run.dir=torchrun"]
+    subprocess.run([*torchrun, "-m", "runner", *theirs], check=True, capture_output=True)
+    assert curve(Path("whole")) == curve(Path("torchrun"))
+    assert_same_weights(Path("whole"), Path("torchrun"))
 
 
 def test_a_process_that_does_not_start_is_named(runner, monkeypatch):
@@ -135,20 +141,6 @@ def test_a_process_that_fails_ends_the_run_with_its_error_and_a_resume_goes_on(
     assert json.loads(Path("run/status.json").read_text())["status"] == "failed"
     code, _, err = runner("resume=run")
     assert code == 0, err
-
-
-def test_torchrun_does_the_same(runner):
-    run = (*SETTING, "train.epochs=1")
-    code, _, err = runner(*run, *TWO, "hydra.run.dir=ours")
-    assert code == 0, err
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    subprocess.run(
-        [*torchrun, "-m", "runner", *run, "hardware=cpu", "hydra.run.dir=theirs"],
-        check=True,
-        capture_output=True,
-    )
-    assert curve(Path("ours")) == curve(Path("theirs"))
-    assert_same_weights(Path("ours"), Path("theirs"))
 
 
 def test_a_sweep_under_torchrun_is_refused(runner, monkeypatch):

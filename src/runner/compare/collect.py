@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from runner.errors import RunnerError
 # W&B keeps run folders of its own, and init/ is what a run began from.
 _NOT_INTO = {"checkpoints", "init", "wandb"}
 _OF_A_RUN = {"status.json", "meta.json"}
+_MANY, _AT_A_TIME = 200, 32  # runs, from which on several processes read them, so many at a time
 _ENDED = {"failed", "interrupted", "pruned"}
 
 
@@ -24,7 +27,8 @@ def collect(folders: Sequence[Path]) -> list[Run]:
     Raises:
         RunnerError: if a folder does not exist or there is no run.
     """
-    runs: dict[str, Run] = {}
+    places: dict[str, Path] = {}
+    unreadable: dict[str, Run] = {}
     jobs: dict[str, tuple[str, Job]] = {}
     for root in folders:
         if not root.is_dir():
@@ -32,9 +36,7 @@ def collect(folders: Sequence[Path]) -> list[Run]:
         closed: list[OSError] = []
         for folder, names in _walk(root, closed):
             if names & _OF_A_RUN:
-                where = os.path.realpath(folder)
-                if where not in runs:
-                    runs[where] = read_run(folder, str(folder))
+                places.setdefault(os.path.realpath(folder), folder)
             if LEDGER in names:
                 for job in read_ledger(folder):
                     where = os.path.realpath(job.folder or folder / f"job {job.number}")
@@ -42,7 +44,9 @@ def collect(folders: Sequence[Path]) -> list[Run]:
         for error in closed:
             reason = f"the folder cannot be read ({error.strerror})"
             run = Run(str(error.filename), None, status="unreadable", problem=reason)
-            runs.setdefault(os.path.realpath(run.name), run)
+            unreadable.setdefault(os.path.realpath(run.name), run)
+    runs = dict(zip(places, _read(list(places.values())), strict=True))
+    runs |= {where: run for where, run in unreadable.items() if where not in runs}
     for where, (name, job) in jobs.items():
         if where not in runs:
             runs[where] = job.as_run(name)
@@ -56,6 +60,19 @@ def collect(folders: Sequence[Path]) -> list[Run]:
             "(status.json, config.yaml, …)"
         )
     return list(runs.values())
+
+
+def _read(folders: Sequence[Path]) -> list[Run]:
+    """The runs, of many in several processes, while this one imports what tables need."""
+    names = [str(folder) for folder in folders]
+    if len(folders) < _MANY or "fork" not in multiprocessing.get_all_start_methods():
+        return list(map(read_run, folders, names))
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
+        found = pool.map(read_run, folders, names, chunksize=_AT_A_TIME)
+        import pandas  # noqa: F401
+        import scipy.stats  # noqa: F401
+
+        return list(found)
 
 
 def _walk(root: Path, closed: list[OSError]) -> Iterator[tuple[Path, set[str]]]:
