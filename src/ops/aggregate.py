@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ops import backend
-from ops.csr import check_ids, offsets
+from ops.csr import check_ids, offsets, shares_of_nodes
 from ops.kernels import pool as kernels
 from ops.kernels.parallel import array, parallel, split
 
@@ -162,15 +162,10 @@ def by_node(
     # Every thread reads all entries, and keeps those of nodes that make up its share of them.
     split(
         kernels.list_by_node,
-        torch.searchsorted(transposed, _shares(node.numel())).tolist(),
+        shares_of_nodes(transposed),
         *(rowptr, node, given, free, target, moved),
     )
     return transposed, target, None if weight is None else moved
-
-
-def _shares(total: int) -> Tensor:
-    threads = torch.get_num_threads() if total > 10_000 else 1
-    return torch.arange(threads + 1) * total // threads
 
 
 def _cost(x: Tensor, rowptr: Tensor, node: Tensor) -> float:

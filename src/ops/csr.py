@@ -151,7 +151,7 @@ def _symmetric_rows(edges: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
     kernels.count_partners(array(edges), array(counts))
     rowptr = offsets(counts)
     partner = torch.empty(int(rowptr[-1]), dtype=_type_of_ids(num_nodes, edges.device))
-    shares = _shares_of_nodes(rowptr)
+    shares = shares_of_nodes(rowptr)
     split(kernels.list_partners, shares, edges, rowptr[:-1].clone(), partner)
     col, none = torch.empty_like(partner), torch.empty(0)
     split(list_by_node, shares, rowptr, partner, none, rowptr[:-1].clone(), col, none)
@@ -175,14 +175,14 @@ def _kept_rows(rowptr: Tensor, col: Tensor, mask: Tensor) -> tuple[Tensor, Tenso
     return kept, out
 
 
-def _shares_of_nodes(rowptr: Tensor) -> list[int]:
-    """Bounds of ranges of nodes with about as many entries each, one for every thread."""
+def shares_of_nodes(rowptr: Tensor) -> list[int]:
+    """Bounds of ranges of nodes with about as many entries each, one for every thread.
+
+    Nodes without an entry at the end are in none.
+    """
     total = int(rowptr[-1])
     threads = torch.get_num_threads() if total > 10_000 else 1
-    shares = torch.arange(threads + 1) * total // threads
-    bounds = torch.searchsorted(rowptr, shares)
-    bounds[-1] = rowptr.numel() - 1  # nodes without an entry at the end
-    return [int(bound) for bound in bounds]
+    return torch.searchsorted(rowptr, torch.arange(threads + 1) * total // threads).tolist()
 
 
 def offsets(counts: Tensor) -> Tensor:

@@ -27,7 +27,6 @@ from runner.signals import StopOnSignals
 from runner.state import TrainingState
 from runner.summary import published_warm_start, read_summary, summary_of, with_selected
 from runner.tracking import Tracker
-from runner.train import fit
 
 log = logging.getLogger(__name__)
 
@@ -222,20 +221,7 @@ def _fit(
         )
         if config["hardware"].get("profile"):
             during.enter_context(profiled(folder.path, parts.device, peak, profile))
-        fit(
-            model=parts.model,
-            task=parts.task,
-            sampler=parts.sampler,
-            generators=parts.generators,
-            evaluator=parts.evaluator,
-            optimizer=parts.optimizer,
-            epochs=train["epochs"],
-            clip_norm=train["clip_norm"],
-            not_finite=train["not_finite"],
-            state=state,
-            recorder=recorder,
-            ranks=ranks,
-        )
+        parts.fit(state, recorder, ranks)
         recorder.close()
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from runner.parts import assemble
 from runner.ranks import Ranks
 from runner.state import TrainingState
-from runner.train import fit
 
 
 def compute(
@@ -18,21 +17,7 @@ def compute(
     """Take part in the run of `folder`, from the same state as process 0."""
     parts = assemble(config, Path(folder), ranks)
     state = TrainingState() if checkpoint is None else parts.restore(checkpoint)
-    train = config["train"]
-    fit(
-        model=parts.model,
-        task=parts.task,
-        sampler=parts.sampler,
-        generators=parts.generators,
-        evaluator=parts.evaluator,
-        optimizer=parts.optimizer,
-        epochs=train["epochs"],
-        clip_norm=train["clip_norm"],
-        not_finite=train["not_finite"],
-        state=state,
-        recorder=Silent(),
-        ranks=ranks,
-    )
+    parts.fit(state, Silent(), ranks)
 
 
 class Silent:

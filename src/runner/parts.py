@@ -24,7 +24,7 @@ from runner.ranks import Ranks
 from runner.seeding import Generators
 from runner.state import TrainingState
 from runner.statistics import remember
-from runner.train import Task
+from runner.train import Recorder, Task, fit
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,24 @@ class Parts:
         """Take up a checkpoint's content."""
         return checkpoint.restore(
             content, model=self.model, optimizer=self.optimizer, generators=self.generators
+        )
+
+    def fit(self, state: TrainingState, recorder: Recorder, ranks: Ranks) -> None:
+        """Train from `state` on as the config says, in one of the run's processes."""
+        train = self.config["train"]
+        fit(
+            model=self.model,
+            task=self.task,
+            sampler=self.sampler,
+            generators=self.generators,
+            evaluator=self.evaluator,
+            optimizer=self.optimizer,
+            epochs=train["epochs"],
+            clip_norm=train["clip_norm"],
+            not_finite=train["not_finite"],
+            state=state,
+            recorder=recorder,
+            ranks=ranks,
         )
 
     @property

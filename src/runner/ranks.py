@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import psutil
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from runner.errors import RunnerError
+from runner.shared_file import stored
 
 T = TypeVar("T")
-_SHARED_MEMORY = Path("/dev/shm")
-_PREFIX = "runner-"
 
 
 class Ranks:
@@ -189,7 +185,7 @@ class Group(Ranks):
     def once_a_host(self, make: Callable[[], T], safe: Sequence[type]) -> T:
         if self.local_rank:
             return self._load(None, safe)
-        with _stored(make()) as file:
+        with stored(make()) as file:
             return self._load(file, safe)
 
     def _load(self, file: Path | None, safe: Sequence[type]) -> Any:
@@ -231,27 +227,3 @@ def _devices(model: nn.Module) -> list[torch.device]:
 def is_lost_connection(error: Exception) -> bool:
     """Whether torch.distributed says that another process has gone."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)
-
-
-@contextmanager
-def _stored(value: object) -> Iterator[Path]:
-    """A file with ``value`` while it is needed: in memory, or on the disk if there is too little.
-
-    The memory of who has mapped it stays. What killed processes have left goes first.
-    """
-    for folder in (_SHARED_MEMORY, Path(tempfile.gettempdir())):
-        for left in folder.glob(f"{_PREFIX}*.pt"):
-            pid = left.name.removeprefix(_PREFIX).partition("-")[0]
-            if pid.isdecimal() and not psutil.pid_exists(int(pid)):
-                left.unlink(missing_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f"{_PREFIX}{os.getpid()}-", suffix=".pt")
-    os.close(handle)
-    path = Path(name)
-    try:
-        torch.save(value, path)
-        size = path.stat().st_size
-        if _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free > 2 * size:
-            path = Path(shutil.move(path, _SHARED_MEMORY))
-        yield path
-    finally:
-        path.unlink(missing_ok=True)

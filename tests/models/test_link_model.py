@@ -79,4 +79,5 @@ def test_bfloat16_rounds_linears_and_nothing_else(name, form):
         torch.testing.assert_close(model.scorer(h, graph)(pairs), logit, rtol=1e-3, atol=1e-3)
         logits.append(logit.detach())
     assert not torch.equal(*logits)
+    assert not torch.equal(logits[1], logits[1].bfloat16().float())  # which would tie
     torch.testing.assert_close(logits[1], logits[0], rtol=0.1, atol=0.01)

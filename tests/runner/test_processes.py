@@ -11,10 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from tests.runner.test_resume import SETTING, assert_same_weights, curve, kill_after, scores
 
-from runner import cli, processes, ranks
+from runner import cli, processes
 
 WITHOUT_CHANCE = (
     "dataset=lesmis", "tracker=none", "encoder.hidden=8", "train.batch_size=16",
@@ -98,16 +97,6 @@ def test_a_process_that_does_not_start_is_named(runner, monkeypatch):
     code, _, err = runner(*SETTING, *TWO, "train.epochs=1", "hydra.run.dir=run")
     assert code == 1
     assert "process 1 of 2 has died (exit code 3)" in err
-
-
-def test_what_killed_processes_have_left_goes(tmp_path, monkeypatch):
-    monkeypatch.setattr(ranks, "_SHARED_MEMORY", tmp_path)
-    left = tmp_path / f"runner-{2**22 + 1}-abc.pt"
-    left.touch()
-    with ranks._stored({"x": torch.ones(3)}) as file:
-        assert not left.exists() and file.parent == tmp_path
-        assert torch.load(file)["x"].sum() == 3
-    assert not list(tmp_path.iterdir())
 
 
 FAULTY = """

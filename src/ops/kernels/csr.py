@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ops.kernels.compile import kernel
+from ops.kernels.search import lower_bound
 
 
 @kernel
@@ -51,15 +52,9 @@ def copy_distinct(begin, end, rowptr, col, new_rowptr, new_col):
 @kernel
 def find(begin, end, rowptr, col, u, v, position):
     for b in range(begin, end):
-        low, high, node = rowptr[u[b]], rowptr[u[b] + 1], v[b]
-        last = high
-        while low < high:
-            middle = (low + high) >> 1
-            if col[middle] < node:
-                low = middle + 1
-            else:
-                high = middle
-        position[b] = low if low < last and col[low] == node else -1
+        end_of_row = rowptr[u[b] + 1]
+        place = lower_bound(col, rowptr[u[b]], end_of_row, v[b])
+        position[b] = place if place < end_of_row and col[place] == v[b] else -1
 
 
 @kernel

@@ -9,22 +9,11 @@ from numba.extending import intrinsic
 
 from ops.kernels.compile import kernel
 from ops.kernels.prefetch import AHEAD, prefetch, prefetch_row
+from ops.kernels.search import lower_bound
 
 _SKEWED = 16  # times as many neighbours, from which on searching beats merging
 _QUEUE = 16  # rows on their way from memory
 _NEAR = 2**20  # bytes: what of a second-level cache a copy of rows may take
-
-
-@njit(nogil=True, inline="always")
-def _lower_bound(col, low, high, node):
-    """First place from ``low`` to ``high`` whose node is not below ``node``."""
-    while low < high:
-        middle = (low + high) >> 1
-        if col[middle] < node:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 @njit(nogil=True, inline="always")
@@ -49,7 +38,7 @@ def count_common(begin, end, rowptr, col, u, v, counts):
         count = 0
         if j_end - j > _SKEWED * (i_end - i):
             while i < i_end and j < j_end:
-                j = _lower_bound(col, j, j_end, col[i])
+                j = lower_bound(col, j, j_end, col[i])
                 count += j < j_end and col[j] == col[i]
                 i += 1
         else:
@@ -71,7 +60,7 @@ def list_common(begin, end, rowptr, col, u, v, common_rowptr, common):
             i, i_end, j, j_end = j, j_end, i, i_end
         if j_end - j > _SKEWED * (i_end - i):
             while place < full:
-                j = _lower_bound(col, j, j_end, col[i])
+                j = lower_bound(col, j, j_end, col[i])
                 if j < j_end and col[j] == col[i]:
                     common[place] = col[i]
                     place += 1
@@ -172,7 +161,7 @@ def sum_common(begin, end, rowptr, col, u, v, x, start, out, counts):
                 i, i_end, j, j_end = j, j_end, i, i_end
             if j_end - j > _SKEWED * (i_end - i):
                 while i < i_end and j < j_end:
-                    j = _lower_bound(col, j, j_end, col[i])
+                    j = lower_bound(col, j, j_end, col[i])
                     if j < j_end and col[j] == col[i]:
                         number = _found(out, x, due, number, b, col[i])
                     i += 1
