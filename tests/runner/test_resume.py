@@ -14,8 +14,9 @@ import torch
 from tests.conftest import run_folders
 
 from models.ncn import NCN
-from runner import checkpoint, experiment, train
+from runner import checkpoint, train
 from runner.evaluate import RankingEvaluator
+from runner.parts import Parts
 from runner.resume_overrides import apply
 from runner.run_folder import RunFolder
 from runner.run_lock import locked
@@ -489,7 +490,7 @@ def test_an_unexpected_error_is_one_line_with_the_traceback_in_the_log(
     def broken(*arguments, **named):
         raise KeyError("a bug")
 
-    monkeypatch.setattr(experiment, "fit", broken)
+    monkeypatch.setattr(Parts, "fit", broken)
     code, out, err = runner(*SETTING, "hydra.run.dir=cut")
     assert code == 1 and "unexpected KeyError" in err and "run.log" in err
     assert "Traceback" not in out + err
