@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command does, before t
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
+from ops import backend
 from runner import cli
 
 # Several tests run at a time.
@@ -51,6 +53,13 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     # The command's own handlers hold the captured standard output of this test.
     root.handlers[:], root.level = handlers, level
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(params=["compiled", "plain"])
+def form(request):
+    """Run the test in both forms of the operators; its name."""
+    with nullcontext() if request.param == "compiled" else backend.plain():
+        yield request.param
 
 
 def run_folders(root: Path) -> list[Path]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ops.aggregate import pool
+from ops.bipartite import first_rows
 from ops.csr import Graph
 from ops.propagate import propagate, row_sum
 
@@ -22,7 +23,8 @@ class Convolution(nn.Module):
 
     Shapes:
         - input: ``x`` (N, in_features), ``graph`` of E entries, ``weight`` (E,) or None for ones
-        - output: (N, out_features)
+        - output: (N, out_features); of a bipartite graph ``x`` has more rows, the output one for
+          every row of the graph
     """
 
     has_weights: ClassVar[bool] = True
@@ -120,7 +122,8 @@ class SAGE(Convolution):
         self.layer = _pyg_layers().SAGEConv(in_features, out_features)
 
     def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
-        return self.layer.lin_l(neighbour_mean(x, graph, weight)) + self.layer.lin_r(x)
+        own = self.layer.lin_r(first_rows(x, graph.num_nodes))
+        return self.layer.lin_l(neighbour_mean(x, graph, weight)) + own
 
 
 class GIN(Convolution):
@@ -139,7 +142,8 @@ class GIN(Convolution):
 
     def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
         neighbours = pool(x, graph.rowptr, graph.col, weight=weight)
-        return self.layer.nn((1 + self.layer.eps) * x + neighbours)
+        own = first_rows(x, graph.num_nodes)
+        return self.layer.nn((1 + self.layer.eps) * own + neighbours)
 
 
 def _pyg_layers() -> ModuleType:

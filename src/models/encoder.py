@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from models.convolution import Convolution
 from models.mlp import MLP, Dropout
 from ops.backend import exact
+from ops.bipartite import Bipartite, first_rows
 from ops.csr import Graph
 from ops.drop import drop_entries
 from ops.sparse_rows import SparseRows
@@ -97,25 +100,36 @@ class Encoder(nn.Module):
             nn.Parameter(torch.randn(layers)) if jumping_knowledge and layers > 0 else None
         )
 
-    def forward(self, features: Tensor | SparseRows, graph: Graph) -> Tensor:
-        """Embed every node.
+    @property
+    def layers(self) -> int:
+        """How many steps away a node may be that has a part in an embedding."""
+        return len(self.convolutions)
+
+    def forward(self, features: Tensor | SparseRows, graph: Graph | Sequence[Graph]) -> Tensor:
+        """Embed every node, or those that a receptive field is around.
 
         Args:
             features: (N, F) floating point, dense or sparse, or (N,) int64 category ids.
+            graph: for all layers, or one for each.
 
         Returns:
-            (N, H)
+            (N, H), or one for every row of the last layer's graph.
         """
+        graphs = [graph] * self.layers if isinstance(graph, Graph) else graph
         x = self._embed(features)
         outputs = []
-        for convolution, activation in zip(self.convolutions, self.activations, strict=True):
-            out = activation(convolution(x, *self._thin(graph, x)))
-            x = out + x if self.residual and out.shape == x.shape else out
+        for convolution, activation, own in zip(
+            self.convolutions, self.activations, graphs, strict=True
+        ):
+            out = activation(convolution(x, *self._thin(own, x)))
+            residual = self.residual and out.shape[1] == x.shape[1]
+            x = out + first_rows(x, out.size(0)) if residual else out
             outputs.append(x)
         if self.layer_weights is None:
             return x
         with torch.autocast(x.device.type, enabled=False):
-            return exact(torch.stack(outputs, dim=-1)) @ self.layer_weights
+            outputs = [exact(first_rows(out, x.size(0))) for out in outputs]
+            return torch.stack(outputs, dim=-1) @ self.layer_weights
 
     def _embed(self, features: Tensor | SparseRows) -> Tensor:
         """The input stage. Dropout of the zeros of sparse features would change nothing."""
@@ -130,9 +144,12 @@ class Encoder(nn.Module):
 
     def _thin(self, graph: Graph, like: Tensor) -> tuple[Graph, Tensor | None]:
         """One draw of edge dropout, and the weights, (E',), of the kept entries."""
+        weight = graph.weight if isinstance(graph, Bipartite) else None
         if not self.training or self.edge_dropout == 0:
-            return graph, None
+            return graph, weight
         graph = drop_entries(graph, self.edge_dropout)
+        if isinstance(graph, Bipartite) and graph.weight is not None:
+            return graph, graph.weight / (1 - self.edge_dropout)
         return graph, like.new_full((graph.num_entries,), 1 / (1 - self.edge_dropout))
 
 

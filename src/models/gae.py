@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from models.mlp import head, pair_mlp
@@ -19,6 +21,9 @@ class GAE(nn.Module):
         two_layer_head: two hidden layers in the head (the release's "twolayerlin").
         layer_norm: LayerNorm in f_pair and the head.
     """
+
+    reach: ClassVar[int] = 0
+    """Steps from a pair within which embeddings are read, and the links among those nodes."""
 
     def __init__(
         self,

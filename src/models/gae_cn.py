@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,9 @@ class GAECN(nn.Module):
         layer_norm: LayerNorm in f_cn, f_pair and the head.
         beta: what the learned scalar β starts from.
     """
+
+    reach: ClassVar[int] = 1
+    """Steps from a pair within which embeddings are read, and the links among those nodes."""
 
     def __init__(
         self,

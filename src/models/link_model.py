@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -33,14 +33,18 @@ class LinkModel(nn.Module):
         self.predictor = predictor
         self.precision = precision
 
-    def encode(self, features: Tensor | SparseRows, graph: Graph) -> Tensor:
-        """Embeddings, (N, H)."""
-        with self._autocast(graph):
+    def encode(self, features: Tensor | SparseRows, graph: Graph | Sequence[Graph]) -> Tensor:
+        """Embeddings, (N, H); given a graph for every layer, of the nodes of the last one.
+
+        Features in the host's memory are moved to where the model is.
+        """
+        features = features.to(next(self.parameters(), features).device)
+        with self._autocast(features):
             return exact(self.encoder(features, graph))
 
     def score(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
-        with self._autocast(graph):
+        with self._autocast(h):
             return exact(self.predictor(h, graph, pairs))
 
     def scorer(self, h: Tensor, graph: Graph) -> Callable[[Tensor], Tensor]:
@@ -48,11 +52,11 @@ class LinkModel(nn.Module):
         prepare = getattr(self.predictor, "prepare", None)
         if prepare is None:
             return partial(self.score, h, graph)
-        with self._autocast(graph):
+        with self._autocast(h):
             prepared = prepare(h, graph)
 
         def score(pairs: Tensor) -> Tensor:
-            with self._autocast(graph):
+            with self._autocast(h):
                 return exact(prepared(pairs))
 
         return score
@@ -61,6 +65,6 @@ class LinkModel(nn.Module):
         """Logits, (B,), of ``pairs``, (2, B); the graph serves encoder and predictor alike."""
         return self.score(self.encode(features, graph), graph, pairs)
 
-    def _autocast(self, graph: Graph) -> torch.autocast:
-        kind, precision = graph.col.device.type, self.precision
+    def _autocast(self, like: Tensor | SparseRows) -> torch.autocast:
+        kind, precision = like.device.type, self.precision
         return torch.autocast(kind, precision, enabled=precision is not None, cache_enabled=False)

@@ -33,6 +33,9 @@ class NCN(nn.Module):
         beta: what the learned scalar β starts from.
     """
 
+    reach: ClassVar[int] = 1
+    """Steps from a pair within which embeddings are read, and the links among those nodes."""
+
     pools_twice: ClassVar[bool] = False
     """Whether :meth:`pools` gives a second sum, for which there is then another f_cn, f_second."""
 

@@ -74,6 +74,11 @@ class NCNC(nn.Module):
         )
         self.completion = completion
 
+    @property
+    def reach(self) -> int:
+        """Steps from a pair within which embeddings are read: one more at every level."""
+        return self.depth
+
     def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
         levels = self._levels(h, remember=self.depth > 1)

@@ -192,6 +192,16 @@ def offsets(counts: Tensor) -> Tensor:
     return total
 
 
+def entries_of(rowptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Of some rows, the offsets, (n + 1,), and positions, (nnz,) int64, of their entries."""
+    start = rowptr[rows]
+    count = rowptr[rows + 1] - start
+    bounds = offsets(count)
+    total = int(bounds[-1])
+    shift = torch.repeat_interleave(start - bounds[:-1], count, output_size=total)
+    return bounds, torch.arange(total, device=rows.device).add_(shift)
+
+
 def check_ids(nodes: Tensor, num_nodes: int, name: str) -> None:
     """Raise ValueError where an id lies outside 0 to ``num_nodes`` - 1."""
     if nodes.numel() == 0:

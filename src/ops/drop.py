@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ops.bipartite import Bipartite
 from ops.csr import Graph
 
 
@@ -20,4 +21,6 @@ def drop_entries(graph: Graph, p: float) -> Graph:
         raise ValueError(f"p must be in [0, 1), got {p}")
     if p == 0:
         return graph
+    if isinstance(graph, Bipartite):
+        return graph.drop(p)
     return graph.keep(torch.rand(graph.num_entries, device=graph.col.device) >= p)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ops import backend, dense
 from ops.aggregate import pool
-from ops.csr import Graph, check_ids, offsets
+from ops.csr import Graph, check_ids, entries_of, offsets
 from ops.kernels import overlap as kernels
 from ops.kernels.parallel import parallel
 
@@ -180,12 +180,7 @@ def _merge(kernel: Callable[..., None], graph: Graph, u: Tensor, v: Tensor, *out
 
 def rows(graph: Graph, nodes: Tensor) -> NeighbourLists:
     """The neighbours of ``nodes``, (B,) int64, as lists."""
-    start = graph.rowptr[nodes]
-    count = graph.rowptr[nodes + 1] - start
-    rowptr = offsets(count)
-    total = int(rowptr[-1])
-    shift = torch.repeat_interleave(start - rowptr[:-1], count, output_size=total)
-    entry = torch.arange(total, device=nodes.device).add_(shift)
+    rowptr, entry = entries_of(graph.rowptr, nodes)
     return NeighbourLists(rowptr, graph.col[entry].long())
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ops import backend
 from ops.aggregate import by_node, pool
+from ops.bipartite import Bipartite, first_rows
 from ops.csr import Graph
 from ops.kernels import pool as kernels
 from ops.kernels.parallel import parallel
@@ -21,28 +23,36 @@ def propagate(x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
     Differentiable in ``x``; nothing of size (E, H) is made, and on the CPU no scaled copy of ``x``.
 
     Args:
-        x: (N, H) floating point.
+        x: (N, H) floating point; of a bipartite graph, the features of all of its nodes.
         weight: (E,) of every entry of A, a constant; None for ones.
 
     Returns:
-        (N, H)
+        (N, H), one for every row of the graph.
     """
     x = backend.exact(x)
-    scale = (1 + row_sum(graph, weight, x)).rsqrt()
+    scale = (1 + _degrees(graph, weight, x)).rsqrt()
     if backend.compiled(x):
         weight = None if weight is None else weight.to(x.dtype).contiguous()
         own_transpose = graph.symmetric and weight is None
         rows = graph.rowptr, graph.col, weight
         return _Propagate.apply(x.contiguous(), *rows, scale.squeeze(1), own_transpose)
-    x = scale * x
-    return scale * (pool(x, graph.rowptr, graph.col, weight=weight) + x)
+    x, n = scale * x, graph.num_nodes
+    return scale[:n] * (pool(x, graph.rowptr, graph.col, weight=weight) + first_rows(x, n))
+
+
+def _degrees(graph: Graph, weight: Tensor | None, like: Tensor) -> Tensor:
+    """Of every node that has features, (n, 1)."""
+    sums = row_sum(graph, weight, like)
+    if not isinstance(graph, Bipartite) or graph.beyond is None:
+        return sums
+    return torch.cat([sums, graph.beyond.unsqueeze(1).to(like.dtype)])
 
 
 def row_sum(graph: Graph, weight: Tensor | None, like: Tensor) -> Tensor:
-    """The sum of every row's weights, (N, 1), of the type of ``like``."""
+    """The sum of every row's weights, (N, 1), of the type of ``like``, the nodes' features."""
     if weight is None:
         return graph.degree().unsqueeze(1).to(like.dtype)
-    ones = like.new_ones(graph.num_nodes, 1)
+    ones = like.new_ones(like.size(0), 1)
     return pool(ones, graph.rowptr, graph.col, weight=weight)
 
 
@@ -68,14 +78,16 @@ class _Propagate(torch.autograd.Function):
         rows = (rowptr, col, weight)
         if not ctx.own_transpose:
             rows = by_node(*rows, scale.numel())
+        if grad.size(0) < scale.numel():  # nodes without a row got nothing from themselves
+            grad = F.pad(grad, (0, 0, 0, scale.numel() - grad.size(0)))
         return _propagate(grad.contiguous(), *rows, scale), *[None] * 5
 
 
 def _propagate(
     x: Tensor, rowptr: Tensor, col: Tensor, weight: Tensor | None, scale: Tensor
 ) -> Tensor:
-    out = torch.empty_like(x)
+    out = x.new_empty(rowptr.numel() - 1, x.size(1))
     factor = x.new_empty(0) if weight is None else weight
-    cost = x.size(1) * (1 + col.numel() / max(1, x.size(0)))
+    cost = x.size(1) * (1 + col.numel() / max(1, out.size(0)))
     parallel(kernels.propagate, len(out), x, rowptr, col, factor, scale, out, cost=cost)
     return out

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ops.aggregate import pool
-from ops.csr import offsets
+from ops.csr import entries_of, offsets
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,15 @@ class SparseRows:
         row, col = x.nonzero(as_tuple=True)
         rowptr = offsets(torch.bincount(row, minlength=x.size(0)))
         return cls(rowptr, col, x[row, col], x.size(1))
+
+    @property
+    def device(self) -> torch.device:
+        return self.value.device
+
+    def take(self, nodes: Tensor) -> SparseRows:
+        """The rows ``nodes``, (n,) int64, in this order."""
+        rowptr, entry = entries_of(self.rowptr, nodes)
+        return SparseRows(rowptr, self.col[entry], self.value[entry], self.num_columns)
 
     def to_dense(self) -> Tensor:
         """(N, F), with zeros."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -25,13 +26,28 @@ class NegativeSampler(Protocol):
 class Batch:
     """One training step: target links, as many negatives, and the graph to score both on.
 
+    Attributes:
+        whole: the graph of the training links.
+        hidden: (k,) int64, entries of it that the batch may not see, both directions of each.
+
     Shapes:
         positives, negatives: (2, B) int64.
     """
 
-    graph: Graph
+    whole: Graph
     positives: Tensor
     negatives: Tensor
+    hidden: Tensor | None = None
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph that the batch may see."""
+        if self.hidden is None:
+            return self.whole
+        with stage("graph without the targets"):
+            kept = torch.ones_like(self.whole.col, dtype=torch.bool)
+            kept[self.hidden] = False
+            return self.whole.keep(kept, symmetric=True)
 
 
 class FullGraph:
@@ -82,13 +98,13 @@ class FullGraph:
         for number in range(skip, len(self)):
             rows = order[number * self.batch_size : (number + 1) * self.batch_size]
             rows = rows.to(self.targets.device)
-            with stage("graph without the targets"):
-                graph = self.graph_for(rows)
-            yield Batch(graph, self.targets[:, rows], drawn[:, rows])
+            yield Batch(
+                self.graph, self.targets[:, rows], drawn[:, rows], self.hidden_entries(rows)
+            )
 
-    def graph_for(self, rows: Tensor) -> Graph:
-        """The graph that a batch with these target rows may see."""
-        return self.graph
+    def hidden_entries(self, rows: Tensor) -> Tensor | None:
+        """Entries of the graph that a batch with these target rows may not see, (k,) int64."""
+        return None
 
 
 class TargetLinkRemoval(FullGraph):
@@ -117,11 +133,9 @@ class TargetLinkRemoval(FullGraph):
         )
         self._entries = torch.stack([graph.find(targets), graph.find(targets.flip(0))])
 
-    def graph_for(self, rows: Tensor) -> Graph:
-        kept = torch.ones(self.graph.num_entries, dtype=torch.bool, device=self.targets.device)
+    def hidden_entries(self, rows: Tensor) -> Tensor:
         entries = self._entries[:, rows]
-        kept[entries[entries >= 0]] = False
-        return self.graph.keep(kept, symmetric=True)
+        return entries[entries >= 0]
 
 
 def default_batch_size(num_targets: int) -> int:

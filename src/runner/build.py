@@ -23,6 +23,7 @@ _NEEDED = {
     "encoder": ("parameters", "state_dict", "forward"),
     "model": ("parameters", "state_dict", "forward"),
     "sampler": ("epoch", "batch_size", "__len__"),
+    "encoding": ("prepare", "view"),
     "evaluator": ("prepare", "evaluate"),
     "tracker": ("start", "log", "finish", "upload_command", "url"),
     "dataset.source": ("train", "valid", "test", "features", "fingerprint"),

@@ -23,7 +23,7 @@ def experiment_id(config: Mapping[str, Any], *, warm_start: str | None) -> str:
     Args:
         warm_start: the mode in which the run has begun with another, None for none.
     """
-    from runner.schema import Completion, Train  # runner-compare wants the names above alone
+    from runner.schema import FULL_ENCODING, Completion, Train  # compare wants the names above
 
     # Keys with a default in the schema came later: runs from before have none of them.
     later = {
@@ -31,7 +31,7 @@ def experiment_id(config: Mapping[str, Any], *, warm_start: str | None) -> str:
         for node, schema in (("model.completion", Completion), ("train", Train))
         for name, field in schema.model_fields.items()
         if not field.is_required()
-    }
+    } | {"encoding": FULL_ENCODING}
     dropped = NO_PART_OF_IT | _NO_PART_AS_A_WHOLE
     text = json.dumps([_without(config, dropped, later), warm_start])
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]

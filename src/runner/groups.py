@@ -8,7 +8,10 @@ from typing import Any
 from runner.errors import RunnerError
 
 # Every run has one option of each.
-GROUPS = ("dataset", "encoder", "evaluator", "hardware", "model", "sampler", "tracker", "train")
+GROUPS = (
+    "dataset", "encoder", "encoding", "evaluator", "hardware", "model", "sampler", "tracker",
+    "train",
+)  # fmt: skip
 _OPTIONAL = ("experiment", "search", "sweep")
 
 

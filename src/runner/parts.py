@@ -19,8 +19,10 @@ from runner.batches import FullGraph
 from runner.build import build, build_model, build_optimizer, build_with, load_data
 from runner.data.audit import Audit, audit, enforce
 from runner.data.link_data import EvaluationSplit, LinkData
+from runner.encoding import Encoding
 from runner.evaluate import RankingEvaluator
 from runner.ranks import Ranks
+from runner.schema import FULL_ENCODING
 from runner.seeding import Generators
 from runner.state import TrainingState
 from runner.statistics import remember
@@ -43,6 +45,7 @@ class Parts:
     model: LinkModel
     generators: Generators
     sampler: FullGraph
+    encoding: Encoding
     evaluator: RankingEvaluator
     optimizer: torch.optim.Optimizer
 
@@ -69,6 +72,7 @@ class Parts:
             model=self.model,
             task=self.task,
             sampler=self.sampler,
+            encoding=self.encoding,
             generators=self.generators,
             evaluator=self.evaluator,
             optimizer=self.optimizer,
@@ -142,10 +146,22 @@ def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
         config, num_features=loaded.num_features, num_categories=loaded.num_categories
     )
     model = model.to(device)
-    task = _on_device(loaded, device)
+    on_host = config["hardware"].get("features", "device") == "host"
+    task = _on_device(loaded, device, torch.device("cpu") if on_host else device)
     generators = Generators(
         **{name: config["seeds"][name] for name in ("batches", "negatives", "dropout")}
     )
+    sampler: FullGraph = build_with(
+        "sampler",
+        config["sampler"],
+        graph=task.train_graph,
+        targets=data.train.to(device),
+        negatives=build("dataset.negatives", config["dataset"]["negatives"]),
+        generators=generators,
+    )
+    encoding: Encoding = build("encoding", config.get("encoding", FULL_ENCODING))
+    if train["epochs"] > 0:
+        encoding.prepare(model, task.train_graph, data.train, sampler.batch_size)
     return Parts(
         config=config,
         device=device,
@@ -154,14 +170,8 @@ def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
         task=task,
         model=model,
         generators=generators,
-        sampler=build_with(
-            "sampler",
-            config["sampler"],
-            graph=task.train_graph,
-            targets=data.train.to(device),
-            negatives=build("dataset.negatives", config["dataset"]["negatives"]),
-            generators=generators,
-        ),
+        sampler=sampler,
+        encoding=encoding,
         evaluator=evaluator,
         optimizer=build_optimizer(
             model, lr_encoder=train["lr_encoder"], lr_predictor=train["lr_predictor"]
@@ -198,14 +208,14 @@ def _load(config: Mapping[str, Any], folder: Path) -> _Loaded:
     )
 
 
-def _on_device(loaded: _Loaded, device: torch.device) -> Task:
+def _on_device(loaded: _Loaded, device: torch.device, features: torch.device) -> Task:
     def split(part: EvaluationSplit) -> EvaluationSplit:
         return EvaluationSplit(part.positive.to(device), part.negative.to(device))
 
     moved = loaded.train_graph.to(device)
     same = loaded.test_graph is loaded.train_graph
     return Task(
-        features=loaded.features.to(device),
+        features=loaded.features.to(features),
         train_graph=moved,
         test_graph=moved if same else loaded.test_graph.to(device),
         valid=split(loaded.data.valid),

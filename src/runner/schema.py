@@ -85,6 +85,7 @@ class Hardware(Strict):
     profile: bool = False  # came later, and the following
     compile: bool = False
     processes: Annotated[int, Field(gt=0, le=1024)] | Literal["auto"] = 1
+    features: Literal["device", "host"] = "device"
 
 
 class Train(Strict):
@@ -224,6 +225,10 @@ class Dataset(Strict):
     published: dict[str, PublishedFigure | None]
 
 
+# What runs did before there was a choice.
+FULL_ENCODING = {"_target_": "runner.encoding.FullEncoding"}
+
+
 class Root(Strict):
     seed: Seed
     seeds: Seeds
@@ -233,6 +238,7 @@ class Root(Strict):
     train: Train
     evaluator: Node
     sampler: Node
+    encoding: Node = FULL_ENCODING  # came later
     tracker: Node
     encoder: Node
     model: Node
@@ -280,6 +286,10 @@ class ShortestPath(Strict):
 
 class Sampler(Strict):
     batch_size: PositiveInt | None
+
+
+class LocalEncoding(Strict):
+    fan_outs: PositiveInt | Annotated[list[PositiveInt], Field(min_length=1)] | None
 
 
 class RankingEvaluator(Strict):
@@ -363,6 +373,8 @@ NODES: dict[str, type[Strict]] = {
     "models.heuristics.ShortestPath": ShortestPath,
     "runner.batches.TargetLinkRemoval": Sampler,
     "runner.batches.FullGraph": Sampler,
+    "runner.encoding.FullEncoding": Empty,
+    "runner.encoding.LocalEncoding": LocalEncoding,
     "runner.evaluate.RankingEvaluator": RankingEvaluator,
     "runner.tracking.WandbTracker": WandbTracker,
     "runner.tracking.NullTracker": Empty,

@@ -19,6 +19,7 @@ from ops.sparse_rows import SparseRows
 from ops.stage import stage
 from runner.batches import Batch, FullGraph
 from runner.data.link_data import EvaluationSplit
+from runner.encoding import Encoding, FullEncoding
 from runner.errors import Interrupted, RunnerError
 from runner.evaluate import RankingEvaluator
 from runner.metrics import NotANumber
@@ -49,6 +50,7 @@ class Recorder(Protocol):
 
 
 _MOST_SKIPPED_IN_A_ROW = 10
+_WHOLE_GRAPH = FullEncoding()
 _STAGES = ("encoder", "predictor", "loss", "backward")
 
 
@@ -92,6 +94,7 @@ def fit(
     not_finite: Literal["stop", "skip"],
     state: TrainingState,
     recorder: Recorder,
+    encoding: Encoding = _WHOLE_GRAPH,
     ranks: Ranks = ALONE,
 ) -> None:
     """Train from where `state` stands to the end of epoch `epochs`, evaluating after each.
@@ -103,6 +106,7 @@ def fit(
 
     Args:
         not_finite: what becomes of a run whose loss or gradient is not finite in a step.
+        encoding: what the encoder runs on in a step; in an evaluation it is the whole graph.
         ranks: the processes that do it together, each with its own parts in the same state.
 
     Raises:
@@ -135,7 +139,9 @@ def fit(
             loss = math.nan
             ranks.moment = (state.epoch, state.step + 1)
             try:
-                loss, norm = train_step(model, task.features, batch, optimizer, clip_norm, ranks)
+                loss, norm = train_step(
+                    model, task.features, batch, optimizer, clip_norm, encoding, ranks
+                )
             except NotFinite as error:
                 recorder.not_finite(_report(error, batch, state))
                 _skip(error, state, len(sampler), recorder, may_skip=not_finite == "skip")
@@ -260,23 +266,25 @@ def train_step(
     batch: Batch,
     optimizer: torch.optim.Optimizer,
     clip_norm: float | None,
+    encoding: Encoding = _WHOLE_GRAPH,
     ranks: Ranks = ALONE,
 ) -> tuple[float, float]:
     """One update; the loss and the gradient norm before clipping.
 
-    Of several processes each encodes the whole graph, which lacks all targets of the batch, and
-    scores its share of them.
+    Of several processes each encodes the same nodes of a graph that lacks all targets of the batch,
+    and scores its share of them.
 
     Raises:
         NotFinite: if either is not finite; nothing is updated then.
     """
     optimizer.zero_grad(set_to_none=True)
+    view = encoding.view(features, batch)
     with stage("encoder"):
-        embeddings = model.encode(features, batch.graph)
-    positives, negatives = ranks.share(batch.positives), ranks.share(batch.negatives)
+        embeddings = model.encode(view.features, view.layers)
+    positives, negatives = ranks.share(view.positives), ranks.share(view.negatives)
     with stage("predictor"), ranks.own_chance(model):
         pairs = torch.cat([positives, negatives], dim=1)
-        logits = model.score(embeddings, batch.graph, pairs)
+        logits = model.score(embeddings, view.graph, pairs)
         positive, negative = logits.tensor_split([positives.size(1)])
     with stage("backward"):
         share = F.softplus(-positive).sum() / batch.positives.size(1)

@@ -22,7 +22,8 @@ from runner.words import in_words
 
 # The nodes that `runner.build` builds, and what another node may tell Hydra about itself.
 _PARTS = (
-    "encoder", "model", "sampler", "evaluator", "tracker", "dataset.source", "dataset.negatives",
+    "encoder", "model", "sampler", "encoding", "evaluator", "tracker", "dataset.source",
+    "dataset.negatives",
 )  # fmt: skip
 _OF_HYDRA: dict[str, Callable[[Any], bool]] = {
     "_args_": lambda value: isinstance(value, list),

@@ -10,6 +10,7 @@ from models.convolution import GCN, GIN, SAGE, Convolution, PureGCN, PureMax, Pu
 from models.encoder import Encoder, NoEncoder
 from models.mlp import Dropout
 from ops.csr import Graph
+from ops.field import receptive_field
 from ops.sparse_rows import SparseRows
 
 WIDTH, HIDDEN, CATEGORIES = 7, 5, 11
@@ -286,3 +287,72 @@ def test_gradient():
 def test_bad_arguments(change, message):
     with pytest.raises(ValueError, match=message):
         build(**change)
+
+
+ALL = (GCN, GIN, SAGE, PureGCN, PureMax, PureMean, PureSum)
+TARGETS = torch.tensor([0, 5, 7])
+
+
+def field_of(layers, **given):
+    return receptive_field(GRAPH, TARGETS, reach=1, layers=layers, **given)
+
+
+@pytest.mark.parametrize("jumping_knowledge", [False, True])
+@pytest.mark.parametrize("layers", [0, 1, 3])
+@pytest.mark.parametrize("convolution", ALL)
+def test_a_receptive_field_gives_the_embeddings_of_the_whole_graph(
+    form, convolution, layers, jumping_knowledge
+):
+    module = perturbed(
+        build(convolution, layers, residual=True, jumping_knowledge=jumping_knowledge)
+    )
+    field = field_of(layers)
+    inner = field.nodes[: field.graph.num_nodes]
+    results = []
+    for features, graph, rows in (
+        (FEATURES, GRAPH, inner),
+        (FEATURES[field.nodes], field.layers, torch.arange(len(inner))),
+    ):
+        features = features.clone().requires_grad_()
+        h = module(features, graph)[rows]
+        upstream = torch.arange(1.0, h.numel() + 1).view_as(h).double()
+        own = [p for p in module.parameters()]
+        gradients = torch.autograd.grad(h, [features, *own], upstream, allow_unused=True)
+        results.append((h, *gradients))
+    (h, of_features, *others), (h_local, of_rows, *others_local) = results
+    torch.testing.assert_close(h_local, h)
+    torch.testing.assert_close(of_rows, of_features[field.nodes])
+    for one, other in zip(others, others_local, strict=True):
+        torch.testing.assert_close(other, one)
+
+
+@pytest.mark.parametrize("convolution", [PureSum, PureGCN, PureMean])
+def test_sampled_neighbours_leave_the_mean_where_it_was(convolution):
+    """One layer is linear in what is sampled; of two, weights are drawn apart."""
+    module = build(convolution, 1, num_features=HIDDEN).eval()
+    features = FEATURES[:, :HIDDEN]
+    torch.manual_seed(0)
+    draws = []
+    for _ in range(3000):
+        field = field_of(1, fan_outs=[2])
+        draws.append(module(features[field.nodes], field.layers))
+    draws = torch.stack(draws).detach()
+    whole = module(features, GRAPH)[field.nodes[: field.graph.num_nodes]]
+    error = draws.std(0) / len(draws) ** 0.5
+    assert (draws.std(0) > 0.01).any()
+    assert ((draws.mean(0) - whole).abs() <= 5 * error + 1e-9).all()
+
+
+@pytest.mark.parametrize("convolution", [PureGCN, PureSum, PureMean])
+def test_edge_dropout_has_the_distribution_of_the_whole_graph(convolution):
+    module = build(convolution, 2, num_features=HIDDEN, edge_dropout=0.4)
+    features = FEATURES[:, :HIDDEN]
+    field = field_of(2)
+    inner = field.nodes[: field.graph.num_nodes]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        whole = torch.stack([module(features, GRAPH)[inner] for _ in range(3000)])
+        local = torch.stack([module(features[field.nodes], field.layers) for _ in range(3000)])
+    error = (whole.var(0) / 3000 + local.var(0) / 3000).sqrt()
+    assert ((whole.mean(0) - local.mean(0)).abs() <= 5 * error + 1e-9).all()
+    assert ((whole.std(0) - local.std(0)).abs() <= 0.15 * whole.std(0) + 1e-9).all()

@@ -24,6 +24,7 @@ from models.ncn2 import NCN2
 from models.ncn_diff import NCNDiff
 from models.ncnc import NCNC
 from ops.csr import Graph
+from ops.field import receptive_field
 
 MODELS = ("gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ncnc", "ncnc2", "ncnc_learned_t")
 HEURISTICS = (
@@ -218,3 +219,21 @@ def test_state_goes_into_another_instance(model, case, settle):
     assert torch.equal(
         other(case.h, case.graph, case.pairs), module(case.h, case.graph, case.pairs)
     )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_lies_within_reach_is_enough_and_no_less(case, settle, model):
+    predictor = settle(build(model))
+    expected = predictor(case.h, case.graph, case.pairs)
+
+    def scores(reach):
+        """Of every pair alone, of which few others are near."""
+        found = []
+        for pair in case.pairs.split(1, dim=1):
+            field = receptive_field(case.graph, pair, reach=reach, layers=0)
+            found.append(predictor(case.h[field.nodes], field.graph, field.local(pair)))
+        return torch.cat(found)
+
+    torch.testing.assert_close(scores(predictor.reach), expected)
+    if predictor.reach:
+        assert not torch.allclose(scores(predictor.reach - 1), expected)

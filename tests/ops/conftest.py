@@ -1,18 +1,7 @@
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import pytest
 import torch
-
-from ops import backend
-
-
-@pytest.fixture(params=["compiled", "plain"])
-def form(request):
-    """Run the test in both forms of the operators; its name."""
-    with nullcontext() if request.param == "compiled" else backend.plain():
-        yield request.param
 
 
 @pytest.fixture
