@@ -18,9 +18,10 @@ from ops.sparse_rows import SparseRows
 from ops.stage import observed
 from runner import hardware
 from runner.batches import Batch, FullGraph
-from runner.build import build, build_model, build_optimizer, build_with, load_data
+from runner.build import build, build_model, build_with, load_data
 from runner.data.link_data import EvaluationSplit
 from runner.evaluate import RankingEvaluator
+from runner.optimizers import build_optimizer
 from runner.parts import compact
 from runner.profile import StageProfile
 from runner.seeding import Generators

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.convolution import Convolution
 from models.mlp import MLP, Dropout
+from models.node_embedding import NodeEmbedding
 from ops.backend import exact
 from ops.bipartite import Bipartite, first_rows
 from ops.csr import Graph
@@ -38,6 +39,7 @@ class Encoder(nn.Module):
         layer_norm: LayerNorm after convolutions with weights.
         edge_dropout: share of directed entries dropped, anew in every layer; kept ones are scaled
             by 1 / (1 - p), and the convolution's normalisation sees the scaled ones.
+        sparse_embedding: the gradient of the embedding holds the rows that were looked up alone.
 
     Raises:
         ValueError: if ``layers`` is below 0 or a rate out of range.
@@ -58,6 +60,7 @@ class Encoder(nn.Module):
         hidden_dropout: float,
         output_dropout: float,
         edge_dropout: float,
+        sparse_embedding: bool = False,
     ) -> None:
         super().__init__()
         if layers < 0:
@@ -72,8 +75,7 @@ class Encoder(nn.Module):
         self.input: nn.Sequential
         width = hidden
         if num_categories is not None:
-            embedding = nn.Embedding(num_categories, hidden)
-            nn.init.orthogonal_(embedding.weight)
+            embedding = NodeEmbedding(num_categories, hidden, sparse=sparse_embedding)
             self.input = nn.Sequential(embedding, Dropout(hidden_dropout))
         elif layers == 0 or not convolution.has_weights:
             linear = nn.Linear(num_features, hidden)

@@ -99,20 +99,6 @@ def load_data(config: Mapping[str, Any]) -> LinkData:
     return build("dataset.source", config["dataset"]["source"])
 
 
-def build_optimizer(
-    model: LinkModel, *, lr_encoder: float, lr_predictor: float
-) -> torch.optim.Optimizer:
-    """Adam, as in the release: one learning rate for the encoder, one for the predictor.
-
-    A group may be empty: heuristics have nothing to train.
-    """
-    groups = [
-        {"name": "encoder", "params": list(model.encoder.parameters()), "lr": lr_encoder},
-        {"name": "predictor", "params": list(model.predictor.parameters()), "lr": lr_predictor},
-    ]
-    return torch.optim.Adam(groups)
-
-
 def without_idle_training(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The config with `train.epochs=0` if its predictor has no parameters, as heuristics have not.
 

@@ -23,12 +23,21 @@ def experiment_id(config: Mapping[str, Any], *, warm_start: str | None) -> str:
     Args:
         warm_start: the mode in which the run has begun with another, None for none.
     """
-    from runner.schema import FULL_ENCODING, Completion, Train  # compare wants the names above
+    from runner.schema import (
+        FULL_ENCODING,
+        Completion,
+        Encoder,
+        Strict,
+        Train,
+    )  # not at the top: slow
 
     # Keys with a default in the schema came later: runs from before have none of them.
+    nodes: dict[str, type[Strict]] = {
+        "model.completion": Completion, "train": Train, "encoder": Encoder,
+    }  # fmt: skip
     later = {
         f"{node}.{name}": field.default
-        for node, schema in (("model.completion", Completion), ("train", Train))
+        for node, schema in nodes.items()
         for name, field in schema.model_fields.items()
         if not field.is_required()
     } | {"encoding": FULL_ENCODING}

@@ -12,15 +12,18 @@ import torch
 from torch import Tensor
 
 from models.link_model import LinkModel
+from models.node_embedding import node_embeddings
 from ops.csr import Graph
 from ops.sparse_rows import SparseRows
 from runner import checkpoint, hardware, warm_start
 from runner.batches import FullGraph
-from runner.build import build, build_model, build_optimizer, build_with, load_data
+from runner.build import build, build_model, build_with, load_data
 from runner.data.audit import Audit, audit, enforce
 from runner.data.link_data import EvaluationSplit, LinkData
 from runner.encoding import Encoding
+from runner.errors import RunnerError
 from runner.evaluate import RankingEvaluator
+from runner.optimizers import build_optimizer, on_disk
 from runner.ranks import Ranks
 from runner.schema import FULL_ENCODING
 from runner.seeding import Generators
@@ -145,6 +148,7 @@ def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
     model = build_model(
         config, num_features=loaded.num_features, num_categories=loaded.num_categories
     )
+    scratch = _place_embeddings(model, config)
     model = model.to(device)
     on_host = config["hardware"].get("features", "device") == "host"
     task = _on_device(loaded, device, torch.device("cpu") if on_host else device)
@@ -174,9 +178,30 @@ def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
         encoding=encoding,
         evaluator=evaluator,
         optimizer=build_optimizer(
-            model, lr_encoder=train["lr_encoder"], lr_predictor=train["lr_predictor"]
+            model,
+            lr_encoder=train["lr_encoder"],
+            lr_predictor=train["lr_predictor"],
+            folder=scratch,
         ),
     )
+
+
+def _place_embeddings(model: LinkModel, config: Mapping[str, Any]) -> Path | None:
+    """Leave learned embeddings off the device where the config says so.
+
+    Returns:
+        the folder that holds them, and is to hold their moments, if they are on disk.
+    """
+    place = config["hardware"].get("embeddings", "device")
+    folder = Path(config["run"]["cache"]) / "scratch" if place == "disk" else None
+    for embedding in node_embeddings(model) if place != "device" else ():
+        if folder and not embedding.sparse:
+            raise RunnerError(
+                "hardware.embeddings=disk: every step would read and write all of them; add "
+                "encoder.sparse_embedding=true, or use hardware.embeddings=host"
+            )
+        embedding.stay(on_disk(embedding.weight.data, folder) if folder else None)
+    return folder
 
 
 def _load(config: Mapping[str, Any], folder: Path) -> _Loaded:

@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from models.node_embedding import gradient_values, with_values
 from runner.errors import RunnerError
 from runner.shared_file import stored
 
@@ -131,24 +132,20 @@ class Group(Ranks):
     def add_gradients(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> float:
         # Whether anybody has a gradient travels along: Adam tells none from one of zeros.
         has = [float(p.grad is not None) for p in parameters]
-        flat = torch.cat(
-            [
-                loss.detach().reshape(1),
-                loss.new_tensor(has),
-                *(
-                    torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten()
-                    for p in parameters
-                ),
-            ]
-        )
+        # Embeddings have one for the same rows everywhere: all processes encode the same nodes.
+        own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        values = [gradient_values(gradient) for gradient in own]
+        numbers = (x.flatten().to(loss.device) for x in values)
+        flat = torch.cat([loss.detach().reshape(1), loss.new_tensor(has), *numbers])
         if flat.is_cuda:
             self.first(0)  # there, a sum would wait for a dead process
         with self._connected():
             dist.all_reduce(flat)
         whole, has_now, sums = flat.split([1, len(has), flat.numel() - 1 - len(has)])
-        gradients = sums.split([p.numel() for p in parameters])
-        for parameter, some, gradient in zip(parameters, has_now.tolist(), gradients, strict=True):
-            parameter.grad = gradient.view_as(parameter) if some else None
+        parts = sums.split([x.numel() for x in values])
+        for i, (parameter, some) in enumerate(zip(parameters, has_now.tolist(), strict=True)):
+            total = parts[i].to(parameter.device).view_as(values[i])
+            parameter.grad = with_values(own[i], total) if some else None
         return whole.item()
 
     def first(self, number: int) -> int:

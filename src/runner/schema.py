@@ -86,6 +86,7 @@ class Hardware(Strict):
     compile: bool = False
     processes: Annotated[int, Field(gt=0, le=1024)] | Literal["auto"] = 1
     features: Literal["device", "host"] = "device"
+    embeddings: Literal["device", "host", "disk"] = "device"
 
 
 class Train(Strict):
@@ -130,6 +131,7 @@ class Encoder(Strict):
     hidden_dropout: Probability
     output_dropout: Probability
     edge_dropout: Probability
+    sparse_embedding: bool = False  # came later
 
 
 class GetClass(Strict):

@@ -11,9 +11,10 @@ from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.link_model import LinkModel
+from models.node_embedding import gradient_values, settle_sparse_gradients
 from ops.csr import Graph
 from ops.sparse_rows import SparseRows
 from ops.stage import stage
@@ -290,22 +291,31 @@ def train_step(
         share = F.softplus(-positive).sum() / batch.positives.size(1)
         share = share + F.softplus(negative).sum() / batch.negatives.size(1)
         share.backward()
+        settle_sparse_gradients(model)
     loss = ranks.add_gradients(list(model.parameters()), share)
     with stage("optimiser"):
-        groups = [group["params"] for group in optimizer.param_groups]
-        norm = math.hypot(*[_gradient_norm(parameters) for parameters in groups])
+        groups = [_gradients(part) for part in (model.encoder, model.predictor)]
+        norms = [torch.nn.utils.get_total_norm(g).item() if g else 0.0 for g in groups]
+        norm = math.hypot(*norms)
         if not math.isfinite(loss + norm):
             in_order = (embeddings, logits, share)
             culprits = (i for i, x in enumerate(in_order) if not bool(x.isfinite().all()))
             culprit = _STAGES[ranks.first(next(culprits, len(in_order)))]
             raise NotFinite(culprit, loss=loss, gradient_norm=norm)
         if clip_norm is not None:
-            for parameters in groups:
-                torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
+            for gradients in groups:
+                _clip(gradients, clip_norm)
         optimizer.step()
     return loss, norm
 
 
-def _gradient_norm(parameters: list[Tensor]) -> float:
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    return torch.nn.utils.get_total_norm(gradients).item() if gradients else 0.0
+def _gradients(part: nn.Module) -> list[Tensor]:
+    return [gradient_values(p.grad) for p in part.parameters() if p.grad is not None]
+
+
+def _clip(gradients: list[Tensor], largest: float) -> None:
+    """As ``torch.nn.utils.clip_grad_norm_``, which takes no gradients of single rows."""
+    if gradients:
+        factor = (largest / (torch.nn.utils.get_total_norm(gradients) + 1e-6)).clamp(max=1.0)
+        for gradient in gradients:
+            gradient.mul_(factor.to(gradient.device))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.runner.test_ogb_runs import UNDIRECTED, write
 from tests.runner.test_processes import TWO, WITHOUT_CHANCE, rows
 from tests.runner.test_resume import SETTING, assert_same_weights, curve, kill_after
 
@@ -122,3 +123,40 @@ def test_links_that_a_batch_hid_are_back_for_the_next():
     assert without.graph.num_entries == again.graph.num_entries - 2
     assert without.features[without.positives].tolist() == pair.tolist()
     assert without.features[without.negatives].tolist() == other.tolist()
+
+
+def test_embeddings_and_features_may_live_elsewhere(runner, tmp_path):
+    """Where they live changes nothing; sparse updates do."""
+    write(tmp_path, "ogbl-ddi", "target", UNDIRECTED)
+    setting = (
+        "model=ncn", "dataset=ogbl-ddi", f"dataset.root={tmp_path}", "tracker=none",
+        "encoder.hidden=8", "train.epochs=2", "train.batch_size=16", "train.clip_norm=1.0",
+        "encoding=local",
+    )  # fmt: skip
+    places = {
+        "device": (),
+        "host": ("hardware.embeddings=host", "hardware.features=host"),
+        "disk": ("hardware.embeddings=disk",),
+    }
+    for name, place in places.items():
+        trained(runner, *setting, "encoder.sparse_embedding=true", *place, f"hydra.run.dir={name}")
+    assert curve(Path("device")) == curve(Path("host")) == curve(Path("disk"))
+    trained(runner, *setting, "hydra.run.dir=dense")
+    assert curve(Path("dense")) != curve(Path("device"))
+    assert_same_weights(Path("device"), Path("disk"))
+    code, _, err = runner(*setting, "hardware.embeddings=disk")
+    assert code == 1 and "encoder.sparse_embedding=true" in err
+
+
+def test_two_processes_sum_gradients_of_rows(runner, tmp_path):
+    write(tmp_path, "ogbl-ddi", "target", UNDIRECTED)
+    setting = (
+        "model=ncn", "dataset=ogbl-ddi", f"dataset.root={tmp_path}", "tracker=none", *TWO,
+        "encoder.hidden=8", "train.epochs=1", "train.batch_size=64", "encoding=local",
+        "model.dropout=0", "model.edge_dropout=0", "encoder.sparse_embedding=true",
+        *(f"encoder.{kind}_dropout=0" for kind in ("input", "hidden", "output", "edge")),
+    )  # fmt: skip
+    alone = trained(runner, *setting, "hardware.processes=1", "hydra.run.dir=one")
+    together = trained(runner, *setting, "hydra.run.dir=two")
+    assert together[0]["loss"] == pytest.approx(alone[0]["loss"], rel=1e-4)
+    assert together[0]["gradient_norm"] == pytest.approx(alone[0]["gradient_norm"], rel=1e-4)

@@ -45,3 +45,15 @@ def test_what_is_saved_when_parts_no_runs_and_what_is_skipped_does():
     saving = {"checkpoint_steps": 3, "keep_checkpoints": 5, "grace_seconds": 9}
     assert experiment_id(trained(**saving, not_finite="stop"), warm_start=None) == identity
     assert experiment_id(trained(not_finite="skip"), warm_start=None) != identity
+
+
+def test_the_encoding_parts_runs_unless_it_is_that_of_before():
+    identity = experiment_id(BEFORE, warm_start=None)
+    full = {"_target_": "runner.encoding.FullEncoding"}
+    assert experiment_id({**BEFORE, "encoding": full}, warm_start=None) == identity
+    local = {"_target_": "runner.encoding.LocalEncoding", "fan_outs": None}
+    assert experiment_id({**BEFORE, "encoding": local}, warm_start=None) != identity
+    sparse = {"sparse_embedding": True}
+    assert experiment_id({**BEFORE, "encoder": sparse}, warm_start=None) != experiment_id(
+        {**BEFORE, "encoder": {"sparse_embedding": False}}, warm_start=None
+    )

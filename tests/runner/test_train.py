@@ -9,7 +9,7 @@ from models.gae import GAE
 from models.link_model import LinkModel
 from ops.csr import Graph
 from runner.batches import Batch
-from runner.build import build_optimizer
+from runner.optimizers import build_optimizer
 from runner.train import NotFinite, train_step
 
 
