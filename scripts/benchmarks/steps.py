@@ -20,6 +20,7 @@ from runner import hardware
 from runner.batches import Batch, FullGraph
 from runner.build import build, build_model, build_with, load_data
 from runner.data.link_data import EvaluationSplit
+from runner.encoding import Encoding
 from runner.evaluate import RankingEvaluator
 from runner.optimizers import build_optimizer
 from runner.parts import compact
@@ -38,6 +39,7 @@ class Bench:
     features: torch.Tensor | SparseRows
     graph: Graph
     sampler: FullGraph
+    encoding: Encoding
     optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
 
@@ -46,7 +48,7 @@ class Bench:
             yield from self.sampler.epoch()
 
     def step(self, batch: Batch) -> None:
-        train_step(self.model, self.features, batch, self.optimizer, None)
+        train_step(self.model, self.features, batch, self.optimizer, None, self.encoding)
 
     def evaluate(self, positives: torch.Tensor, negatives: torch.Tensor) -> None:
         evaluator = RankingEvaluator(
@@ -80,7 +82,9 @@ def prepare(case: Case, settings: dict[str, Any], device: torch.device) -> Bench
         lr_encoder=settings["train"]["lr_encoder"],
         lr_predictor=settings["train"]["lr_predictor"],
     )
-    return Bench(model.train(), features, graph, sampler, optimizer, settings)
+    encoding: Encoding = build("encoding", settings["encoding"])
+    encoding.prepare(model, graph, case.edges, batch_size)
+    return Bench(model.train(), features, graph, sampler, encoding, optimizer, settings)
 
 
 def measure(
