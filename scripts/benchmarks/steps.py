@@ -138,12 +138,25 @@ def measure(
     stages = {name: cost.seconds for name, cost in profile.costs.items()}
     evaluations = _timed(evaluate, repeats, limit, None)
     return {
+        "graph": _sizes(bench),
         "step": steps,
         "stages": stages,
         "evaluation": evaluations,
         "step_gib": memory,
         "peak_gib": hardware.peak_memory_gib(place),
         "unit": unit(),
+    }
+
+
+def _sizes(bench: Bench) -> dict[str, float]:
+    degree, features = bench.graph.degree().double(), bench.features
+    width = features.num_columns if isinstance(features, SparseRows) else features.shape[-1]
+    return {
+        "nodes": bench.graph.num_nodes,
+        "entries": bench.graph.num_entries,
+        "features": width,
+        "degree_at_random": float(degree.mean()),
+        "degree_at_a_link": float(degree.square().sum() / degree.sum()),
     }
 
 

@@ -1,0 +1,232 @@
+"""Fit what a training step costs to measured rows, and predict rows that were not measured.
+
+    python scripts/cost_model.py measure rows.json     # steps on this machine: half an hour
+    python scripts/cost_model.py fit rows.json         # coefficients, errors, predictions
+
+Time and memory are sums of products of sizes, with coefficients that are not negative and make the
+relative errors of the fitted rows smallest. The rows beyond the fitted sizes are predicted, then
+compared with what they took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import nnls
+
+MODELS = ("ncn", "ncnc")
+# Of the collab-shaped graph; with batch, hidden and layers.
+FITTED = tuple(
+    (scale, *setting)
+    for scale, setting in itertools.product(
+        (0.125, 0.25, 0.5, 1.0),
+        ((65_536, 64, 1), (16_384, 64, 1), (65_536, 128, 1), (32_768, 32, 3)),
+    )
+)
+BEYOND = ((4.0, 65_536, 64, 1), (4.0, 32_768, 32, 3), (8.0, 65_536, 64, 1))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the cost of a step depends on.
+
+    Attributes:
+        entries: twice the links. batch: target links, with as many negatives.
+        degree_at_random, degree_at_a_link: mean degree of a random node, and of an end of a random
+            link: the first moment, and the second by the first.
+    """
+
+    nodes: int
+    entries: int
+    features: int
+    hidden: int
+    layers: int
+    batch: int
+    degree_at_random: float
+    degree_at_a_link: float
+
+    @property
+    def neighbours(self) -> float:
+        """Of both ends of all pairs of a step, listed one by one."""
+        return 2 * self.batch * (self.degree_at_random + self.degree_at_a_link)
+
+
+def time_terms(model: str, s: Sizes) -> dict[str, float]:
+    """What seconds are proportional to."""
+    terms = {
+        "fixed": 1.0,
+        "links of the graph": s.entries,
+        "messages, links x width x layers": s.entries * s.hidden * s.layers,
+        "Linears of nodes": s.nodes * s.hidden * (s.features + s.hidden),
+        "neighbours x width": s.neighbours * s.hidden,
+        "Linears of pairs": 2.0 * s.batch * s.hidden**2,
+    }
+    if model == "ncnc":
+        terms["inner pairs, their rows"] = s.neighbours * s.degree_at_a_link
+        terms["inner pairs x width"] = s.neighbours * s.hidden
+        terms["Linears of inner pairs"] = s.neighbours * s.hidden**2
+    return terms
+
+
+def memory_terms(model: str, s: Sizes) -> dict[str, float]:
+    """What bytes are proportional to."""
+    return {
+        "fixed": 1.0,
+        "links": s.entries,
+        "features": s.nodes * s.features,
+        "embeddings": s.nodes * s.hidden,
+        "embeddings of layers": s.nodes * s.hidden * s.layers,
+        "pairs": 2.0 * s.batch * s.hidden,
+        "neighbours": s.neighbours,
+    }
+
+
+class Fit:
+    """Coefficients of terms."""
+
+    def __init__(self, terms: Any, rows: list[tuple[Sizes, float]]) -> None:
+        self.terms = terms
+        values = np.array([list(terms(sizes).values()) for sizes, _ in rows])
+        measured = np.array([value for _, value in rows])
+        scale = values.max(axis=0)
+        found, _ = nnls(values / scale / measured[:, None], np.ones(len(rows)))
+        self.coefficients = dict(zip(terms(rows[0][0]), found / scale, strict=True))
+
+    def parts(self, sizes: Sizes) -> dict[str, float]:
+        """What each term adds."""
+        return {name: self.coefficients[name] * x for name, x in self.terms(sizes).items()}
+
+    def __call__(self, sizes: Sizes) -> float:
+        return sum(self.parts(sizes).values())
+
+
+def measure(path: Path, repeats: int) -> None:
+    """Add the rows that `path` lacks, one after the other."""
+    rows = json.loads(path.read_text()) if path.exists() else []
+    done = {tuple(row["key"]) for row in rows}
+    for model, setting in itertools.product(MODELS, FITTED + BEYOND):
+        key = (model, *setting)
+        if key in done:
+            continue
+        scale, batch, hidden, layers = setting
+        what = {
+            "task": "step", "model": model, "graph": "collab-shaped", "scale": scale,
+            "threads": None, "repeats": repeats, "limit": 600, "keep_freed_memory": True,
+            "device": "cpu",
+            "overrides": [
+                f"train.batch_size={batch}", f"encoder.hidden={hidden}",
+                f"encoder.layers={layers}",
+            ],
+        }  # fmt: skip
+        script = Path(__file__).with_name("benchmark.py")
+        command = [sys.executable, str(script), "--child", json.dumps(what)]
+        environment = {"GOMP_SPINCOUNT": "3000", **os.environ}
+        out = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=True, env=environment
+        )
+        found = json.loads(out.stdout.splitlines()[-1])
+        rows.append({"key": key, **found})
+        path.write_text(json.dumps(rows))
+        print(key, np.median(found["step"]), found["step_gib"], file=sys.stderr, flush=True)
+
+
+def sizes_of(row: Mapping[str, Any]) -> Sizes:
+    _, _, batch, hidden, layers = row["key"]
+    return Sizes(batch=batch, hidden=hidden, layers=layers, **row["graph"])
+
+
+def report(rows: list[dict[str, Any]]) -> str:
+    sections = []
+    fitted = {}
+    for model in MODELS:
+        own = [row for row in rows if row["key"][0] == model]
+        within = [row for row in own if tuple(row["key"][1:]) in FITTED]
+        beyond = [row for row in own if tuple(row["key"][1:]) in BEYOND]
+        time = Fit(
+            lambda s, m=model: time_terms(m, s),
+            [(sizes_of(row), float(np.median(row["step"]))) for row in within],
+        )
+        memory = Fit(
+            lambda s, m=model: memory_terms(m, s),
+            [(sizes_of(row), row["step_gib"] * 2**30) for row in within],
+        )
+        fitted[model] = time, memory
+        errors = [time(sizes_of(row)) / np.median(row["step"]) - 1 for row in within]
+        of_memory = [memory(sizes_of(row)) / row["step_gib"] / 2**30 - 1 for row in within]
+        table = [
+            {
+                "links": f"{row['graph']['entries'] // 2:,}",
+                "batch": row["key"][2],
+                "width": row["key"][3],
+                "layers": row["key"][4],
+                "predicted, s": f"{time(sizes_of(row)):.2f}",
+                "measured, s": f"{np.median(row['step']):.2f}",
+                "error, %": f"{100 * (time(sizes_of(row)) / np.median(row['step']) - 1):+.0f}",
+                "predicted, GiB": f"{memory(sizes_of(row)) / 2**30:.2f}",
+                "measured, GiB": f"{row['step_gib']:.2f}",
+                "error, % ": f"{100 * (memory(sizes_of(row)) / row['step_gib'] / 2**30 - 1):+.0f}",
+            }
+            for row in beyond
+        ]
+        coefficients = ", ".join(f"{k} {v:.2e}" for k, v in time.coefficients.items() if v)
+        bytes_ = ", ".join(f"{k} {v:.3g}" for k, v in memory.coefficients.items() if v)
+        sections.append(
+            f"### {model}\n\n{len(within)} rows fitted: largest error of the time "
+            f"{100 * max(map(abs, errors)):.0f} %, of the memory "
+            f"{100 * max(map(abs, of_memory)):.0f} %. Beyond them:\n\n"
+            f"{pd.DataFrame(table).to_markdown(index=False, disable_numparse=True)}\n\n"
+            f"Seconds for each: {coefficients}.\n\nBytes for each: {bytes_}."
+        )
+    sections.append(_billion(fitted))
+    return "\n\n".join(sections)
+
+
+def _billion(fitted: Mapping[str, tuple[Fit, Fit]]) -> str:
+    """A graph of 10^9 links, 10^8 nodes."""
+    sizes = Sizes(
+        nodes=10**8, entries=2 * 10**9, features=128, hidden=64, layers=3, batch=65_536,
+        degree_at_random=20.0, degree_at_a_link=200.0,
+    )  # fmt: skip
+    rows = []
+    for model, (time, memory) in fitted.items():
+        rows += [
+            {"model": model, "of": "time, s", "in all": f"{time(sizes):.0f}"}
+            | {k: f"{v:.1f}" for k, v in time.parts(sizes).items() if v > 0.01 * time(sizes)},
+            {"model": model, "of": "memory, GiB", "in all": f"{memory(sizes) / 2**30:.0f}"}
+            | {
+                k: f"{v / 2**30:.1f}"
+                for k, v in memory.parts(sizes).items()
+                if v > 0.01 * memory(sizes)
+            },
+        ]
+    table = pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True)
+    return f"### 10⁹ links\n\n{asdict(sizes)}\n\n{table}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("task", choices=["measure", "fit"])
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    if arguments.task == "measure":
+        measure(arguments.rows, arguments.repeats)
+    else:
+        print(report(json.loads(arguments.rows.read_text())))
+
+
+if __name__ == "__main__":
+    main()
