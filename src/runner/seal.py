@@ -12,6 +12,7 @@ from typing import Any
 
 from runner.errors import RunnerError
 
+_LAST_KEY, _END = ',\n  "sha256": "', "\n}\n"  # as `sealed_json` writes them
 _LAST_LINE = "# sha256 of the lines above: "
 _COMMENT = b"sha256:"  # of a zip archive
 _COMMENT_BYTES = len(_COMMENT) + 64
@@ -36,7 +37,9 @@ def read_json(text: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
         del content["sha256"]
-        intact = sealed_json(content) == text
+        plain, found, _ = text.rpartition(_LAST_KEY)
+        sealed = f'{plain}{_LAST_KEY}{_digest(plain + _END)}"{_END}' if found else sealed_json({})
+        intact = sealed == text
     except (ValueError, KeyError, TypeError, AttributeError):
         intact = False
     if not intact:

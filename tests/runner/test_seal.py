@@ -19,7 +19,8 @@ LINES = "model: ncn\ntrain:\n  epochs: 3\n"
 
 
 def test_round_trips():
-    assert read_json(sealed_json(CONTENT)) == CONTENT
+    for content in (CONTENT, {}, {"a": {}}, {"a": {"sha256": ""}, "b": 'x,\n  "sha256": "\u2028'}):
+        assert read_json(sealed_json(content)) == content
     assert read_lines(sealed_lines(LINES)) == LINES
     assert sealed_json(read_json(sealed_json(CONTENT))) == sealed_json(CONTENT)
 

@@ -112,8 +112,11 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
 
 def _compare(options: argparse.Namespace) -> int:
     # Here, so that --help and a mistyped option answer at once.
-    from runner.compare import terminal
     from runner.compare.collect import collect
+
+    read = collect(options.folders)  # while it reads, pandas and scipy are imported
+
+    from runner.compare import terminal
     from runner.compare.differences import differences, find
     from runner.compare.groups import group
     from runner.compare.significance import pairs
@@ -121,7 +124,7 @@ def _compare(options: argparse.Namespace) -> int:
     from runner.compare.where import select
 
     out = terminal.console()
-    runs = select(collect(options.folders), options.where)
+    runs = select(read, options.where)
     if options.diff:
         a, b = (find(runs, name) for name in options.diff)
         terminal.show_differences(a, b, differences(a, b), out)

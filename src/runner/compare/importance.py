@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
+import sys
+import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,39 +92,69 @@ def importance(search: Search) -> dict[str, float]:
     Keys that not every run has take no part. Empty where fewer than 10 runs, or no variance, would
     make it a guess.
     """
-    complete = {
-        key: name
-        for key, name in zip(search.keys, search.names, strict=True)
+    return _named(search, _shares(*_usable(search)))
+
+
+@contextmanager
+def importances(many: Sequence[Search]) -> Iterator[Iterable[dict[str, float]]]:
+    """The importance of each, computed by other processes inside the `with`."""
+    tasks = [_usable(search) for search in many]
+    estimated = sum(bool(columns) for columns, _ in tasks)
+    if not estimated or sys.platform != "linux":  # elsewhere a fork may fail by now
+        yield map(importance, many)
+        return
+    context = multiprocessing.get_context("fork")  # which need not import scipy again
+    processes = min(estimated, os.cpu_count() or 1)
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        with warnings.catch_warnings():
+            # From Python 3.12 on it warns of numpy's threads, which are idle.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            shares = pool.map(_shares, *zip(*tasks, strict=True))
+        yield map(_named, many, shares)
+
+
+def _named(search: Search, shares: Mapping[str, float]) -> dict[str, float]:
+    names = dict(zip(search.keys, search.names, strict=True))
+    return {names[key]: share for key, share in shares.items()}
+
+
+def _usable(search: Search) -> tuple[dict[str, list[Any]], list[float]]:
+    """Of each key that every run has the values, and the objective; none if it were a guess."""
+    rows = [i for i, value in enumerate(search.objective) if math.isfinite(value)]
+    objective = [search.objective[i] for i in rows]
+    if len(rows) < _RUNS or len({round(value, 9) for value in objective}) < 2:
+        return {}, []
+    columns = {
+        key: [search.runs[i].settings[key] for i in rows]
+        for key in search.keys
         if all(key in run.settings for run in search.runs)
     }
-    usable = [i for i, value in enumerate(search.objective) if math.isfinite(value)]
-    spread = {round(search.objective[i], 9) for i in usable}
-    if len(usable) < _RUNS or len(spread) < 2 or not complete:
+    return columns, objective
+
+
+def _shares(columns: Mapping[str, Sequence[Any]], objective: Sequence[float]) -> dict[str, float]:
+    if not columns:
         return {}
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    columns = {}
-    for key in complete:
-        values = search.values(key)
-        columns[key] = [values[i] for i in usable]
     space = {key: _distribution(values) for key, values in columns.items()}
     study = optuna.create_study(direction="maximize")
     study.add_trials(
         [
             optuna.trial.create_trial(
-                params={key: _value(columns[key][row], space[key]) for key in complete},
+                params={key: _value(of[row], space[key]) for key, of in columns.items()},
                 distributions=space,
-                value=search.objective[i],
+                value=value,
             )
-            for row, i in enumerate(usable)
+            for row, value in enumerate(objective)
         ]
     )
     evaluator = optuna.importance.FanovaImportanceEvaluator(
         n_trees=_TREES, max_depth=_DEPTH, seed=0
     )
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {complete[key]: float(share) for key, share in shares.items()}
+    return {key: float(share) for key, share in shares.items()}
 
 
 def is_numeric(values: Sequence[Any]) -> bool:

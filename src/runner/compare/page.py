@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cache
 from importlib.resources import files
@@ -21,7 +21,7 @@ from runner.compare import figures
 from runner.compare.curves import curves
 from runner.compare.differences import compact
 from runner.compare.groups import Group
-from runner.compare.importance import Search, importance, searches
+from runner.compare.importance import Search, importances, searches
 from runner.compare.run import Run
 from runner.compare.settings import ABSENT, in_words
 from runner.compare.significance import PAIRED_RUNS, PAIRS_AMONG, by_column, pairs
@@ -53,29 +53,29 @@ def page(
     template = environment.from_string(_asset("page.html.j2"))
     columns = by_column(groups)
     numbers = {id(group): row for group, row in zip(groups, rows.to_dict("records"), strict=True)}
-    return template.render(
-        title=title,
-        alpha=alpha,
-        written=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        statuses=Counter(run.status for run in runs).most_common(),
-        notes=list(caveats(groups)),
-        results=[
-            _results(dataset, metric, of, numbers) for (dataset, metric), of in columns.items()
-        ],
-        pairs=_pairs(groups, alpha),
-        pairs_among=PAIRS_AMONG,
-        paired_runs=PAIRED_RUNS,
-        curves=[_curves(dataset, metric, of) for (dataset, metric), of in columns.items()],
-        shown=figures.SHOWN,
-        searches=[_search(search) for search in searches(runs)],
-        costs=[_costs(dataset, metric, of, numbers) for (dataset, metric), of in columns.items()],
-        comparison=_embedded(_comparison(runs, groups)),
-        runs=[_run(run) for run in runs],
-        unfinished=[_run(run) for run in runs if run.status != "done"],
-        style=Markup(_asset("page.css")),
-        script=Markup(_asset("page.js")),
-        plotly=Markup(_plotly()),
-    )
+    found = searches(runs)
+    with importances(found) as shares:  # the longest part, and the others need not wait for it
+        parts = {
+            "title": title,
+            "alpha": alpha,
+            "written": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            "statuses": Counter(run.status for run in runs).most_common(),
+            "notes": list(caveats(groups)),
+            "results": [_results(*of, members, numbers) for of, members in columns.items()],
+            "pairs": _pairs(groups, alpha),
+            "pairs_among": PAIRS_AMONG,
+            "paired_runs": PAIRED_RUNS,
+            "curves": [_curves(*of, members) for of, members in columns.items()],
+            "shown": figures.SHOWN,
+            "costs": [_costs(*of, members, numbers) for of, members in columns.items()],
+            "comparison": _embedded(_comparison(runs, groups)),
+            "runs": [_run(run) for run in runs],
+            "unfinished": [_run(run) for run in runs if run.status != "done"],
+            "style": Markup(_asset("page.css")),
+            "script": Markup(_asset("page.js")),
+            "plotly": Markup(_plotly()),
+        }
+        return template.render(parts, searches=list(map(_search, found, shares)))
 
 
 def _results(
@@ -200,8 +200,7 @@ def _costs(
     return {"dataset": dataset, "metric": metric, "rows": rows, "plots": plots}
 
 
-def _search(search: Search) -> dict[str, Any]:
-    shares = importance(search)
+def _search(search: Search, shares: Mapping[str, float]) -> dict[str, Any]:
     best = sorted(range(len(search.runs)), key=lambda index: -search.objective[index])[:_BEST]
     return {
         "search": search,

@@ -35,7 +35,7 @@ def test_torch_is_never_imported_nor_plotly_without_a_page(root, tmp_path):
     plain = imported(root, "--pairs", "--csv", tmp_path / "a.csv", "--latex", tmp_path / "a.tex")
     assert not plain & (heavy | {"plotly", "optuna", "sklearn"})
     page = imported(root, "--html", tmp_path / "a.html")
-    assert not page & heavy and {"plotly", "optuna"} <= page
+    assert not page & heavy and "plotly" in page
 
 
 def test_python_m_runs_it(root):

@@ -8,7 +8,7 @@ import pytest
 from tests.runner.compare.conftest import write_run
 
 from runner.compare.collect import collect
-from runner.compare.importance import importance, searches
+from runner.compare.importance import importance, importances, searches
 
 
 def write_search(root, runs, *, seeds=1, score=None, **fixed):
@@ -40,6 +40,18 @@ def test_a_choice_can_be_the_most_important(tmp_path):
     write_search(tmp_path, 30, score=lambda rate, dropout, kind: 0.9 if kind == "two" else 0.1)
     shares = importance(searches(collect([tmp_path]))[0])
     assert max(shares, key=shares.__getitem__) == "kind"
+
+
+@pytest.mark.parametrize("platform", ["linux", "another"])
+def test_other_processes_find_the_same_in_the_same_order(tmp_path, monkeypatch, platform):
+    monkeypatch.setattr("sys.platform", platform)
+    write_search(tmp_path / "a", 9, score=lambda rate, dropout, kind: dropout)
+    write_search(tmp_path / "b", 12, score=lambda rate, dropout, kind: dropout)
+    found = [searches(collect([tmp_path / name]))[0] for name in ("a", "b")]
+    with importances(found) as shares:
+        assert list(shares) == [{}, importance(found[1])] and importance(found[1])
+    with importances(found[:1]) as shares:
+        assert list(shares) == [{}]
 
 
 @pytest.mark.parametrize(("runs", "score"), [(9, lambda rate, dropout, kind: dropout), (20, None)])
