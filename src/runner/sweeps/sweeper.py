@@ -117,14 +117,21 @@ class LedgerSweeper(Sweeper):
         ledger = self._open(self._definition(swept), planned)
         worker = Worker(ledger, self._launch, retries=self.retries)
         propose = self._proposals(worker, distributions) if self.search is not None else None
+        trials = int(self.search["trials"]) if self.search is not None else None
         try:
-            with overview(ledger):
+            with overview(ledger, trials=trials, redraw=self._jobs_are_elsewhere()):
                 worker.work(propose)
         except KeyboardInterrupt:
             show(ledger)
             raise
         if show(ledger):
             raise JobsFailed
+
+    def _jobs_are_elsewhere(self) -> bool:
+        """Whether other processes run the jobs; in this one, a run has a display of its own."""
+        launcher = OmegaConf.select(self.config, "hydra.launcher._target_")
+        alone = OmegaConf.select(self.config, "hydra.launcher.n_jobs") == 1
+        return not alone and not str(launcher).endswith(".BasicLauncher")
 
     def _check(self) -> None:
         options: Any = OmegaConf.to_container(self.config.hydra.sweeper, resolve=True)
