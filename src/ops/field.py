@@ -89,14 +89,14 @@ def receptive_field(
     groups, rows, degrees, weights = [inner], [], [], []
     induced = _induced(lists, local)
     for layer in range(layers):
-        if layer:
-            lists = _rows(graph, groups[-1], kept)
-        degrees.append(lists.counts())
-        if fan_outs is not None:
-            lists = NeighbourLists(lists.rowptr, lists.node.long())
-            generator = torch.default_generator
-            lists, weight = sample_neighbours(lists, fan_outs[layer], generator, replacement=False)
-            weights.append(weight.to(torch.float32))
+        if fan_outs is None:
+            lists = _rows(graph, groups[-1], kept) if layer else lists
+            degrees.append(lists.counts())
+        else:
+            degrees.append(_counts(graph, groups[-1], kept))
+            lists = _sample(graph, groups[-1], kept, degrees[-1], fan_outs[layer])
+            scale = (degrees[-1] / fan_outs[layer]).clamp(min=1).to(torch.get_default_dtype())
+            weights.append(torch.repeat_interleave(scale, lists.counts()))
         rows.append(lists)
         groups.append(_newly_seen(seen, lists.node))
     if layers:
@@ -159,6 +159,21 @@ def _counts(graph: Graph, nodes: Tensor, kept: Tensor) -> Tensor:
         parallel(kernels.count_listed, nodes.numel(), graph.rowptr, kept, nodes, counts, cost=8)
         return counts
     return _rows(graph, nodes, kept).counts()
+
+
+def _sample(graph: Graph, nodes: Tensor, kept: Tensor, counts: Tensor, k: int) -> NeighbourLists:
+    """k entries of every row that has more, without replacement."""
+    if backend.compiled(graph.col):
+        rowptr = offsets(counts.clamp(max=k))
+        out = torch.empty(int(rowptr[-1]), dtype=graph.col.dtype)
+        seed = int(torch.randint(2**62, ()))
+        cost = 8 + graph.num_entries / max(1, graph.num_nodes)
+        rows = (graph.rowptr, graph.col, kept, nodes, counts, rowptr, k, seed, out)
+        parallel(kernels.sample_listed, nodes.numel(), *rows, cost=cost)
+        return NeighbourLists(rowptr, out)
+    lists = _rows(graph, nodes, kept)
+    lists = NeighbourLists(lists.rowptr, lists.node.long())
+    return sample_neighbours(lists, k, torch.default_generator, replacement=False)[0]
 
 
 def _rows(graph: Graph, nodes: Tensor, kept: Tensor) -> NeighbourLists:

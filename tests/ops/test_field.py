@@ -101,6 +101,44 @@ def test_fan_outs_draw_neighbours_and_weigh_them(form):
         torch.testing.assert_close(weights, degree[nodes].float())
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_every_neighbour_is_drawn_as_often(form, hidden):
+    """Of the hub, all of whose neighbours that are there have the same chance, and all pairs."""
+    kept, matrix = hidden_links() if hidden else (None, adjacency(EDGES, NUM_NODES))
+    torch.manual_seed(0)
+    draws, k = 2000, 3
+    times = np.zeros(NUM_NODES)
+    together = np.zeros((NUM_NODES, NUM_NODES))
+    for _ in range(draws):
+        field = receptive_field(
+            GRAPH, torch.tensor([HUB]), reach=0, layers=1, kept=kept, fan_outs=[k]
+        )
+        drawn = field.nodes[field.layers[0].col.long()].numpy()
+        assert len(set(drawn)) == k
+        times[drawn] += 1
+        together[np.ix_(drawn, drawn)] += 1
+    there = matrix[HUB] > 0
+    n = int(there.sum())
+    assert n > k and not times[~there].any()
+    share = k / n
+    assert np.abs(times[there] / draws - share).max() < 5 * (share * (1 - share) / draws) ** 0.5
+    pairs = together[np.ix_(there, there)][~np.eye(n, dtype=bool)] / draws
+    share = k * (k - 1) / n / (n - 1)
+    assert np.abs(pairs - share).max() < 5 * (share * (1 - share) / draws) ** 0.5
+
+
+def test_threads_change_no_draw(two_threads):
+    edges = torch.randint(4000, (2, 60_000))
+    graph = Graph.from_edges(edges, 4000)
+    draws = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        draws.append(receptive_field(graph, edges[:, :50], reach=1, layers=2, fan_outs=[4, 3]))
+    assert torch.equal(draws[0].nodes, draws[1].nodes)
+    assert torch.equal(draws[0].layers[0].col, draws[1].layers[0].col)
+
+
 def test_fan_outs_as_large_as_every_degree_leave_nothing_out():
     whole = receptive_field(GRAPH, TARGETS, reach=1, layers=2)
     drawn = receptive_field(GRAPH, TARGETS, reach=1, layers=2, fan_outs=[99, 99])

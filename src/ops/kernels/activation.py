@@ -11,38 +11,18 @@ import numpy as np
 from numba import njit, uint32, uint64
 
 from ops.kernels.compile import kernel
-
-
-@njit(inline="always")
-def _key(seed, row):
-    """64 well mixed bits of a row: the finaliser of SplitMix64 (Steele et al. 2014)."""
-    key = uint64(seed) + uint64(row + 1) * uint64(0x9E3779B97F4A7C15)
-    key = (key ^ (key >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
-    key = (key ^ (key >> uint64(27))) * uint64(0x94D049BB133111EB)
-    return key ^ (key >> uint64(31))
-
-
-@njit(inline="always")
-def _bits(low, high, column):
-    """32 random bits of a place: the finaliser of MurmurHash3, keyed at both ends.
-
-    Numba widens every integer operation to 64 bits; cast back, a register holds twice as many.
-    """
-    x = uint32(low + uint32(uint32(column) * uint32(0x9E3779B9)))
-    x = uint32(uint32(x ^ uint32(x >> uint32(16))) * uint32(0x85EBCA6B))
-    x = uint32(uint32(uint32(x ^ uint32(x >> uint32(13))) ^ high) * uint32(0xC2B2AE35))
-    return uint32(x ^ uint32(x >> uint32(16)))
+from ops.kernels.hash import place_bits, row_key
 
 
 @kernel
 def drop(begin, end, x, out, threshold, scale, zero, seed, first_row):
     """Dropout. The same seed drops the same places again."""
     for row in range(begin, end):
-        key = _key(seed, first_row + row)
+        key = row_key(seed, first_row + row)
         low, high = uint32(key), uint32(key >> uint64(32))
         for j in range(x.shape[1]):
             value = x[row, j] * scale
-            out[row, j] = value if _bits(low, high, j) >= threshold else zero
+            out[row, j] = value if place_bits(low, high, j) >= threshold else zero
 
 
 @kernel
@@ -50,11 +30,11 @@ def drop_rectify(begin, end, x, out, threshold, scale, zero, seed):
     """Dropout and ReLU; ``x`` may be ``out``."""
     line = np.empty(x.shape[1], x.dtype)
     for row in range(begin, end):
-        key = _key(seed, row)
+        key = row_key(seed, row)
         low, high = uint32(key), uint32(key >> uint64(32))
         for j in range(x.shape[1]):
             value = x[row, j] * scale
-            kept = _bits(low, high, j) >= threshold
+            kept = place_bits(low, high, j) >= threshold
             line[j] = value if kept and not value <= zero else zero
         for j in range(x.shape[1]):
             out[row, j] = line[j]
@@ -84,11 +64,11 @@ def drop_rectify_bfloat16(begin, end, bits, threshold, scale, zero, seed):
     line = line_bits.view(np.float32)
     for row in range(begin, end):
         _widen(bits, row, line_bits)
-        key = _key(seed, row)
+        key = row_key(seed, row)
         low, high = uint32(key), uint32(key >> uint64(32))
         for j in range(line.shape[0]):
             value = line[j] * scale
-            kept = _bits(low, high, j) >= threshold
+            kept = place_bits(low, high, j) >= threshold
             line[j] = value if kept and not value <= zero else zero
         _narrow(line, line_bits, bits, row)
 
@@ -112,11 +92,11 @@ def normalise_drop_rectify_bfloat16(
             difference = line[j] - centre
             total += difference * difference
         inverse = np.float32(1 / np.sqrt(total / width + eps))
-        key = _key(seed, row)
+        key = row_key(seed, row)
         low, high = uint32(key), uint32(key >> uint64(32))
         for j in range(width):
             value = ((line[j] - centre) * inverse * weight[j] + bias[j]) * scale
-            kept = _bits(low, high, j) >= threshold
+            kept = place_bits(low, high, j) >= threshold
             line[j] = value if kept and not value <= zero else zero
         _narrow(line, line_bits, bits, row)
 
@@ -148,11 +128,11 @@ def normalise_drop_rectify(
             total += difference * difference
         inverse = x.dtype.type(1 / np.sqrt(total / width + eps))
         mean[row], rstd[row] = centre, inverse
-        key = _key(seed, row)
+        key = row_key(seed, row)
         low, high = uint32(key), uint32(key >> uint64(32))
         for j in range(width):
             value = ((line[j] - centre) * inverse * weight[j] + bias[j]) * scale
-            kept = _bits(low, high, j) >= threshold
+            kept = place_bits(low, high, j) >= threshold
             out[row, j] = value if kept and not value <= zero else zero
 
 
@@ -187,11 +167,11 @@ def normalise_backward(
         for row in range(rows * block // blocks, rows * (block + 1) // blocks):
             centre, inverse = mean[row], rstd[row]
             total = projected = zero
-            key = _key(seed, row)
+            key = row_key(seed, row)
             low, high = uint32(key), uint32(key >> uint64(32))
             for j in range(width):
                 normalised = (x[row, j] - centre) * inverse
-                kept = _bits(low, high, j) >= threshold
+                kept = place_bits(low, high, j) >= threshold
                 passed = kept and not normalised * weight[j] + bias[j] <= zero
                 value = grad[row, j] * scale if passed else zero
                 grad_bias[block, j] += value
