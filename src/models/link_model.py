@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from models.node_embedding import node_embeddings
 from ops.backend import exact
 from ops.csr import Graph
 from ops.sparse_rows import SparseRows
@@ -36,15 +38,18 @@ class LinkModel(nn.Module):
     def encode(self, features: Tensor | SparseRows, graph: Graph | Sequence[Graph]) -> Tensor:
         """Embeddings, (N, H); given a graph for every layer, of the nodes of the last one.
 
-        Features in the host's memory are moved to where the model is.
+        Features in the host's memory are moved to where the predictor is, unless they are ids of
+        learned embeddings that stay there too.
         """
-        features = features.to(next(self.parameters(), features).device)
-        with self._autocast(features):
+        device = next(self.predictor.parameters(), features).device
+        if not any(embedding.stays for embedding in node_embeddings(self.encoder)):
+            features = features.to(device)
+        with self._autocast(device):
             return exact(self.encoder(features, graph))
 
     def score(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
-        with self._autocast(h):
+        with self._autocast(h.device):
             return exact(self.predictor(h, graph, pairs))
 
     def scorer(self, h: Tensor, graph: Graph) -> Callable[[Tensor], Tensor]:
@@ -52,11 +57,11 @@ class LinkModel(nn.Module):
         prepare = getattr(self.predictor, "prepare", None)
         if prepare is None:
             return partial(self.score, h, graph)
-        with self._autocast(h):
+        with self._autocast(h.device):
             prepared = prepare(h, graph)
 
         def score(pairs: Tensor) -> Tensor:
-            with self._autocast(h):
+            with self._autocast(h.device):
                 return exact(prepared(pairs))
 
         return score
@@ -65,6 +70,7 @@ class LinkModel(nn.Module):
         """Logits, (B,), of ``pairs``, (2, B); the graph serves encoder and predictor alike."""
         return self.score(self.encode(features, graph), graph, pairs)
 
-    def _autocast(self, like: Tensor | SparseRows) -> torch.autocast:
-        kind, precision = like.device.type, self.precision
-        return torch.autocast(kind, precision, enabled=precision is not None, cache_enabled=False)
+    def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        if self.precision is None:
+            return nullcontext()
+        return torch.autocast(device.type, self.precision, cache_enabled=False)

@@ -7,16 +7,20 @@ from torch import Tensor, nn
 
 
 class NodeEmbedding(nn.Embedding):
-    """One learned row for each node, from an orthogonal start; rows come to where the ids are.
+    """One learned row for each node, from an orthogonal start.
 
     Args:
         sparse: the gradient holds the rows that were looked up alone.
+
+    Attributes:
+        stays: in main memory, while its rows come to where the model has moved.
     """
 
     def __init__(self, num_nodes: int, hidden: int, *, sparse: bool = False) -> None:
         super().__init__(num_nodes, hidden, sparse=sparse)
         nn.init.orthogonal_(self.weight)
-        self._stays = False
+        self.stays = False
+        self._device = self.weight.device
 
     def stay(self, weight: Tensor | None = None) -> None:
         """Stay in main memory when the model moves to a device.
@@ -24,17 +28,18 @@ class NodeEmbedding(nn.Embedding):
         Args:
             weight: (num_nodes, hidden), the memory to live in from now on, as that of a file.
         """
-        self._stays = True
+        self.stays = True
         if weight is not None:
             weight.copy_(self.weight.data)
             self.weight.data = weight
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Rows, (n, hidden), of ``ids``, (n,) int64, on their device."""
-        return super().forward(ids.to(self.weight.device)).to(ids.device)
+        """Rows, (n, hidden), of ``ids``, (n,) int64 anywhere, on the model's device."""
+        return super().forward(ids.to(self.weight.device)).to(self._device)
 
     def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
-        return self if self._stays else super()._apply(fn, recurse)
+        self._device = fn(self.weight.new_empty(0)).device
+        return self if self.stays else super()._apply(fn, recurse)
 
 
 def node_embeddings(model: nn.Module) -> list[NodeEmbedding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -59,7 +60,8 @@ class FullEncoding:
 
     def prepare(self, model: LinkModel, graph: Graph, targets: Tensor, batch_size: int) -> None:
         hops = _hops(model)
-        if graph.num_entries >= _LARGE and hops is not None:
+        ends = 4 * batch_size
+        if graph.num_entries >= _LARGE and ends < graph.num_nodes and hops is not None:
             _survey(hops, graph, targets, batch_size)
 
     def view(self, features: Tensor | SparseRows, batch: Batch) -> View:
@@ -102,8 +104,8 @@ class LocalEncoding:
         self._fan_outs = [given] * layers if isinstance(given, int) else given
         if self._fan_outs is not None and len(self._fan_outs) != layers:
             raise RunnerError(
-                f"encoding.fan_outs={given}: the encoder has {layers} layers; give one "
-                "number for each, the layer next to the targets first"
+                f"encoding.fan_outs={given}: one number for each layer of the encoder, the one "
+                f"next to the targets first, and encoder.layers={layers}; or a number for all"
             )
         self._hops = hops
         self._kept = torch.ones_like(graph.col, dtype=torch.bool)
@@ -120,19 +122,21 @@ class LocalEncoding:
 
     def _field(self, batch: Batch) -> ReceptiveField:
         reach, layers = self._hops
-        hidden = torch.empty(0, dtype=torch.int64) if batch.hidden is None else batch.hidden
-        self._kept[hidden] = False
+        find = partial(
+            receptive_field,
+            batch.whole,
+            torch.cat([batch.positives, batch.negatives], dim=1),
+            reach=reach,
+            layers=layers,
+            fan_outs=self._fan_outs,
+        )
+        if batch.hidden is None:
+            return find()
+        self._kept[batch.hidden] = False
         try:
-            return receptive_field(
-                batch.whole,
-                torch.cat([batch.positives, batch.negatives], dim=1),
-                reach=reach,
-                layers=layers,
-                kept=self._kept,
-                fan_outs=self._fan_outs,
-            )
+            return find(kept=self._kept)
         finally:  # the marks are as large as the graph: made once, and put back
-            self._kept[hidden] = True
+            self._kept[batch.hidden] = True
 
 
 def _hops(model: LinkModel) -> tuple[int, int] | None:
@@ -156,22 +160,24 @@ def _survey(
     Of one batch with random pairs for negatives, drawn apart from everything else.
     """
     reach, layers = hops
+    if not layers:
+        return
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randint(targets.size(1), (batch_size,), generator=generator)
     negatives = torch.randint(graph.num_nodes, (2, batch_size), generator=generator)
     pairs = torch.cat([targets[:, chosen.to(targets.device)], negatives.to(targets.device)], dim=1)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):  # it draws on the CPU, wherever the graph is
         field = receptive_field(graph, pairs, reach=reach, layers=layers, fan_outs=fan_outs)
     whole = layers * (graph.num_entries + graph.num_nodes)
-    share = field.messages / max(1, whole)
-    local = "local" if fan_outs is None else "sampled"
+    share = field.messages / whole
+    local = f"encoding={'local' if fan_outs is None else 'sampled'}"
     log.info(
         "a step's receptive field has %d of %d nodes, and the encoder reads %d rows there, %.0f %% "
-        "of the %d of the whole graph: encoding=%s is cheaper",
+        "of the %d of the whole graph: %s is cheaper than %s",
         field.nodes.numel(),
         graph.num_nodes,
         field.messages,
         100 * share,
         whole,
-        local if share < _CHEAPER else "full",
+        *((local, "encoding=full") if share < _CHEAPER else ("encoding=full", local)),
     )

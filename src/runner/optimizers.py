@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -86,6 +87,10 @@ def on_disk(like: Tensor, folder: Path) -> Tensor:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, prefix="embeddings-") as file:
-        file.truncate(like.numel() * like.element_size())
+        size = like.numel() * like.element_size()
+        # Room for all of it now: a file with holes would end the process when the disk is full.
+        getattr(os, "posix_fallocate", lambda fd, _, size: os.ftruncate(fd, size))(
+            file.fileno(), 0, size
+        )
         flat = torch.from_file(file.name, shared=True, size=like.numel(), dtype=like.dtype)
         return flat.view(like.shape)

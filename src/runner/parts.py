@@ -194,11 +194,14 @@ def _place_embeddings(model: LinkModel, config: Mapping[str, Any]) -> Path | Non
     """
     place = config["hardware"].get("embeddings", "device")
     folder = Path(config["run"]["cache"]) / "scratch" if place == "disk" else None
-    for embedding in node_embeddings(model) if place != "device" else ():
+    learned = node_embeddings(model)
+    if not learned and (place != "device" or config["encoder"].get("sparse_embedding")):
+        log.info("the encoder has no learned embeddings: keys about them have no effect")
+    for embedding in learned if place != "device" else ():
         if folder and not embedding.sparse:
             raise RunnerError(
-                "hardware.embeddings=disk: every step would read and write all of them; add "
-                "encoder.sparse_embedding=true, or use hardware.embeddings=host"
+                "hardware.embeddings=disk: every step would read and write all of them; start "
+                "the run with encoder.sparse_embedding=true, or use hardware.embeddings=host"
             )
         embedding.stay(on_disk(embedding.weight.data, folder) if folder else None)
     return folder

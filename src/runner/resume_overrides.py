@@ -15,6 +15,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 
 from runner.errors import RunnerError
+from runner.schema import Hardware, Strict, Train
 from runner.validate import absolute
 from runner.words import short
 
@@ -97,13 +98,20 @@ def _set(config: dict[str, Any], line: str, key: str, value: Any) -> None:
         of_source = f"dataset.source.{key.rpartition('.')[2]}"
         names += [of_source] if _holds(config, of_source) else []
     for name in names:
-        if not _holds(config, name):
+        if not (_holds(config, name) or _came_later(name)):
             raise RunnerError(f"{line}: the run's config has no key {name}")
         *parents, last = name.split(".")
         node: Any = config
         for part in parents:
             node = node[part]
         node[last] = value
+
+
+def _came_later(name: str) -> bool:
+    """Whether runs have such a key now, with a default for those from before."""
+    section, _, key = name.partition(".")
+    schemas: dict[str, type[Strict]] = {"hardware": Hardware, "train": Train}
+    return section in schemas and key in schemas[section].model_fields
 
 
 def _holds(config: Mapping[str, Any], name: str) -> bool:

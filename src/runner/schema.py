@@ -290,8 +290,15 @@ class Sampler(Strict):
     batch_size: PositiveInt | None
 
 
+def _fan_outs(value: Any) -> Any:
+    numbers = value if isinstance(value, list) and value else [value]
+    if value is not None and not all(type(x) is int and 0 < x < 2**31 for x in numbers):
+        raise ValueError("give a number above 0, a list of them, or null")
+    return value
+
+
 class LocalEncoding(Strict):
-    fan_outs: PositiveInt | Annotated[list[PositiveInt], Field(min_length=1)] | None
+    fan_outs: Annotated[Any, AfterValidator(_fan_outs)]
 
 
 class RankingEvaluator(Strict):

@@ -1,6 +1,10 @@
 import pytest
 import torch
 
+from models.convolution import GCN
+from models.encoder import Encoder
+from models.gae import GAE
+from models.link_model import LinkModel
 from models.node_embedding import (
     NodeEmbedding,
     gradient_values,
@@ -8,6 +12,7 @@ from models.node_embedding import (
     settle_sparse_gradients,
     with_values,
 )
+from ops.csr import Graph
 
 IDS = torch.tensor([3, 1, 3])
 
@@ -45,3 +50,25 @@ def test_sparse_gradients_are_the_rows_of_the_dense_one():
     torch.testing.assert_close(twice.to_dense(), 2 * dense.weight.grad)
     gradient_values(gradient).mul_(3)
     torch.testing.assert_close(gradient.to_dense(), 3 * dense.weight.grad)
+
+
+def test_rows_come_to_where_the_model_is():
+    """A device without memory stands for a GPU."""
+    encoder = Encoder(
+        num_features=1, num_categories=8, hidden=5, layers=0, convolution=GCN, residual=False,
+        jumping_knowledge=False, layer_norm=True, input_dropout=0.0, hidden_dropout=0.0,
+        output_dropout=0.0, edge_dropout=0.0,
+    )  # fmt: skip
+    predictor = GAE(hidden=5, dropout=0.0, last_linear=False, two_layer_head=False, layer_norm=True)
+    model = LinkModel(encoder, predictor)
+    node_embeddings(model)[0].stay()
+    model.to("meta")
+    h = model.encode(IDS, Graph.from_edges(torch.tensor([[0], [1]]), 8))
+    assert h.is_meta and h.shape == (3, 5)
+
+
+def test_features_in_main_memory_come_to_where_the_model_is():
+    encoder = torch.nn.Linear(4, 5)
+    encoder.forward = lambda features, graph: features
+    model = LinkModel(encoder, torch.nn.Linear(5, 1)).to("meta")
+    assert model.encode(torch.zeros(3, 4), Graph.from_edges(torch.tensor([[0], [1]]), 3)).is_meta

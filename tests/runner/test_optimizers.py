@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -72,3 +75,13 @@ def test_a_file_without_a_name_holds_numbers(tmp_path):
     assert mapped.shape == (3, 5) and not mapped.any()
     mapped.fill_(2)
     assert float(mapped.sum()) == 30 and not list((tmp_path / "new").iterdir())
+
+
+def test_a_full_disk_is_an_error_at_once(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        on_disk(torch.zeros(3, 5), tmp_path)
+    assert not list(tmp_path.iterdir())
