@@ -4,8 +4,8 @@
     python scripts/cost_model.py fit rows.json         # coefficients, errors, predictions
 
 Time and memory are sums of products of sizes, with coefficients that are not negative and make the
-relative errors of the fitted rows smallest; of several steps the shortest counts. The rows beyond the fitted sizes are predicted, then
-compared with what they took.
+relative errors of the fitted rows smallest; of several steps the shortest counts. The rows beyond
+the fitted sizes are predicted, then compared with what they took.
 """
 
 from __future__ import annotations
