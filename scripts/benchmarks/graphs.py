@@ -62,19 +62,25 @@ def missing(graph: str) -> str | None:
     return None if folder is None or (root / folder).is_dir() else f"no {root / folder}"
 
 
-def load(graph: str, settings: Mapping[str, Any], *, scale: float = 1.0) -> Case:
-    """A real dataset's training part, or the collab-shaped graph, `scale` times its size."""
+def load(
+    graph: str, settings: Mapping[str, Any], *, scale: float = 1.0, density: float = 1.0
+) -> Case:
+    """A real dataset's training part, or the collab-shaped graph, `scale` times its size.
+
+    Args:
+        density: how many times its links a node.
+    """
     if graph == "collab-shaped":
-        return collab_shaped(scale)
+        return collab_shaped(scale, density)
     data = load_data(settings)
     return Case(data.train, data.num_nodes, data.features, data.num_categories, data.train_graph)
 
 
 @cache
-def collab_shaped(scale: float) -> Case:
+def collab_shaped(scale: float, density: float = 1.0) -> Case:
     """An affiliation graph of ogbl-collab's size, with random features."""
     generator = np.random.default_rng(0)
-    nodes, edges = round(COLLAB_NODES * scale), round(COLLAB_EDGES * scale)
+    nodes, edges = round(COLLAB_NODES * scale), round(COLLAB_EDGES * scale * density)
     topic = generator.permutation(np.arange(nodes) % max(1, nodes // TOPIC_SIZE))
     links = torch.from_numpy(affiliation_edges(topic, edges, generator))
     features = torch.randn(nodes, COLLAB_FEATURES, generator=torch.Generator().manual_seed(0))

@@ -98,6 +98,7 @@ def measure(
     keep_freed_memory: bool,
     device: str,
     overrides: tuple[str, ...] = (),
+    density: float = 1.0,
 ) -> dict[str, Any]:
     """One training step and one evaluation of 65,536 pairs.
 
@@ -113,7 +114,7 @@ def measure(
         compile=settings["hardware"]["compile"],
     )
     settle = _settle(place)
-    bench = prepare(load(graph, settings, scale=scale), settings, place)
+    bench = prepare(load(graph, settings, scale=scale, density=density), settings, place)
     hardware.reset_peak_memory(place)
     profile = StageProfile(lambda: 0.0, settle=settle)
     batches = bench.batches()
