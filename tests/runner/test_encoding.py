@@ -25,9 +25,7 @@ def trained(runner, *arguments) -> list[dict]:
     return rows(arguments[-1].partition("=")[2])
 
 
-@pytest.mark.parametrize(
-    ("model", "sampler"), [("ncnc2", "target_link_removal"), ("ncn", "plain")]
-)
+@pytest.mark.parametrize(("model", "sampler"), [("ncnc2", "target_link_removal"), ("ncn", "plain")])
 def test_the_curve_is_that_of_the_whole_graph(runner, model, sampler):
     setting = (f"model={model}", f"sampler={sampler}", *WITHOUT_CHANCE, *LAYERS)
     whole = trained(runner, *setting, "hydra.run.dir=full")
