@@ -16,7 +16,7 @@ from runner.batches import Batch
 from runner.encoding import FullEncoding, LocalEncoding
 from runner.errors import RunnerError
 
-LAYERS = ("encoder.layers=2", "train.batch_size=4", "train.epochs=2")
+LAYERS = ("encoder.layers=2", "train.batch_size=8", "train.epochs=1")
 
 
 def trained(runner, *arguments) -> list[dict]:
@@ -58,14 +58,6 @@ def test_a_stopped_run_ends_in_the_same_bits(runner, monkeypatch):
     assert code == 0, err
     assert curve(Path("whole")) == curve(Path("stopped"))
     assert_same_weights(Path("whole"), Path("stopped"))
-
-
-def test_two_processes_train_as_one(runner):
-    setting = ("model=ncnc", *WITHOUT_CHANCE, *LAYERS, "encoding=local", *TWO)
-    alone = trained(runner, *setting, "hardware.processes=1", "hydra.run.dir=one")
-    together = trained(runner, *setting, "hydra.run.dir=two")
-    for a, b in zip(alone, together, strict=True):
-        assert b["loss"] == pytest.approx(a["loss"], rel=1e-4)
 
 
 def test_it_says_what_is_cheaper(runner):
@@ -134,7 +126,7 @@ def test_embeddings_and_features_may_live_elsewhere(runner, tmp_path):
     write(tmp_path, "ogbl-ddi", "target", UNDIRECTED)
     setting = (
         "model=ncn", "dataset=ogbl-ddi", f"dataset.root={tmp_path}", "tracker=none",
-        "encoder.hidden=8", "train.epochs=2", "train.batch_size=16", "train.clip_norm=1.0",
+        "encoder.hidden=8", "train.epochs=1", "train.batch_size=32", "train.clip_norm=1.0",
         "encoding=local",
     )  # fmt: skip
     places = {
@@ -152,7 +144,7 @@ def test_embeddings_and_features_may_live_elsewhere(runner, tmp_path):
     assert code == 1 and "encoder.sparse_embedding=true" in err
 
 
-def test_two_processes_sum_gradients_of_rows(runner, tmp_path):
+def test_two_processes_train_as_one_and_sum_gradients_of_rows(runner, tmp_path):
     write(tmp_path, "ogbl-ddi", "target", UNDIRECTED)
     setting = (
         "model=ncn", "dataset=ogbl-ddi", f"dataset.root={tmp_path}", "tracker=none", *TWO,
