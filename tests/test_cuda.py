@@ -9,6 +9,8 @@ import pytest
 import torch
 from tests.dense_reference import NUM_NODES, random_edges, some_pairs
 from tests.models.test_predictors import MODELS, build
+from tests.runner.test_ogb_runs import UNDIRECTED, write
+from tests.runner.test_processes import WITHOUT_CHANCE, rows
 
 from models.convolution import GCN, GIN, SAGE, PureGCN, PureMax, PureMean, PureSum
 from models.encoder import Encoder
@@ -16,6 +18,7 @@ from ops import backend, dense
 from ops.aggregate import pool
 from ops.csr import Graph
 from ops.distinct import distinct_pairs
+from ops.field import receptive_field
 from ops.overlap import common_neighbours, neighbourhoods, sum_over_common_neighbours
 from ops.propagate import propagate
 from ops.sample import sample_neighbours
@@ -138,6 +141,33 @@ def test_which_graphs_products_suit():
         assert not dense.suits(full.to(GPU))
 
 
+@pytest.mark.parametrize("fan_outs", [None, [3, 2]])
+def test_receptive_field(case, fan_outs):
+    graph, pairs = case
+    link = torch.stack((graph.row, graph.col))[:, :1]
+    kept = torch.ones(graph.num_entries, dtype=torch.bool)
+    kept[graph.find(torch.cat((link, link.flip(0)), dim=1))] = False
+    fields = []
+    for where in (torch.device("cpu"), GPU):
+        given = {"reach": 1, "layers": 2, "kept": kept.to(where), "fan_outs": fan_outs}
+        fields.append(receptive_field(graph.to(where), pairs.to(where), **given))
+    here, there = fields
+    inner = here.graph.num_nodes
+    assert there.graph.rowptr.tolist() == here.graph.rowptr.tolist()
+    assert there.graph.col.tolist() == here.graph.col.tolist()
+    assert there.nodes[:inner].tolist() == here.nodes[:inner].tolist()
+    assert there.local(pairs.to(GPU)).tolist() == here.local(pairs).tolist()
+    if fan_outs is None:
+        assert there.nodes.tolist() == here.nodes.tolist()
+        for a, b in zip(there.layers, here.layers, strict=True):
+            assert (a.rowptr.tolist(), a.col.tolist()) == (b.rowptr.tolist(), b.col.tolist())
+            assert a.beyond.tolist() == b.beyond.tolist()
+    else:  # which of them is drawn is another draw there, how many is not
+        for a, b in zip(there.layers[-1:], here.layers[-1:], strict=True):
+            assert a.rowptr.tolist() == b.rowptr.tolist()
+            torch.testing.assert_close(a.weight.cpu(), b.weight)
+
+
 @pytest.mark.parametrize("products", [False, True])
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("model", MODELS)
@@ -213,6 +243,8 @@ def test_fused_predictors(case, model, products, fused, monkeypatch):
         ("ncnc", True, ()),
         ("ncnc", False, ("hardware.compile=true",)),
         ("ncnc", True, ("hardware.compile=true", "train.precision=bfloat16")),
+        ("ncnc", False, ("encoding=local",)),
+        ("ncn", False, ("encoding=sampled", "encoding.fan_outs=3")),
     ],
 )
 def test_a_run_and_its_repeat_have_the_same_bits(
@@ -238,3 +270,36 @@ def test_a_run_and_its_repeat_have_the_same_bits(
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(parted[name])), name
     meta = json.loads((tmp_path / "whole" / "meta.json").read_text())
     assert meta["device"] == torch.cuda.get_device_name()
+
+
+def curve(runner, name, *setting):
+    code, _, err = runner(*setting, "hardware=gpu", f"hydra.run.dir={name}")
+    assert code == 0, err
+    return [row["loss"] for row in rows(name)]
+
+
+@pytest.mark.parametrize("model", ["ncn", "ncnc2"])
+def test_local_encoding_gives_the_curve_of_the_whole_graph(model, runner):
+    setting = (f"model={model}", *WITHOUT_CHANCE, "encoder.layers=2", "train.epochs=2")
+    whole = curve(runner, "full", *setting)
+    assert curve(runner, "local", *setting, "encoding=local") == pytest.approx(whole, rel=5e-4)
+    every = ("encoding=sampled", "encoding.fan_outs=99")
+    assert curve(runner, "sampled", *setting, *every) == pytest.approx(whole, rel=5e-4)
+
+
+@pytest.mark.parametrize("encoding", ["full", "local"])
+def test_where_features_and_embeddings_live_changes_nothing(encoding, runner, tmp_path):
+    write(tmp_path, "ogbl-ddi", "target", UNDIRECTED)
+    setting = (
+        "model=ncn", "dataset=ogbl-ddi", f"dataset.root={tmp_path}", "tracker=none",
+        "encoder.hidden=8", "train.epochs=2", "train.batch_size=64", "model.dropout=0",
+        *(f"encoder.{kind}_dropout=0" for kind in ("input", "hidden", "output", "edge")),
+        "model.edge_dropout=0", f"encoding={encoding}",
+        f"encoder.sparse_embedding={encoding == 'local'}",
+    )  # fmt: skip
+    there = curve(runner, "device", *setting)
+    host = curve(runner, "host", *setting, "hardware.embeddings=host", "hardware.features=host")
+    assert host == pytest.approx(there, rel=1e-4)
+    if encoding == "local":
+        disk = curve(runner, "disk", *setting, "hardware.embeddings=disk")
+        assert disk == pytest.approx(there, rel=1e-4)

@@ -63,17 +63,17 @@ class Bench:
 
 def prepare(case: Case, settings: dict[str, Any], device: torch.device) -> Bench:
     features = compact(case.features).to(device)
-    graph = case.graph().to(device)
+    graph, targets = case.graph().to(device), case.edges.to(device)
     width = case.features.shape[-1]
     model = build_model(settings, num_features=width, num_categories=case.num_categories)
     model = model.to(device)
     generators = Generators(batches=0, negatives=0, dropout=0)
-    batch_size = min(settings["train"]["batch_size"], case.edges.shape[1])
+    batch_size = min(settings["train"]["batch_size"], targets.shape[1])
     sampler = build_with(
         "sampler",
         {**settings["sampler"], "batch_size": batch_size},
         graph=graph,
-        targets=case.edges.to(device),
+        targets=targets,
         negatives=build("dataset.negatives", settings["dataset"]["negatives"]),
         generators=generators,
     )
@@ -83,7 +83,7 @@ def prepare(case: Case, settings: dict[str, Any], device: torch.device) -> Bench
         lr_predictor=settings["train"]["lr_predictor"],
     )
     encoding: Encoding = build("encoding", settings["encoding"])
-    encoding.prepare(model, graph, case.edges, batch_size)
+    encoding.prepare(model, graph, targets, batch_size)
     return Bench(model.train(), features, graph, sampler, encoding, optimizer, settings)
 
 
