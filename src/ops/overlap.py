@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +18,8 @@ from ops.kernels import overlap as kernels
 from ops.kernels.parallel import parallel
 
 _MANY = 64  # neighbours of a node, on average, from which on pooling them is mostly additions
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +64,9 @@ def common_neighbours(graph: Graph, pairs: Tensor) -> NeighbourLists:
     check_pairs(graph, pairs)
     if backend.compiled(graph.col):
         u, v = pairs.contiguous()
-        rowptr = offsets(_count_common(graph, u, v))
-        node = torch.empty(int(rowptr[-1]), dtype=torch.int64)
-        _merge(kernels.list_common, graph, u, v, rowptr, node)
-        return NeighbourLists(rowptr, node)
+        counts = torch.empty_like(u)
+        nodes = _merge(kernels.list_common, graph, u, v, counts)
+        return _put_together(counts, nodes)
     return _common_neighbours(graph, pairs)
 
 
@@ -93,11 +96,9 @@ def neighbourhoods(
     check_pairs(graph, pairs)
     if backend.compiled(graph.col):
         u, v = pairs.contiguous()
-        degree, shared = graph.degree(), _count_common(graph, u, v)
-        rowptrs = offsets(shared), offsets(degree[u] - shared), offsets(degree[v] - shared)
-        nodes = [torch.empty(int(r[-1]), dtype=torch.int64) for r in rowptrs]
-        _merge(kernels.list_neighbourhoods, graph, u, v, *rowptrs, *nodes)
-        common, only_u, only_v = map(NeighbourLists, rowptrs, nodes)
+        counts = [torch.empty_like(u) for _ in range(3)]
+        nodes = zip(*_merge(kernels.list_neighbourhoods, graph, u, v, *counts), strict=True)
+        common, only_u, only_v = map(_put_together, counts, nodes)
         return common, only_u, only_v
     return _neighbourhoods(graph, pairs)
 
@@ -167,15 +168,18 @@ def sum_over_common_neighbours(
         return out, counts
 
 
-def _count_common(graph: Graph, u: Tensor, v: Tensor) -> Tensor:
-    counts = torch.empty_like(u)
-    _merge(kernels.count_common, graph, u, v, counts)
-    return counts
+def _merge(
+    kernel: Callable[..., R], graph: Graph, u: Tensor, v: Tensor, *arguments: Tensor
+) -> list[R]:
+    cost = 10 + 4 * graph.num_entries / max(1, graph.num_nodes)
+    return parallel(kernel, u.numel(), graph.rowptr, graph.col, u, v, *arguments, cost=cost)
 
 
-def _merge(kernel: Callable[..., None], graph: Graph, u: Tensor, v: Tensor, *out: Tensor) -> None:
-    entries_a_pair = 4 * graph.num_entries / max(1, graph.num_nodes)
-    parallel(kernel, u.numel(), graph.rowptr, graph.col, u, v, *out, cost=10 + entries_a_pair)
+def _put_together(counts: Tensor, nodes: Sequence[np.ndarray]) -> NeighbourLists:
+    """The lists that ranges of the pairs have, each its own one behind the other."""
+    node = torch.empty(sum(len(part) for part in nodes), dtype=torch.int64)
+    torch.cat([torch.from_numpy(part) for part in nodes], out=node)
+    return NeighbourLists(offsets(counts), node)
 
 
 def rows(graph: Graph, nodes: Tensor) -> NeighbourLists:

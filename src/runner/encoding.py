@@ -165,7 +165,8 @@ def _survey(
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randint(targets.size(1), (batch_size,), generator=generator)
     negatives = torch.randint(graph.num_nodes, (2, batch_size), generator=generator)
-    pairs = torch.cat([targets[:, chosen.to(targets.device)], negatives.to(targets.device)], dim=1)
+    drawn = targets[:, chosen.to(targets.device)].to(graph.col.device)
+    pairs = torch.cat([drawn, negatives.to(graph.col.device)], dim=1)
     with torch.random.fork_rng(devices=[]):  # it draws on the CPU, wherever the graph is
         field = receptive_field(graph, pairs, reach=reach, layers=layers, fan_outs=fan_outs)
     whole = layers * (graph.num_entries + graph.num_nodes)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types, uint8, uint64
+from numba import int64, njit, types, uint8, uint64
 from numba.extending import intrinsic
 
 from ops.kernels.compile import kernel
-from ops.kernels.prefetch import AHEAD, prefetch, prefetch_row
+from ops.kernels.prefetch import AHEAD, LINE, prefetch, prefetch_row
 from ops.kernels.search import lower_bound
 
 _SKEWED = 16  # times as many neighbours, from which on searching beats merging
 _QUEUE = 16  # rows on their way from memory
+_FETCHED = 64  # neighbours of a row, at most, that are asked for ahead
 _NEAR = 2**20  # bytes: what of a second-level cache a copy of rows may take
 
 
@@ -22,89 +23,91 @@ def _fetch(b, end, rowptr, col, u, v):
     if b + 2 * AHEAD < end:
         prefetch(rowptr, u[b + 2 * AHEAD])
         prefetch(rowptr, v[b + 2 * AHEAD])
-        first, second = rowptr[u[b + AHEAD]], rowptr[v[b + AHEAD]]
-        if max(first, second) < col.shape[0]:
-            prefetch(col, first)
-            prefetch(col, second)
+        _fetch_beginning(rowptr, col, u[b + AHEAD])
+        _fetch_beginning(rowptr, col, v[b + AHEAD])
+
+
+@njit(nogil=True, inline="always")
+def _fetch_beginning(rowptr, col, node):
+    """Of a row; the processor itself fetches what follows."""
+    first, last = rowptr[node], rowptr[node + 1]
+    for e in range(first, min(last, first + _FETCHED), LINE // col.itemsize):
+        prefetch(col, e)
+    if last > first:
+        prefetch(col, min(last, first + _FETCHED) - 1)
 
 
 @kernel
-def count_common(begin, end, rowptr, col, u, v, counts):
+def list_common(begin, end, rowptr, col, u, v, counts):
+    """Common neighbours of the pairs, one list behind the other, of the type of ``col``.
+
+    Without branches that depend on ids, which no processor foresees: every node is written, and
+    stays where it was common. Indices are unsigned, so that none is taken for one from the end.
+    """
+    room = 0
+    for b in range(begin, end):
+        room += min(rowptr[u[b] + 1] - rowptr[u[b]], rowptr[v[b] + 1] - rowptr[v[b]])
+    common = np.empty(room, col.dtype)
+    c = uint64(0)
     for b in range(begin, end):
         _fetch(b, end, rowptr, col, u, v)
-        i, i_end, j, j_end = rowptr[u[b]], rowptr[u[b] + 1], rowptr[v[b]], rowptr[v[b] + 1]
+        i, i_end = uint64(rowptr[u[b]]), uint64(rowptr[u[b] + 1])
+        j, j_end = uint64(rowptr[v[b]]), uint64(rowptr[v[b] + 1])
         if i_end - i > j_end - j:
             i, i_end, j, j_end = j, j_end, i, i_end
-        count = 0
-        if j_end - j > _SKEWED * (i_end - i):
+        before = c
+        if j_end - j > uint64(_SKEWED) * (i_end - i):
             while i < i_end and j < j_end:
-                j = lower_bound(col, j, j_end, col[i])
-                count += j < j_end and col[j] == col[i]
-                i += 1
+                j = uint64(lower_bound(col, int64(j), int64(j_end), col[i]))
+                if j < j_end:
+                    common[c] = col[i]
+                    c += uint64(col[j] == col[i])
+                i += uint64(1)
         else:
             while i < i_end and j < j_end:
                 left, right = col[i], col[j]
-                count += left == right
-                i += left <= right
-                j += right <= left
-        counts[b] = count
+                common[c] = left
+                c += uint64(left == right)
+                i += uint64(left <= right)
+                j += uint64(right <= left)
+        counts[b] = c - before
+    return common[: int64(c)]
 
 
 @kernel
-def list_common(begin, end, rowptr, col, u, v, common_rowptr, common):
+def list_neighbourhoods(begin, end, rowptr, col, u, v, counts, u_counts, v_counts):
+    """The same, and the nodes of one row alone."""
+    u_room = v_room = 0
+    for b in range(begin, end):
+        u_room += rowptr[u[b] + 1] - rowptr[u[b]]
+        v_room += rowptr[v[b] + 1] - rowptr[v[b]]
+    common = np.empty(min(u_room, v_room), col.dtype)
+    only_u, only_v = np.empty(u_room, col.dtype), np.empty(v_room, col.dtype)
+    c = a = o = uint64(0)
     for b in range(begin, end):
         _fetch(b, end, rowptr, col, u, v)
-        place, full = common_rowptr[b], common_rowptr[b + 1]
-        i, i_end, j, j_end = rowptr[u[b]], rowptr[u[b] + 1], rowptr[v[b]], rowptr[v[b] + 1]
-        if i_end - i > j_end - j:
-            i, i_end, j, j_end = j, j_end, i, i_end
-        if j_end - j > _SKEWED * (i_end - i):
-            while place < full:
-                j = lower_bound(col, j, j_end, col[i])
-                if j < j_end and col[j] == col[i]:
-                    common[place] = col[i]
-                    place += 1
-                i += 1
-        else:
-            while place < full:
-                left, right = col[i], col[j]
-                common[place] = left
-                place += left == right
-                i += left <= right
-                j += right <= left
-
-
-@kernel
-def list_neighbourhoods(
-    begin, end, rowptr, col, u, v, common_rowptr, u_rowptr, v_rowptr, common, only_u, only_v
-):
-    for b in range(begin, end):
-        _fetch(b, end, rowptr, col, u, v)
-        c, a, o = common_rowptr[b], u_rowptr[b], v_rowptr[b]
-        i, i_end, j, j_end = rowptr[u[b]], rowptr[u[b] + 1], rowptr[v[b]], rowptr[v[b] + 1]
+        i, i_end = uint64(rowptr[u[b]]), uint64(rowptr[u[b] + 1])
+        j, j_end = uint64(rowptr[v[b]]), uint64(rowptr[v[b] + 1])
+        before, u_before, v_before = c, a, o
         while i < i_end and j < j_end:
             left, right = col[i], col[j]
-            if left < right:
-                only_u[a] = left
-                a += 1
-                i += 1
-            elif right < left:
-                only_v[o] = right
-                o += 1
-                j += 1
-            else:
-                common[c] = left
-                c += 1
-                i += 1
-                j += 1
+            common[c] = only_u[a] = left
+            only_v[o] = right
+            c += uint64(left == right)
+            a += uint64(left < right)
+            o += uint64(right < left)
+            i += uint64(left <= right)
+            j += uint64(right <= left)
         while i < i_end:
             only_u[a] = col[i]
-            a += 1
-            i += 1
+            a += uint64(1)
+            i += uint64(1)
         while j < j_end:
             only_v[o] = col[j]
-            o += 1
-            j += 1
+            o += uint64(1)
+            j += uint64(1)
+        counts[b], u_counts[b], v_counts[b] = c - before, a - u_before, o - v_before
+    return common[: int64(c)], only_u[: int64(a)], only_v[: int64(o)]
 
 
 @njit(nogil=True, inline="always")

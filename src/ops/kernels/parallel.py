@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,8 +14,10 @@ from ops.threads import workers
 _PARTS_PER_THREAD = 8  # so that parts of unequal cost even out
 _SMALL = 50_000  # elementary operations that are not worth another thread
 
+R = TypeVar("R")
 
-def parallel(kernel: Callable[..., None], count: int, *arguments: Any, cost: float) -> None:
+
+def parallel(kernel: Callable[..., R], count: int, *arguments: Any, cost: float) -> list[R]:
     """Call ``kernel(begin, end, *arguments)`` on ranges that cover 0 to ``count``.
 
     Kernels release the GIL and write to disjoint places, so that nothing depends on the number of
@@ -24,23 +26,24 @@ def parallel(kernel: Callable[..., None], count: int, *arguments: Any, cost: flo
     Args:
         arguments: tensors become arrays over the same memory.
         cost: elementary operations of one of the ``count`` pieces, about.
+
+    Returns:
+        What the calls return, in the order of the ranges.
     """
     threads = torch.get_num_threads()
     parts = max(1, min(count, int(count * cost / _SMALL), threads * _PARTS_PER_THREAD))
-    split(kernel, [count * part // parts for part in range(parts + 1)], *arguments)
+    return split(kernel, [count * part // parts for part in range(parts + 1)], *arguments)
 
 
-def split(kernel: Callable[..., None], bounds: Sequence[int], *arguments: Any) -> None:
+def split(kernel: Callable[..., R], bounds: Sequence[int], *arguments: Any) -> list[R]:
     """Call ``kernel(begin, end, *arguments)`` on the ranges between these ascending bounds."""
     plain = [array(a) if isinstance(a, Tensor) else a for a in arguments]
     ranges = list(itertools.pairwise(bounds))
     threads = torch.get_num_threads()
     if threads == 1 or len(ranges) == 1:
-        kernel(bounds[0], bounds[-1], *plain)
-        return
+        return [kernel(bounds[0], bounds[-1], *plain)]
     work = [workers(threads).submit(kernel, *ends, *plain) for ends in ranges]
-    for piece in work:
-        piece.result()
+    return [piece.result() for piece in work]
 
 
 def array(x: Tensor) -> Any:

@@ -8,7 +8,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 AHEAD = 8  # entries, whose rows are on their way while one is worked on
-_LINE = 64  # bytes of a line of the cache
+LINE = 64  # bytes of a line of the cache
 
 
 @intrinsic
@@ -42,5 +42,5 @@ def prefetch(array, index):
 def prefetch_row(x, row):
     """All of ``x[row]``; 2-D."""
     width = x.shape[1]
-    for j in range(0, width, _LINE // x.itemsize):
+    for j in range(0, width, LINE // x.itemsize):
         _prefetch(x, row * width + j)  # type: ignore[call-arg]
