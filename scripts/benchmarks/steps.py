@@ -26,7 +26,7 @@ from runner.optimizers import build_optimizer
 from runner.parts import compact
 from runner.profile import StageProfile
 from runner.seeding import Generators
-from runner.train import train_step
+from runner.step import train_step
 
 EVALUATED_PAIRS = 65_536
 

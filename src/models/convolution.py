@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ops.aggregate import pool
 from ops.bipartite import first_rows
-from ops.csr import Graph
+from ops.csr import Adjacency
 from ops.propagate import propagate, row_sum
 
 
@@ -38,7 +38,7 @@ class Convolution(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}"
 
-    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
         raise NotImplementedError
 
 
@@ -63,21 +63,21 @@ class PureConvolution(Convolution):
 class PureGCN(PureConvolution):
     """D^-1/2 (A + I) D^-1/2 x with D = 1 + the row sums of the (weighted) A."""
 
-    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
         return propagate(x, graph, weight)
 
 
 class PureSum(PureConvolution):
     """The (weighted) sum of the neighbours, without the node itself."""
 
-    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
         return pool(x, graph.rowptr, graph.col, weight=weight)
 
 
 class PureMean(PureConvolution):
     """The (weighted) mean of the neighbours, without the node itself; zero where there is none."""
 
-    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
         return neighbour_mean(x, graph, weight)
 
 
@@ -87,7 +87,7 @@ class PureMax(PureConvolution):
     Weights are not applied: they keep a sum's expectation, and a maximum has none to keep.
     """
 
-    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
         return pool(x, graph.rowptr, graph.col, reduce="max")
 
 
@@ -103,7 +103,7 @@ class GCN(Convolution):
         nn.init.xavier_uniform_(self.linear.weight)
         self.bias = nn.Parameter(torch.zeros(out_features))
 
-    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
         # The two products commute: propagate whichever side is narrower.
         if self.in_features < self.out_features:
             return self.linear(propagate(x, graph, weight)) + self.bias
@@ -121,7 +121,7 @@ class SAGE(Convolution):
         super().__init__(in_features, out_features)
         self.layer = _pyg_layers().SAGEConv(in_features, out_features)
 
-    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
         own = self.layer.lin_r(first_rows(x, graph.num_nodes))
         return self.layer.lin_l(neighbour_mean(x, graph, weight)) + own
 
@@ -140,7 +140,7 @@ class GIN(Convolution):
         )
         self.layer = _pyg_layers().GINConv(mlp, train_eps=True)
 
-    def forward(self, x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
         neighbours = pool(x, graph.rowptr, graph.col, weight=weight)
         own = first_rows(x, graph.num_nodes)
         return self.layer.nn((1 + self.layer.eps) * own + neighbours)
@@ -155,7 +155,7 @@ def _pyg_layers() -> ModuleType:
     return torch_geometric.nn
 
 
-def neighbour_mean(x: Tensor, graph: Graph, weight: Tensor | None) -> Tensor:
+def neighbour_mean(x: Tensor, graph: Adjacency, weight: Tensor | None) -> Tensor:
     """The (weighted) mean of the neighbours, (N, H), zero where there is none."""
     if weight is None:
         return pool(x, graph.rowptr, graph.col, reduce="mean")

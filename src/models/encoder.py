@@ -107,7 +107,9 @@ class Encoder(nn.Module):
         """How many steps away a node may be that has a part in an embedding."""
         return len(self.convolutions)
 
-    def forward(self, features: Tensor | SparseRows, graph: Graph | Sequence[Graph]) -> Tensor:
+    def forward(
+        self, features: Tensor | SparseRows, graph: Graph | Sequence[Graph | Bipartite]
+    ) -> Tensor:
         """Embed every node, or those that a receptive field is around.
 
         Args:
@@ -144,7 +146,9 @@ class Encoder(nn.Module):
         features = features.with_value(input_dropout(features.value))
         return hidden_dropout(features.times(linear.weight.t().contiguous()) + linear.bias)
 
-    def _thin(self, graph: Graph, like: Tensor) -> tuple[Graph, Tensor | None]:
+    def _thin(
+        self, graph: Graph | Bipartite, like: Tensor
+    ) -> tuple[Graph | Bipartite, Tensor | None]:
         """One draw of edge dropout, and the weights, (E',), of the kept entries."""
         weight = graph.weight if isinstance(graph, Bipartite) else None
         if not self.training or self.edge_dropout == 0:

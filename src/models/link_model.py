@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from models.node_embedding import node_embeddings
 from ops.backend import exact
+from ops.bipartite import Bipartite
 from ops.csr import Graph
 from ops.sparse_rows import SparseRows
 
@@ -35,7 +36,9 @@ class LinkModel(nn.Module):
         self.predictor = predictor
         self.precision = precision
 
-    def encode(self, features: Tensor | SparseRows, graph: Graph | Sequence[Graph]) -> Tensor:
+    def encode(
+        self, features: Tensor | SparseRows, graph: Graph | Sequence[Graph | Bipartite]
+    ) -> Tensor:
         """Embeddings, (N, H); given a graph for every layer, of the nodes of the last one.
 
         Features in the host's memory are moved to where the predictor is, unless they are ids of

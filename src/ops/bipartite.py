@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ops.csr import Graph, offsets
+from ops.csr import Adjacency, offsets
 
 
 @dataclass(frozen=True, eq=False)
-class Bipartite(Graph):
+class Bipartite(Adjacency):
     """The rows of the first n nodes, whose neighbours are among n + m nodes.
 
     A convolution takes features of n + m nodes and gives those of the first n.
@@ -26,25 +26,18 @@ class Bipartite(Graph):
             sums are unbiased; None where no neighbour is left out.
     """
 
-    beyond: Tensor | None = None
+    beyond: Tensor
     weight: Tensor | None = None
-
-    def keep(self, mask: Tensor, *, symmetric: bool = False) -> Bipartite:
-        """The entries where ``mask``, (E,) bool, holds; the degrees beyond stay."""
-        weight = None if self.weight is None else self.weight[mask]
-        return Bipartite(
-            offsets(mask)[self.rowptr], self.col[mask], beyond=self.beyond, weight=weight
-        )
 
     def drop(self, p: float) -> Bipartite:
         """Edge dropout, of the rows that are not here as well: their degrees thin out.
 
         Degrees beyond are then those of kept entries times 1 / (1 - p), as kept entries weigh.
         """
-        assert self.beyond is not None
-        thinned = self.keep(torch.rand(self.num_entries, device=self.col.device) >= p)
-        kept = torch.binomial(self.beyond, torch.full_like(self.beyond, 1 - p))
-        return Bipartite(thinned.rowptr, thinned.col, beyond=kept / (1 - p), weight=thinned.weight)
+        kept = torch.rand(self.num_entries, device=self.col.device) >= p
+        beyond = torch.binomial(self.beyond, torch.full_like(self.beyond, 1 - p)) / (1 - p)
+        weight = None if self.weight is None else self.weight[kept]
+        return Bipartite(offsets(kept)[self.rowptr], self.col[kept], beyond, weight)
 
 
 def first_rows(x: Tensor, count: int) -> Tensor:

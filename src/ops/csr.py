@@ -17,27 +17,20 @@ _ALIGNED = 16  # bytes, of which a GPU copies as many at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
-    """A simple graph as CSR adjacency, without self-loops.
-
-    :meth:`from_edges` makes it symmetric. :meth:`keep` may make it directed (edge dropout does);
-    the neighbours of ``u`` are then the columns of row ``u``.
+class Adjacency:
+    """Neighbours of nodes as CSR rows: of a :class:`Graph`, or of some of its nodes.
 
     Shapes:
         - ``rowptr``: (N + 1,) int64, row ``u`` holds entries ``rowptr[u]`` to ``rowptr[u + 1]``
-        - ``col``: (E,) int32 on the CPU (int64 with 2^31 nodes or more, and on other devices),
-          neighbours, ascending within each row; an undirected edge has two
-
-    Attributes:
-        symmetric: known to have every entry in both directions.
+        - ``col``: (E,) int32 on the CPU (int64 with 2^31 nodes or more, and on other devices)
     """
 
     rowptr: Tensor
     col: Tensor
-    symmetric: bool = False
 
     @property
     def num_nodes(self) -> int:
+        """Of those that have a row."""
         return self.rowptr.numel() - 1
 
     @property
@@ -47,6 +40,20 @@ class Graph:
     def degree(self) -> Tensor:
         """Number of neighbours of every node, (N,) int64."""
         return self.rowptr.diff()
+
+
+@dataclass(frozen=True, eq=False)
+class Graph(Adjacency):
+    """A simple graph as CSR adjacency, without self-loops.
+
+    :meth:`from_edges` makes it symmetric. :meth:`keep` may make it directed (edge dropout does);
+    the neighbours of ``u`` are then the columns of row ``u``, ascending.
+
+    Attributes:
+        symmetric: known to have every entry in both directions.
+    """
+
+    symmetric: bool = False
 
     @cached_property
     def row(self) -> Tensor:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import torch
 
 from ops.bipartite import Bipartite
 from ops.csr import Graph
 
 
-def drop_entries(graph: Graph, p: float) -> Graph:
+@overload
+def drop_entries(graph: Graph, p: float) -> Graph: ...
+@overload
+def drop_entries(graph: Bipartite, p: float) -> Bipartite: ...
+def drop_entries(graph: Graph | Bipartite, p: float) -> Graph | Bipartite:
     """Drop every directed entry with probability p, drawn from torch's default generator.
 
     The two directions of an edge are drawn separately, so the result is directed, as in the

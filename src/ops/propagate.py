@@ -12,12 +12,12 @@ from torch.autograd.function import once_differentiable
 from ops import backend
 from ops.aggregate import by_node, pool
 from ops.bipartite import Bipartite, first_rows
-from ops.csr import Graph
+from ops.csr import Adjacency, Graph
 from ops.kernels import pool as kernels
 from ops.kernels.parallel import parallel
 
 
-def propagate(x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
+def propagate(x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
     """D^-1/2 (A + I) D^-1/2 x with D = 1 + the row sums of the (weighted) A: Kipf and Welling 2017.
 
     Differentiable in ``x``; nothing of size (E, H) is made, and on the CPU no scaled copy of ``x``.
@@ -33,22 +33,22 @@ def propagate(x: Tensor, graph: Graph, weight: Tensor | None = None) -> Tensor:
     scale = (1 + _degrees(graph, weight, x)).rsqrt()
     if backend.compiled(x):
         weight = None if weight is None else weight.to(x.dtype).contiguous()
-        own_transpose = graph.symmetric and weight is None
+        own_transpose = isinstance(graph, Graph) and graph.symmetric and weight is None
         rows = graph.rowptr, graph.col, weight
         return _Propagate.apply(x.contiguous(), *rows, scale.squeeze(1), own_transpose)
     x, n = scale * x, graph.num_nodes
     return scale[:n] * (pool(x, graph.rowptr, graph.col, weight=weight) + first_rows(x, n))
 
 
-def _degrees(graph: Graph, weight: Tensor | None, like: Tensor) -> Tensor:
+def _degrees(graph: Adjacency, weight: Tensor | None, like: Tensor) -> Tensor:
     """Of every node that has features, (n, 1)."""
     sums = row_sum(graph, weight, like)
-    if not isinstance(graph, Bipartite) or graph.beyond is None:
+    if not isinstance(graph, Bipartite):
         return sums
     return torch.cat([sums, graph.beyond.unsqueeze(1).to(like.dtype)])
 
 
-def row_sum(graph: Graph, weight: Tensor | None, like: Tensor) -> Tensor:
+def row_sum(graph: Adjacency, weight: Tensor | None, like: Tensor) -> Tensor:
     """The sum of every row's weights, (N, 1), of the type of ``like``, the nodes' features."""
     if weight is None:
         return graph.degree().unsqueeze(1).to(like.dtype)

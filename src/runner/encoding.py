@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.link_model import LinkModel
+from ops.bipartite import Bipartite
 from ops.csr import Graph
 from ops.field import ReceptiveField, receptive_field
 from ops.sparse_rows import SparseRows
@@ -34,7 +35,7 @@ class View:
     """
 
     features: Tensor | SparseRows
-    layers: Graph | Sequence[Graph]
+    layers: Graph | Sequence[Graph | Bipartite]
     graph: Graph
     positives: Tensor
     negatives: Tensor

@@ -21,6 +21,7 @@ from runner.resume_overrides import apply
 from runner.run_folder import RunFolder
 from runner.run_lock import locked
 from runner.seal import sealed_json, sealed_lines
+from runner.step import NotFinite
 
 # Edge dropout, sampled completion and several steps an epoch: every generator is in play.
 SETTING = (
@@ -440,7 +441,7 @@ def not_finite_in(monkeypatch, numbers) -> None:
 
     def step(*arguments):
         if next(done) in numbers:
-            raise train.NotFinite("predictor", loss=float("nan"), gradient_norm=float("nan"))
+            raise NotFinite("predictor", loss=float("nan"), gradient_norm=float("nan"))
         return original(*arguments)
 
     monkeypatch.setattr(train, "train_step", step)

@@ -20,7 +20,7 @@ from tests.conftest import run_folders
 from tests.runner.test_tracking import records, steps
 from tests.wandb_stub import API_KEY, Behaviour, WandbStub
 
-from runner.train import train_step
+from runner.step import train_step
 
 EPOCHS = 3
 QUICK = ("dataset=lesmis", "model=ncn", "encoder.hidden=8", f"train.epochs={EPOCHS}")

@@ -10,7 +10,7 @@ from models.link_model import LinkModel
 from ops.csr import Graph
 from runner.batches import Batch
 from runner.optimizers import build_optimizer
-from runner.train import NotFinite, train_step
+from runner.step import NotFinite, train_step
 
 
 @pytest.fixture
