@@ -1,11 +1,13 @@
 """Fit what a training step costs to measured rows, and predict rows that were not measured.
 
-    python scripts/cost_model.py measure rows.json     # steps on this machine: half an hour a round
+    python scripts/cost_model.py measure rows.json     # steps on this machine: 20 minutes a round
     python scripts/cost_model.py fit rows.json         # coefficients, errors, predictions
 
 Time and memory are sums of products of sizes, with coefficients that are not negative and make the
-relative errors of the fitted rows smallest; of several steps the shortest counts. The rows beyond
-the fitted sizes are predicted, then compared with what they took.
+relative errors of the fitted rows smallest. Time is in U, the unit of `scripts/benchmark.py`, which
+is measured in the same process, since a machine has slow hours: of a round the shortest step by its
+U, of several rounds the median. The rows beyond the fitted sizes are predicted, then compared with
+what they took.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ import pandas as pd
 from scipy.optimize import nnls
 
 MODELS = ("ncn", "ncnc")
-# Scale and density of the collab-shaped graph, batch, hidden and layers. Embeddings of smaller
-# graphs stay in caches of tens of MiB, where a message costs half as much.
+_CACHE = 32 * 2**20  # bytes of the last cache of the machine that is measured
+_UNIT = 0.6  # seconds of U there in a quiet hour
+# Scale and density of the collab-shaped graph, batch, hidden and layers.
 FITTED = (
     *((0.5, 4.0, *setting) for setting in ((65_536, 64, 1), (16_384, 64, 3))),
     *(
@@ -65,13 +68,19 @@ class Sizes:
         """Of both ends of all pairs of a step, listed one by one."""
         return 2 * self.batch * (self.degree_at_random + self.degree_at_a_link)
 
+    @property
+    def missed(self) -> float:
+        """Share of the embeddings that the cache does not hold."""
+        return max(0.0, 1 - _CACHE / (4 * self.nodes * self.hidden))
+
 
 def time_terms(model: str, s: Sizes) -> dict[str, float]:
-    """What seconds are proportional to."""
+    """What time is proportional to."""
     terms = {
         "fixed": 1.0,
         "links of the graph": s.entries,
         "messages, links x width x layers": s.entries * s.hidden * s.layers,
+        "messages from memory": s.entries * s.hidden * s.layers * s.missed,
         "Linears of nodes": s.nodes * s.hidden * (s.features + s.hidden),
         "neighbours x width": s.neighbours * s.hidden,
         "Linears of pairs": 2.0 * s.batch * s.hidden**2,
@@ -116,24 +125,29 @@ class Fit:
 
 
 def measure(path: Path, rounds: int) -> None:
-    """Measure every row in turn until it has been in `rounds` processes; go on where it stopped.
-
-    A machine has slow hours: the shortest step of several rounds is less theirs.
-    """
+    """Measure every row in turn until it has been in `rounds` processes; go on where it stopped."""
     rows = json.loads(path.read_text()) if path.exists() else []
     found = {tuple(row["key"]): row for row in rows}
     for number, model, setting in itertools.product(range(rounds), MODELS, BEYOND + FITTED):
         key = (model, *setting)
-        row = found.setdefault(key, {"key": key, "rounds": 0, "step": [], "step_gib": 0.0})
-        if row["rounds"] > number:
+        row = found.setdefault(key, {"key": key, "rounds": []})
+        if len(row["rounds"]) > number:
             continue
         new = _step(*key)
         row["graph"] = new["graph"]
-        row["step"] += new["step"]
-        row["step_gib"] = max(row["step_gib"], new["step_gib"])
-        row["rounds"] += 1
+        row["rounds"].append({name: new[name] for name in ("step", "unit", "step_gib")})
         path.write_text(json.dumps(list(found.values())))
-        print(key, min(new["step"]), new["step_gib"], file=sys.stderr, flush=True)
+        print(key, row["rounds"][-1], file=sys.stderr, flush=True)
+
+
+def time_of(row: Mapping[str, Any]) -> float:
+    """U of a step."""
+    return float(np.median([min(found["step"]) / found["unit"] for found in row["rounds"]]))
+
+
+def memory_of(row: Mapping[str, Any]) -> float:
+    """GiB of a step, at most."""
+    return max(found["step_gib"] for found in row["rounds"])
 
 
 def _step(
@@ -144,7 +158,7 @@ def _step(
         "task": "step", "model": model, "graph": "collab-shaped", "scale": scale,
         "density": density,
         "threads": None, "repeats": 3, "limit": 600, "keep_freed_memory": True,
-        "device": "cpu",
+        "device": "cpu", "evaluated": False,
         "overrides": [
             f"train.batch_size={batch}", f"encoder.hidden={hidden}", f"encoder.layers={layers}",
         ],
@@ -171,28 +185,27 @@ def report(rows: list[dict[str, Any]]) -> str:
         within = [row for row in own if tuple(row["key"][1:]) in FITTED]
         beyond = [row for row in own if tuple(row["key"][1:]) in BEYOND]
         time = Fit(
-            lambda s, m=model: time_terms(m, s),
-            [(sizes_of(row), min(row["step"])) for row in within],
+            lambda s, m=model: time_terms(m, s), [(sizes_of(row), time_of(row)) for row in within]
         )
         memory = Fit(
             lambda s, m=model: memory_terms(m, s),
-            [(sizes_of(row), row["step_gib"] * 2**30) for row in within],
+            [(sizes_of(row), memory_of(row) * 2**30) for row in within],
         )
         fitted[model] = time, memory
-        errors = [time(sizes_of(row)) / min(row["step"]) - 1 for row in within]
-        of_memory = [memory(sizes_of(row)) / row["step_gib"] / 2**30 - 1 for row in within]
+        errors = [time(sizes_of(row)) / time_of(row) - 1 for row in within]
+        of_memory = [memory(sizes_of(row)) / memory_of(row) / 2**30 - 1 for row in within]
         table = [
             {
                 "links": f"{row['graph']['entries'] // 2:,}",
                 "batch": row["key"][3],
                 "width": row["key"][4],
                 "layers": row["key"][5],
-                "predicted, s": f"{time(sizes_of(row)):.2f}",
-                "measured, s": f"{min(row['step']):.2f}",
-                "error, %": f"{100 * (time(sizes_of(row)) / min(row['step']) - 1):+.0f}",
+                "predicted, U": f"{time(sizes_of(row)):.2f}",
+                "measured, U": f"{time_of(row):.2f}",
+                "error, %": f"{100 * (time(sizes_of(row)) / time_of(row) - 1):+.0f}",
                 "predicted, GiB": f"{memory(sizes_of(row)) / 2**30:.2f}",
-                "measured, GiB": f"{row['step_gib']:.2f}",
-                "error, % ": f"{100 * (memory(sizes_of(row)) / row['step_gib'] / 2**30 - 1):+.0f}",
+                "measured, GiB": f"{memory_of(row):.2f}",
+                "error, % ": f"{100 * (memory(sizes_of(row)) / memory_of(row) / 2**30 - 1):+.0f}",
             }
             for row in beyond
         ]
@@ -203,7 +216,7 @@ def report(rows: list[dict[str, Any]]) -> str:
             f"{100 * max(map(abs, errors)):.0f} %, of the memory "
             f"{100 * max(map(abs, of_memory)):.0f} %. Beyond them:\n\n"
             f"{pd.DataFrame(table).to_markdown(index=False, disable_numparse=True)}\n\n"
-            f"Seconds for each: {coefficients}.\n\nBytes for each: {bytes_}."
+            f"U for each: {coefficients}.\n\nBytes for each: {bytes_}."
         )
     sections.append(_billion(fitted))
     return "\n\n".join(sections)
@@ -218,8 +231,12 @@ def _billion(fitted: Mapping[str, tuple[Fit, Fit]]) -> str:
     rows = []
     for model, (time, memory) in fitted.items():
         rows += [
-            {"model": model, "of": "time, s", "in all": f"{time(sizes):.0f}"}
-            | {k: f"{v:.1f}" for k, v in time.parts(sizes).items() if v > 0.01 * time(sizes)},
+            {"model": model, "of": "time, s", "in all": f"{_UNIT * time(sizes):.0f}"}
+            | {
+                k: f"{_UNIT * v:.1f}"
+                for k, v in time.parts(sizes).items()
+                if v > 0.01 * time(sizes)
+            },
             {"model": model, "of": "memory, GiB", "in all": f"{memory(sizes) / 2**30:.0f}"}
             | {
                 k: f"{v / 2**30:.1f}"

@@ -99,8 +99,9 @@ def measure(
     device: str,
     overrides: tuple[str, ...] = (),
     density: float = 1.0,
+    evaluated: bool = True,
 ) -> dict[str, Any]:
-    """One training step and one evaluation of 65,536 pairs.
+    """One training step and, where `evaluated`, one evaluation of 65,536 pairs.
 
     Seconds of every repetition, share of each stage, the most memory, and U afterwards; None where
     `limit` seconds were not enough.
@@ -137,7 +138,7 @@ def measure(
     steps = _timed(step, repeats, limit, profile)
     memory = hardware.peak_memory_gib(place)
     stages = {name: cost.seconds for name, cost in profile.costs.items()}
-    evaluations = _timed(evaluate, repeats, limit, None)
+    evaluations = _timed(evaluate, repeats, limit, None) if evaluated else None
     return {
         "graph": _sizes(bench),
         "step": steps,

@@ -38,7 +38,9 @@ def test_the_report_compares_what_was_not_fitted():
                 )
             }  # fmt: skip
             gib = sum(memory_terms(model, s).values()) * PER_BYTE / 2**30
-            row = {"key": [model, *key], "graph": graph, "step": [1e6, wrong * seconds(s)]}
-            rows.append({**row, "step_gib": gib})
+            u, slow = 0.5 * wrong * seconds(s), 3.0  # in every round another U
+            found = [{"step": [1e6, u * slow], "unit": 0.5 * slow, "step_gib": gib - 1}]
+            found += [{"step": [u], "unit": 0.5, "step_gib": gib}] * 2
+            rows.append({"key": [model, *key], "graph": graph, "rounds": found})
     text = report(rows)
     assert text.count("| -50 ") == 2 and "10⁹ links" in text
