@@ -142,30 +142,33 @@ def test_which_graphs_products_suit():
 
 
 @pytest.mark.parametrize("fan_outs", [None, [3, 2]])
-def test_receptive_field(case, fan_outs):
-    graph, pairs = case
-    link = torch.stack((graph.row, graph.col))[:, :1]
+def test_receptive_field(fan_outs):
+    """Of few targets, so that every layer adds nodes."""
+    generator = torch.Generator().manual_seed(0)
+    graph = Graph.from_edges(torch.randint(600, (2, 900), generator=generator), 600)
+    targets = torch.tensor([[0, 1], [2, 3]])
     kept = torch.ones(graph.num_entries, dtype=torch.bool)
-    kept[graph.find(torch.cat((link, link.flip(0)), dim=1))] = False
+    kept[graph.find(torch.stack((graph.row, graph.col))[:, :1].repeat(1, 2))] = False
     fields = []
     for where in (torch.device("cpu"), GPU):
         given = {"reach": 1, "layers": 2, "kept": kept.to(where), "fan_outs": fan_outs}
-        fields.append(receptive_field(graph.to(where), pairs.to(where), **given))
+        fields.append(receptive_field(graph.to(where), targets.to(where), **given))
     here, there = fields
     inner = here.graph.num_nodes
+    assert 4 < inner < here.layers[-1].num_nodes + here.layers[-1].beyond.numel() < 600
     assert there.graph.rowptr.tolist() == here.graph.rowptr.tolist()
     assert there.graph.col.tolist() == here.graph.col.tolist()
     assert there.nodes[:inner].tolist() == here.nodes[:inner].tolist()
-    assert there.local(pairs.to(GPU)).tolist() == here.local(pairs).tolist()
+    assert there.local(targets.to(GPU)).tolist() == here.local(targets).tolist()
     if fan_outs is None:
         assert there.nodes.tolist() == here.nodes.tolist()
         for a, b in zip(there.layers, here.layers, strict=True):
             assert (a.rowptr.tolist(), a.col.tolist()) == (b.rowptr.tolist(), b.col.tolist())
             assert a.beyond.tolist() == b.beyond.tolist()
     else:  # which of them is drawn is another draw there, how many is not
-        for a, b in zip(there.layers[-1:], here.layers[-1:], strict=True):
-            assert a.rowptr.tolist() == b.rowptr.tolist()
-            torch.testing.assert_close(a.weight.cpu(), b.weight)
+        a, b = there.layers[-1], here.layers[-1]
+        assert a.rowptr.tolist() == b.rowptr.tolist()
+        torch.testing.assert_close(a.weight.cpu(), b.weight)
 
 
 @pytest.mark.parametrize("products", [False, True])
@@ -280,26 +283,43 @@ def curve(runner, name, *setting):
 
 @pytest.mark.parametrize("model", ["ncn", "ncnc2"])
 def test_local_encoding_gives_the_curve_of_the_whole_graph(model, runner):
-    setting = (f"model={model}", *WITHOUT_CHANCE, "encoder.layers=2", "train.epochs=2")
+    setting = (
+        f"model={model}", *WITHOUT_CHANCE, "encoder.layers=2", "train.epochs=1",
+        "train.batch_size=2",
+    )  # fmt: skip
     whole = curve(runner, "full", *setting)
     assert curve(runner, "local", *setting, "encoding=local") == pytest.approx(whole, rel=5e-4)
     every = ("encoding=sampled", "encoding.fan_outs=99")
     assert curve(runner, "sampled", *setting, *every) == pytest.approx(whole, rel=5e-4)
 
 
+NO_DROPOUT = (
+    "model.dropout=0", "model.edge_dropout=0",
+    *(f"encoder.{kind}_dropout=0" for kind in ("input", "hidden", "output", "edge")),
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("encoding", ["full", "local"])
-def test_where_features_and_embeddings_live_changes_nothing(encoding, runner, tmp_path):
+def test_where_embeddings_live_changes_nothing(encoding, runner, tmp_path):
     write(tmp_path, "ogbl-ddi", "target", UNDIRECTED)
     setting = (
-        "model=ncn", "dataset=ogbl-ddi", f"dataset.root={tmp_path}", "tracker=none",
-        "encoder.hidden=8", "train.epochs=2", "train.batch_size=64", "model.dropout=0",
-        *(f"encoder.{kind}_dropout=0" for kind in ("input", "hidden", "output", "edge")),
-        "model.edge_dropout=0", f"encoding={encoding}",
+        "model=ncn", "dataset=ogbl-ddi", f"dataset.root={tmp_path}", "tracker=none", *NO_DROPOUT,
+        "encoder.hidden=8", "train.epochs=1", "train.batch_size=4", f"encoding={encoding}",
         f"encoder.sparse_embedding={encoding == 'local'}",
     )  # fmt: skip
     there = curve(runner, "device", *setting)
-    host = curve(runner, "host", *setting, "hardware.embeddings=host", "hardware.features=host")
+    host = curve(runner, "host", *setting, "hardware.embeddings=host")
     assert host == pytest.approx(there, rel=1e-4)
     if encoding == "local":
         disk = curve(runner, "disk", *setting, "hardware.embeddings=disk")
         assert disk == pytest.approx(there, rel=1e-4)
+
+
+@pytest.mark.parametrize("encoding", ["full", "local"])
+def test_where_features_live_changes_nothing(encoding, runner):
+    setting = (
+        "model=ncn", "dataset=synthetic", "tracker=none", *NO_DROPOUT, "train.epochs=1",
+        "train.batch_size=64", f"encoding={encoding}",
+    )  # fmt: skip
+    there = curve(runner, "device", *setting)
+    assert curve(runner, "host", *setting, "hardware.features=host") == pytest.approx(there)

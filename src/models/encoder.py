@@ -114,7 +114,7 @@ class Encoder(nn.Module):
 
         Args:
             features: (N, F) floating point, dense or sparse, or (N,) int64 category ids.
-            graph: for all layers, or one for each.
+            graph: for all layers, or one for each, from the features of all nodes to fewer rows.
 
         Returns:
             (N, H), or one for every row of the last layer's graph.

@@ -30,7 +30,7 @@ class Adjacency:
 
     @property
     def num_nodes(self) -> int:
-        """Of those that have a row."""
+        """Number of nodes that have a row."""
         return self.rowptr.numel() - 1
 
     @property
@@ -46,8 +46,9 @@ class Adjacency:
 class Graph(Adjacency):
     """A simple graph as CSR adjacency, without self-loops.
 
-    :meth:`from_edges` makes it symmetric. :meth:`keep` may make it directed (edge dropout does);
-    the neighbours of ``u`` are then the columns of row ``u``, ascending.
+    ``col`` ascends within each row; an undirected edge has two entries. :meth:`from_edges` makes it
+    symmetric. :meth:`keep` may make it directed (edge dropout does); the neighbours of ``u`` are
+    then the columns of row ``u``.
 
     Attributes:
         symmetric: known to have every entry in both directions.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +18,6 @@ from ops.kernels import overlap as kernels
 from ops.kernels.parallel import parallel
 
 _MANY = 64  # neighbours of a node, on average, from which on pooling them is mostly additions
-
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,16 +167,16 @@ def sum_over_common_neighbours(
 
 
 def _merge(
-    kernel: Callable[..., R], graph: Graph, u: Tensor, v: Tensor, *arguments: Tensor
-) -> list[R]:
+    kernel: Callable[..., Any], graph: Graph, u: Tensor, v: Tensor, *arguments: Tensor
+) -> list[Any]:
     cost = 10 + 4 * graph.num_entries / max(1, graph.num_nodes)
     return parallel(kernel, u.numel(), graph.rowptr, graph.col, u, v, *arguments, cost=cost)
 
 
-def _put_together(counts: Tensor, nodes: Sequence[np.ndarray]) -> NeighbourLists:
-    """The lists that ranges of the pairs have, each its own one behind the other."""
-    node = torch.empty(sum(len(part) for part in nodes), dtype=torch.int64)
-    torch.cat([torch.from_numpy(part) for part in nodes], out=node)
+def _put_together(counts: Tensor, parts: Sequence[np.ndarray]) -> NeighbourLists:
+    """The lists of all pairs, from the nodes of consecutive ranges of them."""
+    node = torch.empty(sum(len(part) for part in parts), dtype=torch.int64)
+    torch.cat([torch.from_numpy(part) for part in parts], out=node)
     return NeighbourLists(offsets(counts), node)
 
 

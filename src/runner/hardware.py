@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -75,6 +76,22 @@ def set_up(
         torch.cuda.set_device(number)
         return torch.device(device, number)
     return torch.device(device)
+
+
+def warn_of_imitated(precisions: Mapping[str, str | None], device: torch.device) -> None:
+    """Say so where a processor has no instructions for a precision, and takes longer for it.
+
+    Args:
+        precisions: by the keys of the config that ask for them.
+    """
+    known = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    asked = [f"{key}={value}" for key, value in precisions.items() if value == "bfloat16"]
+    if asked and device.type == "cpu" and not known():
+        log.warning(
+            "%s: this processor imitates it, and steps take several times as long; leave it out, "
+            "or use a GPU",
+            " and ".join(asked),
+        )
 
 
 def _keep_freed_memory(keep: bool) -> None:

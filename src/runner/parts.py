@@ -138,6 +138,12 @@ def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
         compile=config["hardware"].get("compile", False),
         place=(ranks.local_rank, ranks.local_size),
     )
+    completion = config["model"].get("completion") or {}
+    precisions = {
+        "train.precision": train.get("precision"),
+        "model.completion.precision": completion.get("precision"),
+    }
+    hardware.warn_of_imitated(precisions, device)
     hardware.reset_peak_memory(device)
     evaluator: RankingEvaluator = build("evaluator", config["evaluator"])
     loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)

@@ -13,7 +13,7 @@ from numba import njit
 FAST = {"reassoc", "contract", "nsz"}
 
 
-def kernel(function: Callable[..., None]) -> Any:
+def kernel(function: Callable[..., Any]) -> Any:
     """Compile ``function`` at its first call; it releases the GIL."""
     try:
         compiled = njit(nogil=True, cache=True, fastmath=FAST)(function)

@@ -39,10 +39,11 @@ def _fetch_beginning(rowptr, col, node):
 
 @kernel
 def list_common(begin, end, rowptr, col, u, v, counts):
-    """Common neighbours of the pairs, one list behind the other, of the type of ``col``.
+    """Fill ``counts``; return the common neighbours of all pairs, of the type of ``col``.
 
-    Without branches that depend on ids, which no processor foresees: every node is written, and
-    stays where it was common. Indices are unsigned, so that none is taken for one from the end.
+    Rows are merged without branches that depend on ids, which no processor foresees: every node is
+    written, and stays where it was common. Indices are unsigned, so that none is taken for one from
+    the end.
     """
     room = 0
     for b in range(begin, end):
@@ -76,7 +77,7 @@ def list_common(begin, end, rowptr, col, u, v, counts):
 
 @kernel
 def list_neighbourhoods(begin, end, rowptr, col, u, v, counts, u_counts, v_counts):
-    """The same, and the nodes of one row alone."""
+    """Fill the counts; return common neighbours, those of u alone, and those of v alone."""
     u_room = v_room = 0
     for b in range(begin, end):
         u_room += rowptr[u[b] + 1] - rowptr[u[b]]

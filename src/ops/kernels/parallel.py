@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,29 +14,32 @@ from ops.threads import workers
 _PARTS_PER_THREAD = 8  # so that parts of unequal cost even out
 _SMALL = 50_000  # elementary operations that are not worth another thread
 
-R = TypeVar("R")
 
-
-def parallel(kernel: Callable[..., R], count: int, *arguments: Any, cost: float) -> list[R]:
+def parallel(kernel: Callable[..., Any], count: int, *arguments: Any, cost: float) -> list[Any]:
     """Call ``kernel(begin, end, *arguments)`` on ranges that cover 0 to ``count``.
 
-    Kernels release the GIL and write to disjoint places, so that nothing depends on the number of
-    threads, which is torch's.
+    Kernels release the GIL, write to disjoint places, and return what is put together in the order
+    of the ranges, so that nothing depends on the number of threads, which is torch's.
 
     Args:
         arguments: tensors become arrays over the same memory.
         cost: elementary operations of one of the ``count`` pieces, about.
 
     Returns:
-        What the calls return, in the order of the ranges.
+        What the calls return, as :func:`split` does.
     """
     threads = torch.get_num_threads()
     parts = max(1, min(count, int(count * cost / _SMALL), threads * _PARTS_PER_THREAD))
     return split(kernel, [count * part // parts for part in range(parts + 1)], *arguments)
 
 
-def split(kernel: Callable[..., R], bounds: Sequence[int], *arguments: Any) -> list[R]:
-    """Call ``kernel(begin, end, *arguments)`` on the ranges between these ascending bounds."""
+def split(kernel: Callable[..., Any], bounds: Sequence[int], *arguments: Any) -> list[Any]:
+    """Call ``kernel(begin, end, *arguments)`` on the ranges between these ascending bounds.
+
+    Returns:
+        What the calls return, in the order of the ranges: one call for all, where there is but one
+        thread.
+    """
     plain = [array(a) if isinstance(a, Tensor) else a for a in arguments]
     ranges = list(itertools.pairwise(bounds))
     threads = torch.get_num_threads()
