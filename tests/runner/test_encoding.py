@@ -12,6 +12,7 @@ from tests.runner.test_processes import TWO, WITHOUT_CHANCE, rows
 from tests.runner.test_resume import SETTING, assert_same_weights, curve, kill_after
 
 from ops.csr import Graph
+from ops.field import receptive_field
 from runner.batches import Batch
 from runner.encoding import FullEncoding, LocalEncoding
 from runner.errors import RunnerError
@@ -101,6 +102,27 @@ def test_parts_that_do_not_say_how_far_they_see_are_refused():
     with pytest.raises(RunnerError, match="`layers`"):
         LocalEncoding(fan_outs=None).prepare(Unknown(), graph, graph.row[None], 1)
     FullEncoding().prepare(Unknown(), graph, graph.row[None], 1)
+
+
+def test_a_survey_is_made_where_the_graph_is(monkeypatch):
+    """A device without memory stands for a GPU; the targets are in main memory."""
+
+    class Model(torch.nn.Module):
+        reach, layers = 1, 1
+        predictor = encoder = property(lambda self: self)
+
+    edges = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]])
+    graph = Graph.from_edges(edges, 5)
+    there = Graph(graph.rowptr.to("meta"), graph.col.to("meta"))
+    asked = []
+
+    def field(graph, pairs, **_):
+        asked.append(pairs)
+        return receptive_field(Graph.from_edges(edges, 5), edges, reach=1, layers=1)
+
+    monkeypatch.setattr("runner.encoding.receptive_field", field)
+    LocalEncoding(fan_outs=None).prepare(Model(), there, edges, 2)
+    assert [(pairs.is_meta, pairs.shape) for pairs in asked] == [(True, (2, 4))]
 
 
 def test_links_that_a_batch_hid_are_back_for_the_next():
