@@ -78,7 +78,7 @@ def set_up(
     return torch.device(device)
 
 
-def warn_of_imitated(precisions: Mapping[str, str | None], device: torch.device) -> None:
+def warn_of_emulated(precisions: Mapping[str, str | None], device: torch.device) -> None:
     """Say so where a processor has no instructions for a precision, and takes longer for it.
 
     Args:
@@ -88,7 +88,7 @@ def warn_of_imitated(precisions: Mapping[str, str | None], device: torch.device)
     asked = [f"{key}={value}" for key, value in precisions.items() if value == "bfloat16"]
     if asked and device.type == "cpu" and not known():
         log.warning(
-            "%s: this processor imitates it, and steps take several times as long; leave it out, "
+            "%s: this processor emulates it, and steps take several times as long; leave it out, "
             "or use a GPU",
             " and ".join(asked),
         )

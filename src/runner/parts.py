@@ -143,7 +143,7 @@ def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
         "train.precision": train.get("precision"),
         "model.completion.precision": completion.get("precision"),
     }
-    hardware.warn_of_imitated(precisions, device)
+    hardware.warn_of_emulated(precisions, device)
     hardware.reset_peak_memory(device)
     evaluator: RankingEvaluator = build("evaluator", config["evaluator"])
     loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)

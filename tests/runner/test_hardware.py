@@ -40,11 +40,11 @@ def test_a_missing_apple_gpu_is_named():
 
 
 @pytest.mark.parametrize("supported", [True, False])
-def test_a_precision_that_the_processor_imitates_is_named(monkeypatch, caplog, supported):
+def test_a_precision_that_the_processor_emulates_is_named(monkeypatch, caplog, supported):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
     for precision, device in (("bfloat16", "cpu"), ("float32", "cpu"), ("bfloat16", "cuda")):
         asked = {"train.precision": precision, "model.completion.precision": None}
-        hardware.warn_of_imitated(asked, torch.device(device))
+        hardware.warn_of_emulated(asked, torch.device(device))
     assert caplog.text.count("train.precision=bfloat16: this processor") == (not supported)
 
 
