@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,10 @@ PAIRS, WIDTH = 65_536, 64
 
 
 def measure(*, threads: int | None, repeats: int, limit: int) -> list[dict[str, Any]]:
-    """A row for each operator: seconds of ours, of the others, and of the floor."""
+    """A row for each operator: seconds of ours, of the others, and of the floor.
+
+    torch_sparse, where it is installed, has no difference of matrices: it lists common neighbours.
+    """
     hardware.set_up(device="cpu", threads=threads, deterministic=True)
     case = collab_shaped(1.0)
     seeded = torch.Generator().manual_seed(0)
@@ -38,32 +41,37 @@ def measure(*, threads: int | None, repeats: int, limit: int) -> list[dict[str, 
     listed = common.node.numel() + only_u.node.numel() + only_v.node.numel()
     index = common.node.element_size()
     rowptr = 3 * common.rowptr.numel() * 8
+    shared = {"SciPy": lambda: _scipy(graph, pairs)}
+    pooled = {"SciPy": lambda: _scipy(graph, pairs) @ x.numpy()}
+    if (adjacency := _torch_sparse_matrix(graph)) is not None:
+        shared["torch_sparse"] = lambda: _torch_sparse(adjacency, pairs)
+        pooled["torch_sparse"] = lambda: _torch_sparse(adjacency, pairs) @ x
     return [
         _row(
             "common neighbours, listed",
             lambda: common_neighbours(graph, pairs),
-            lambda: _scipy(graph, pairs),
+            shared,
             (read + common.node.numel() * index + rowptr / 3) / bandwidth,
             repeats,
         ),
         _row(
             "common neighbours, pooled (width 64)",
             lambda: pool(x, *_lists(common_neighbours(graph, pairs))),
-            lambda: _scipy(graph, pairs) @ x.numpy(),
+            pooled,
             (read + (common.node.numel() + PAIRS) * WIDTH * 4) / bandwidth,
             repeats,
         ),
         _row(
             "common and one-sided neighbours, listed",
             lambda: neighbourhoods(graph, pairs),
-            lambda: _scipy_one_sided(graph, pairs),
+            {"SciPy": lambda: _scipy_one_sided(graph, pairs)},
             (read + listed * index + rowptr) / bandwidth,
             repeats,
         ),
         _row(
             f"pooled over the common neighbours of {inner.shape[1]:,} inner pairs",
             lambda: sum_over_common_neighbours(graph, inner, x, start=torch.zeros(WIDTH)),
-            None,
+            {},
             4 * int(graph.degree()[inner[1]].sum()) / bandwidth
             + inner.shape[1] * WIDTH * 4 / bandwidth,
             repeats,
@@ -78,7 +86,7 @@ def _lists(lists: Any) -> tuple[Tensor, Tensor]:
 def _row(
     name: str,
     ours: Callable[[], Any],
-    scipy: Callable[[], Any] | None,
+    others: Mapping[str, Callable[[], Any]],
     floor: float,
     repeats: int,
 ) -> dict[str, Any]:
@@ -86,10 +94,7 @@ def _row(
         with backend.plain():
             ours()
 
-    candidates = {"ours": ours, "plain PyTorch": plain}
-    if scipy is not None:
-        candidates["SciPy"] = scipy
-    taken = in_turn(candidates, repeats)
+    taken = in_turn({"ours": ours, "plain PyTorch": plain, **others}, repeats)
     return {"name": name, "floor": floor, **{n: times.seconds for n, times in taken.items()}}
 
 
@@ -109,3 +114,17 @@ def _scipy_one_sided(graph: Graph, pairs: Tensor) -> tuple[sparse.csr_array, ...
     of_u, of_v = (adjacency[side.numpy()] for side in pairs)
     common = of_u.multiply(of_v).tocsr()
     return common, of_u - common, of_v - common
+
+
+def _torch_sparse_matrix(graph: Graph) -> Any | None:
+    try:
+        from torch_sparse import SparseTensor
+    except (ImportError, OSError):  # not installed, or built for another torch
+        return None
+    shape, ones = (graph.num_nodes, graph.num_nodes), torch.ones(graph.num_entries)
+    col = graph.col.long()
+    return SparseTensor(rowptr=graph.rowptr, col=col, value=ones, sparse_sizes=shape)
+
+
+def _torch_sparse(adjacency: Any, pairs: Tensor) -> Any:
+    return adjacency[pairs[0]] * adjacency[pairs[1]]

@@ -25,8 +25,7 @@ class MLP(nn.Sequential):
 
         Args:
             seed: of the dropout, see :func:`ops.activation.rectify`; None draws one.
-            overwrite: ``x`` may be worked on in place: it is of no use to anybody else, nor to its
-                own gradient.
+            overwrite: ``x`` may be worked on in place, see :func:`ops.activation.rectify`.
         """
         norm, p, fresh = None, 0.0, overwrite
         for place, layer in enumerate(self):

@@ -48,12 +48,13 @@ def rectify(
         p: rate of the dropout, in [0, 1].
         seed: of the dropped places; None draws one from torch's default generator. The plain form
             has no use for it: there the default generator decides directly.
-        overwrite: ``x`` is of no use to anybody else, nor to its own gradient, so that the result
-            may take its place. It does without gradient, where it is of the type of ``x``, bfloat16
-            too (sums, ``norm`` and its gain in float32), and with it where there is no ``norm``.
+        overwrite: the result may take the place of ``x``: nobody else needs it, nor does its own
+            gradient, and it is no leaf. Without gradient it does, and keeps the type of ``x``,
+            bfloat16 too (sums, ``norm`` and its gain in float32); with gradient, on the CPU and
+            without ``norm``.
     """
     if overwrite and not torch.is_grad_enabled():
-        return _rectify_(x, norm, p, seed)
+        return _rectify_(x.contiguous(), norm, p, seed)
     x = backend.exact(x)
     if not backend.compiled(x):
         return _plain(x, norm, p)

@@ -11,7 +11,7 @@ def prepare_environment() -> bool:
     """Set what is not set yet, for torch here and for the processes that this one starts.
 
     Returns:
-        Whether it holds something that this process would have had to begin with.
+        Whether something was added that is read only when a process begins.
     """
     # torch's threads wait for each other by spinning. Beside a second busy process they would spin
     # away each other's time (measured in docs/results.md).
@@ -21,11 +21,12 @@ def prepare_environment() -> bool:
 
 
 def _keep_holes_whole() -> bool:
-    """Have what tensors leave be as large as they were: a quarter less memory, measured.
+    """Have a freed tensor leave a hole that the next one of its size fits into.
 
-    torch's aligned tensors leave slivers of some bytes before and behind them. glibc caches small
-    pieces for each thread, apart from the holes that they belong to; a hole without its slivers is
-    too small for the next tensor of the same size, which then takes new memory.
+    Aligning a tensor leaves slivers of some bytes before and behind it. glibc caches small pieces
+    by thread (tcache) and by size (fast bins), apart from the holes that they belong to, and a hole
+    without its slivers is too small for the same tensor (docs/performance.md). A process can turn
+    off fast bins, but not tcache, once it runs.
     """
     given = os.environ.get(_TUNABLES, "")
     ours = [f"glibc.malloc.{name}=0" for name in ("tcache_count", "mxfast") if name not in given]

@@ -50,7 +50,7 @@ def test_both_forms_agree(shape, normalised):
 
 @pytest.mark.parametrize("normalised", [False, True])
 @pytest.mark.parametrize("p", [0.0, 0.4])
-def test_overwriting_changes_neither_value_nor_gradient(form, p, normalised):
+def test_overwriting_changes_neither_value_nor_gradient(p, normalised):
     x = torch.randn(50, 6, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(6, 6, dtype=torch.float64, requires_grad=True)
     norm = norm_of(6) if normalised else None
@@ -71,6 +71,11 @@ def test_overwriting_takes_no_memory():
     place = linear.data_ptr()
     assert rectify(linear, overwrite=True).data_ptr() == place
     assert in_place(x.detach(), norm=norm_of(6, torch.float32)).data_ptr() == x.data_ptr()
+
+
+def test_overwriting_takes_rows_that_lie_apart(form):
+    x = torch.randn(6, 50).t()
+    torch.testing.assert_close(in_place(x.clone(memory_format=torch.preserve_format)), rectify(x))
 
 
 @pytest.mark.parametrize("normalised", [False, True])

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,8 +64,20 @@ def test_other_libraries_have_nothing_to_begin_with(set_to, monkeypatch):
     assert "GLIBC_TUNABLES" not in os.environ
 
 
-@pytest.mark.parametrize("debugged", [False, True])
-def test_the_command_begins_anew_unless_a_debugger_would_lose_it(set_to, monkeypatch, debugged):
+@pytest.mark.parametrize(
+    ("started", "argv", "alone"),
+    [
+        (["python", "-m", "runner", "a=b"], ["/lib/runner/__main__.py", "a=b"], True),
+        (["python", "-u", "-m", "runner"], ["/lib/runner/__main__.py"], True),
+        (["python", "/bin/runner", "a=b"], ["/bin/runner", "a=b"], True),
+        (["python", "-m", "pdb", "-m", "runner", "a=b"], ["/lib/runner/__main__.py", "a=b"], False),
+        (["python", "-m", "memray", "run", "-m", "runner"], ["/lib/runner/__main__.py"], False),
+        (["python", "debugpy", "/bin/runner", "a=b"], ["/bin/runner", "a=b"], False),
+        (["python", "-c", "main()", "a=b"], ["-c", "a=b"], False),
+        (["jupyter"], ["jupyter", "kernel.json"], False),
+    ],
+)
+def test_only_the_command_itself_begins_anew(set_to, monkeypatch, started, argv, alone):
     class Replaced(Exception):
         pass
 
@@ -72,24 +86,57 @@ def test_the_command_begins_anew_unless_a_debugger_would_lose_it(set_to, monkeyp
 
     set_to()
     monkeypatch.setattr(os, "execv", execv)
-    monkeypatch.setattr(sys, "orig_argv", ["python", "-X", "dev", "-m", "runner", "a=b"])
-    monkeypatch.setattr(sys, "gettrace", lambda: debugged or None)
+    monkeypatch.setattr(sys, "orig_argv", started)
+    monkeypatch.setattr(sys, "argv", argv)
     ran = []
     monkeypatch.setattr("runner.cli.main", lambda: ran.append(True))
-    if debugged:
-        command.main()
-    else:
+    if alone:
         with pytest.raises(Replaced) as replaced:
             command.main()
-        arguments = [sys.executable, "-X", "dev", "-m", "runner", "a=b"]
+        arguments = [sys.executable, "-Xrunner_anew", *started[1:]]
         assert replaced.value.args == (sys.executable, arguments)
-    assert bool(ran) == debugged
+    else:
+        command.main()
+    assert bool(ran) == (not alone)
 
 
-def test_the_command_answers_without_its_environment():
+@pytest.mark.parametrize("error", [OSError, ValueError])
+def test_the_command_runs_where_it_cannot_begin_anew(set_to, monkeypatch, error):
+    def execv(path, arguments):
+        raise error
+
+    set_to()
+    monkeypatch.setattr(os, "execv", execv)
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "runner"])
+    monkeypatch.setattr(sys, "argv", ["/lib/runner/__main__.py"])
+    ran = []
+    monkeypatch.setattr("runner.cli.main", lambda: ran.append(True))
+    command.main()
+    assert ran
+
+
+BEGUN = """
+import sys
+from pathlib import Path
+import runner.cli
+runner.cli.main = lambda: print(Path("/proc/self/environ").read_text(), sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the tunables are glibc's")
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads Linux's /proc")
+@pytest.mark.parametrize("start", [["-m", "runner"], [str(Path(sys.executable).parent / "runner")]])
+def test_a_process_begins_with_its_environment(tmp_path, start):
+    (tmp_path / "sitecustomize.py").write_text(BEGUN)
     bare = {name: value for name, value in os.environ.items() if name not in NAMES}
     shown = subprocess.run(
-        [sys.executable, "-m", "runner", "model=nosuch"], capture_output=True, text=True, env=bare
+        [sys.executable, *start, "a=b"],
+        capture_output=True,
+        text=True,
+        env={**bare, "PYTHONPATH": str(tmp_path)},
+        timeout=60,
     )
-    assert shown.returncode == 1
-    assert "nosuch" in shown.stderr
+    assert shown.returncode == 0, shown.stderr
+    for tunable in WANTED.split(":"):
+        assert tunable in shown.stdout
+    assert "['a=b']" in shown.stdout
