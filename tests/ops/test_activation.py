@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -171,3 +174,54 @@ def test_bfloat16_drops_the_same_places_as_float32():
     x = torch.rand(40, 33) + 1
     wide = rectify_(x.clone(), p=0.3, seed=7) == 0
     assert torch.equal(rectify_(x.to(torch.bfloat16), p=0.3, seed=7) == 0, wide)
+
+
+ANYWHERE = """
+import ctypes, random
+import numpy as np
+from ops.kernels.activation import normalise_drop_rectify
+
+library = ctypes.CDLL(None)
+library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+library.free.argtypes = [ctypes.c_void_p]
+random.seed(0)
+drawn = np.random.default_rng(0)
+
+def take(size):
+    return library.malloc(size)
+
+for rows in range(2, 17):
+    for width in (4, 8):
+        x = drawn.normal(size=(rows, width)).astype(np.float32)
+        weight, bias = drawn.normal(size=(2, width)).astype(np.float32)
+        arrays = [x, np.zeros_like(x), weight, bias, np.zeros((2, rows), np.float32)]
+        found = set()
+        for _ in range(1000):
+            spacers = [take(random.choice([16, 40, 56, 72, 88, 120, 200])) for _ in range(8)]
+            random.shuffle(spacers)
+            for place in spacers[4:]:
+                library.free(place)
+            places, moved = {}, {}
+            for k in random.sample(range(5), 5):
+                places[k] = take(arrays[k].nbytes + random.choice([0, 8, 24, 64]))
+                memory = (ctypes.c_char * arrays[k].nbytes).from_address(places[k])
+                moved[k] = np.frombuffer(memory, np.float32).reshape(arrays[k].shape)
+                moved[k][...] = arrays[k]
+            for place in spacers[:4]:  # where the kernel may take its own row
+                library.free(place)
+            scalars = np.float32(1e-5), np.uint32(2**30), np.float32(1.3), np.float32(0)
+            normalise_drop_rectify(
+                0, rows, *(moved[k] for k in range(4)), *scalars, np.uint64(5), *moved[4]
+            )
+            found.add(moved[1].tobytes() + moved[4].tobytes())
+            for place in places.values():
+                library.free(place)
+        print(len(found))
+"""
+
+
+def test_the_same_bits_wherever_memory_lies():
+    """Where arrays are near each other, a compiled loop that writes takes another way."""
+    command = [sys.executable, "-c", ANYWHERE]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert set(shown.split()) == {"1"}

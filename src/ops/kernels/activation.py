@@ -2,7 +2,9 @@
 
 Scalars come in the type of the matrix: a literal would turn float32 into float64. Loops that read
 and write the same matrix go through a line of their own: otherwise they are not vectorised where
-the two arrays may be one. NaN and infinity stay what they are at places that are kept.
+the two arrays may be one. Sums are taken in loops that only read: one that writes as well is
+compiled for arrays near each other and for arrays apart, and would add in another order wherever
+memory happens to lie. NaN and infinity stay what they are at places that are kept.
 """
 
 from __future__ import annotations
@@ -117,9 +119,10 @@ def normalise_drop_rectify(
     width = x.shape[1]
     line = np.empty(width, x.dtype)
     for row in range(begin, end):
-        total = zero
         for j in range(width):
             line[j] = x[row, j]
+        total = zero
+        for j in range(width):
             total += line[j]
         centre = x.dtype.type(total / width)
         total = zero
@@ -166,7 +169,6 @@ def normalise_backward(
             grad_weight[block, j] = grad_bias[block, j] = zero
         for row in range(rows * block // blocks, rows * (block + 1) // blocks):
             centre, inverse = mean[row], rstd[row]
-            total = projected = zero
             key = row_key(seed, row)
             low, high = uint32(key), uint32(key >> uint64(32))
             for j in range(width):
@@ -176,10 +178,11 @@ def normalise_backward(
                 value = grad[row, j] * scale if passed else zero
                 grad_bias[block, j] += value
                 grad_weight[block, j] += value * normalised
-                value *= weight[j]
-                grad_x[row, j] = value
-                total += value
-                projected += value * normalised
+                grad_x[row, j] = value * weight[j]
+            total = projected = zero
+            for j in range(width):
+                total += grad_x[row, j]
+                projected += grad_x[row, j] * ((x[row, j] - centre) * inverse)
             average = x.dtype.type(total / width)
             projected = x.dtype.type(projected / width)
             for j in range(width):
