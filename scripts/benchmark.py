@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import re
 import subprocess
@@ -34,6 +33,7 @@ from benchmarks import graphs, kernels, steps
 from benchmarks.timing import UNIT_ROWS, Times, unit
 
 from runner import hardware
+from runner.environment import prepare_environment
 from runner.machine import describe_machine
 
 MODELS = ("gae", "ncn", "ncn2", "ncn_diff", "ncnc", "ncnc2")
@@ -45,6 +45,7 @@ _KERNEL_REPEATS = 5  # times as often as a step, which takes a hundred times as 
 
 
 def main() -> None:
+    prepare_environment()  # for the processes of the cells
     arguments = _arguments()
     if arguments.child:
         print(json.dumps(_child(json.loads(arguments.child))))
@@ -68,9 +69,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of steps, epoch")
     parser.add_argument("--threads", type=int, help="default: the cores this process may use")
     parser.add_argument("--repeats", type=int, default=5, help="of a step; kernels five times")
-    parser.add_argument(
-        "--return-freed-memory", action="store_true", help="hardware.keep_freed_memory=false"
-    )
     parser.add_argument("--scale", type=float, default=1.0, help="of the collab-shaped graph")
     parser.add_argument(
         "--overrides", nargs="*", default=[], help="of the config, for steps: hardware.compile=true"
@@ -191,8 +189,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 def _step(arguments: argparse.Namespace, **what: Any) -> Any:
-    what |= {"keep_freed_memory": not arguments.return_freed_memory, "device": arguments.device}
-    what |= {"overrides": arguments.overrides}
+    what |= {"device": arguments.device, "overrides": arguments.overrides}
     return _in_child("step", arguments, **what)
 
 
@@ -206,8 +203,7 @@ def _in_child(task: str, arguments: argparse.Namespace, **what: Any) -> Any:
     if arguments.device == "cuda":  # whose memory is counted anew for each cell
         return _child({"task": task, **given})
     command = [sys.executable, __file__, "--child", json.dumps({"task": task, **given})]
-    environment = {"GOMP_SPINCOUNT": "3000", **os.environ}  # as `runner` sets it
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 

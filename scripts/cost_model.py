@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -26,6 +25,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
+
+from runner.environment import prepare_environment
 
 MODELS = ("ncn", "ncnc")
 # Of the machine of docs/scale.md; on another one, its own.
@@ -160,7 +161,7 @@ def _step(
     what = {
         "task": "step", "model": model, "graph": "collab-shaped", "scale": scale,
         "density": density,
-        "threads": None, "repeats": 3, "limit": _LIMIT, "keep_freed_memory": True,
+        "threads": None, "repeats": 3, "limit": _LIMIT,
         "device": "cpu", "evaluated": False,
         "overrides": [
             f"train.batch_size={batch}", f"encoder.hidden={hidden}", f"encoder.layers={layers}",
@@ -168,10 +169,7 @@ def _step(
     }  # fmt: skip
     script = Path(__file__).with_name("benchmark.py")
     command = [sys.executable, str(script), "--child", json.dumps(what)]
-    environment = {"GOMP_SPINCOUNT": "3000", **os.environ}
-    out = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, check=True, env=environment
-    ).stdout
+    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     return json.loads(out.splitlines()[-1])
 
 
@@ -259,6 +257,7 @@ def main() -> None:
     parser.add_argument("rows", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
+    prepare_environment()
     if arguments.task == "measure":
         measure(arguments.rows, arguments.rounds)
     else:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command does, before torch is loaded
+from runner.environment import prepare_environment
+
+prepare_environment()  # as the command does, before torch is loaded
+# ruff: noqa: E402
 import torch
 from hydra.core.global_hydra import GlobalHydra
 

@@ -95,7 +95,6 @@ def measure(
     threads: int | None,
     repeats: int,
     limit: int,
-    keep_freed_memory: bool,
     device: str,
     overrides: tuple[str, ...] = (),
     density: float = 1.0,
@@ -111,7 +110,7 @@ def measure(
         device=device,
         threads=threads,
         deterministic=settings["hardware"]["deterministic"],
-        keep_freed_memory=keep_freed_memory,
+        keep_freed_memory=settings["hardware"]["keep_freed_memory"],
         compile=settings["hardware"]["compile"],
     )
     settle = _settle(place)

@@ -107,7 +107,7 @@ class GCN(Convolution):
         # The two products commute: propagate whichever side is narrower.
         if self.in_features < self.out_features:
             return self.linear(propagate(x, graph, weight)) + self.bias
-        return propagate(self.linear(x), graph, weight) + self.bias
+        return propagate(self.linear(x), graph, weight).add_(self.bias)
 
 
 class SAGE(Convolution):

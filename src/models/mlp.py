@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ops.activation import Norm, dropout, rectify, rectify_
+from ops.activation import Norm, dropout, rectify
 from ops.backend import exact
 
 
@@ -25,7 +25,7 @@ class MLP(nn.Sequential):
 
         Args:
             seed: of the dropout, see :func:`ops.activation.rectify`; None draws one.
-            overwrite: without gradient, ``x`` may be worked on in place.
+            overwrite: ``x`` may be worked on in place, see :func:`ops.activation.rectify`.
         """
         norm, p, fresh = None, 0.0, overwrite
         for place, layer in enumerate(self):
@@ -35,9 +35,8 @@ class MLP(nn.Sequential):
                 p = layer.p if dropout else 0.0
             elif isinstance(layer, nn.ReLU):
                 # What a Linear has just made is nobody's but ours.
-                in_place = fresh and not torch.is_grad_enabled()
                 own_seed = None if seed is None else seed + place
-                x = (rectify_ if in_place else rectify)(x, norm=norm, p=p, seed=own_seed)
+                x = rectify(x, norm=norm, p=p, seed=own_seed, overwrite=fresh)
                 norm, p = None, 0.0
             elif not isinstance(layer, nn.Identity):
                 x, fresh = layer(x), True

@@ -116,7 +116,7 @@ class NCN(nn.Module):
         assert (second is None) == (self.f_second is None), "pools_twice says what pools gives"
         drop = self.training if dropout is None else dropout
         joint = self.beta * self.f_cn.run(pooled, dropout=drop)
-        joint = joint + self.f_pair.run(product, dropout=drop)
+        joint.add_(self.f_pair.run(product, dropout=drop))
         if self.f_second is not None and second is not None:
-            joint = joint + self.f_second.run(second, dropout=drop)
+            joint.add_(self.f_second.run(second, dropout=drop))
         return self.head.run(joint, dropout=drop).squeeze(-1)

@@ -30,7 +30,12 @@ class Norm:
 
 
 def rectify(
-    x: Tensor, *, norm: Norm | None = None, p: float = 0.0, seed: int | None = None
+    x: Tensor,
+    *,
+    norm: Norm | None = None,
+    p: float = 0.0,
+    seed: int | None = None,
+    overwrite: bool = False,
 ) -> Tensor:
     """ReLU(dropout(LayerNorm(x))).
 
@@ -43,33 +48,19 @@ def rectify(
         p: rate of the dropout, in [0, 1].
         seed: of the dropped places; None draws one from torch's default generator. The plain form
             has no use for it: there the default generator decides directly.
+        overwrite: the result may take the place of ``x``: nobody else needs it, nor does its own
+            gradient, and it is no leaf. Without gradient it does, and keeps the type of ``x``,
+            bfloat16 too (sums, ``norm`` and its gain in float32); with gradient, on the CPU and
+            without ``norm``.
     """
+    if overwrite and not torch.is_grad_enabled():
+        return _rectify_(x.contiguous(), norm, p, seed)
     x = backend.exact(x)
     if not backend.compiled(x):
         return _plain(x, norm, p)
     if norm is None:
-        return _DropRectify.apply(x.contiguous(), p, seed)
+        return _DropRectify.apply(x.contiguous(), p, seed, overwrite)
     return _NormaliseDropRectify.apply(x.contiguous(), norm.weight, norm.bias, norm.eps, p, seed)
-
-
-def rectify_(
-    x: Tensor, *, norm: Norm | None = None, p: float = 0.0, seed: int | None = None
-) -> Tensor:
-    """The same in place, without gradient, of a contiguous ``x``, which may be bfloat16 as well.
-
-    With bfloat16 the sums are float32, and so are ``norm`` and its gain.
-    """
-    with torch.no_grad():
-        if not backend.compiled(x, torch.bfloat16):
-            return x.copy_(_plain(x.float() if x.dtype == torch.bfloat16 else x, norm, p))
-        if x.dtype == torch.bfloat16:
-            _rectify_bfloat16(x, norm, p, seed)
-        elif norm is None:
-            _drop_rectify(x, p, seed, out=x)
-        else:
-            _normalise_drop_rectify(x, norm, p, seed, out=x)
-        torch.autograd.graph.increment_version(x)
-    return x
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
@@ -78,6 +69,19 @@ def dropout(x: Tensor, p: float) -> Tensor:
     if p == 0:
         return x
     return _Drop.apply(x.contiguous(), p) if backend.compiled(x) else F.dropout(x, p)
+
+
+def _rectify_(x: Tensor, norm: Norm | None, p: float, seed: int | None) -> Tensor:
+    if not backend.compiled(x, torch.bfloat16):
+        return x.copy_(_plain(backend.exact(x), norm, p))
+    if x.dtype == torch.bfloat16:
+        _rectify_bfloat16(x, norm, p, seed)
+    elif norm is None:
+        _drop_rectify(x, p, seed, out=x)
+    else:
+        _normalise_drop_rectify(x, norm, p, seed, out=x)
+    torch.autograd.graph.increment_version(x)
+    return x
 
 
 def _plain(x: Tensor, norm: Norm | None, p: float) -> Tensor:
@@ -100,8 +104,10 @@ def _plain_normalise_drop_rectify(
 
 class _DropRectify(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, p: float, seed: int | None) -> Tensor:
-        out = torch.empty_like(x)
+    def forward(ctx: Any, x: Tensor, p: float, seed: int | None, overwrite: bool) -> Tensor:
+        out = x if overwrite else torch.empty_like(x)
+        if overwrite:
+            ctx.mark_dirty(x)
         _drop_rectify(x, p, seed, out=out)
         ctx.save_for_backward(out)
         ctx.p = p
@@ -109,7 +115,7 @@ class _DropRectify(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         (out,) = ctx.saved_tensors
         grad, grad_x = grad.contiguous(), torch.empty_like(out)
         scalars = _typed(out, _scale(ctx.p), 0)
@@ -119,7 +125,7 @@ class _DropRectify(torch.autograd.Function):
             *(len(rows), rows, out_rows, *scalars, grad_rows),
             cost=rows.shape[1],
         )
-        return grad_x, None, None
+        return grad_x, None, None, None
 
 
 class _NormaliseDropRectify(torch.autograd.Function):

@@ -1,5 +1,35 @@
-"""`python -m runner` is the `runner` command."""
+"""The `runner` command, and `python -m runner`."""
 
-from runner.cli import main
+from __future__ import annotations
 
-main()
+import os
+import sys
+from contextlib import suppress
+
+from runner.environment import prepare_environment
+
+_ANEW = "runner_anew"
+
+
+def main() -> None:
+    """Run the command in a process that has had its environment from the beginning."""
+    if prepare_environment() and _is_all_there_is() and _ANEW not in sys._xoptions:
+        with suppress(OSError, ValueError):  # it runs without, too
+            os.execv(sys.executable, [sys.executable, f"-X{_ANEW}", *sys.orig_argv[1:]])
+    from runner.cli import main as command
+
+    command()
+
+
+def _is_all_there_is() -> bool:
+    """Whether Python was started for the command, not for a debugger or profiler around it."""
+    for own in (sys.argv, ["-m", "runner", *sys.argv[1:]]):
+        first = len(sys.orig_argv) - len(own)
+        options = sys.orig_argv[1:first]
+        if sys.orig_argv[first:] == own and all(option.startswith("-") for option in options):
+            return True
+    return False
+
+
+if __name__ == "__main__":
+    main()

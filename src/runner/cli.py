@@ -51,10 +51,6 @@ def main() -> None:
     # Until training handles them itself, polite kills end a run as Ctrl-C does.
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.default_int_handler)
-    # torch's threads wait for each other by spinning. Beside a second busy process they would spin
-    # away each other's time (measured in docs/results.md). It is read when torch is loaded.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     # Hydra then raises its errors instead of printing them, and we say them in one line.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     Plugins.instance().register(LedgerSweeper)  # which Hydra does not find in an editable install

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.mlp import ExactLinear, head, neighbour_mlp, node_mlp, pair_mlp
+from models.mlp import MLP, ExactLinear, head, neighbour_mlp, node_mlp, pair_mlp
 
 LINEAR, NORM, DROPOUT, RELU = nn.Linear, nn.LayerNorm, nn.Dropout, nn.ReLU
 BLOCK = [LINEAR, NORM, DROPOUT, RELU]
@@ -69,3 +69,12 @@ def test_dropout_acts_in_training_alone():
     x = torch.ones(100, 64)
     assert set(mlp(x).unique().tolist()) == {0.0, 2.0}
     assert set(mlp.eval()(x).unique().tolist()) == {1.0}
+
+
+def test_what_a_linear_has_made_is_worked_on_in_place():
+    mlp = MLP(nn.Linear(4, 4), nn.Dropout(0.1), nn.ReLU())
+    made = []
+    mlp[0].register_forward_hook(lambda *of: made.append(of[2].data_ptr()))
+    assert mlp(torch.randn(3, 4)).data_ptr() == made[0]
+    x = torch.randn(3, 4)
+    assert MLP(nn.ReLU())(x).data_ptr() != x.data_ptr(), "the caller's own is not"

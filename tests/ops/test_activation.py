@@ -8,13 +8,18 @@ import torch
 import torch.nn.functional as F
 
 from ops import backend
-from ops.activation import Norm, dropout, rectify, rectify_
+from ops.activation import Norm, dropout, rectify
 
 
 def norm_of(width, dtype=torch.float64):
     seeded = torch.Generator().manual_seed(1)
     weight, bias = torch.randn(2, width, dtype=dtype, generator=seeded)
     return Norm(weight.requires_grad_(), bias.requires_grad_(), 1e-5)
+
+
+def in_place(x, **settings):
+    with torch.no_grad():
+        return rectify(x, overwrite=True, **settings)
 
 
 def test_by_hand(form):
@@ -43,7 +48,37 @@ def test_both_forms_agree(shape, normalised):
         plain = results()
     for a, b in zip(compiled, plain, strict=True):
         torch.testing.assert_close(a, b)
-    torch.testing.assert_close(rectify_(x.detach().clone(), norm=norm), compiled[0].detach())
+    torch.testing.assert_close(in_place(x.detach().clone(), norm=norm), compiled[0].detach())
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("p", [0.0, 0.4])
+def test_overwriting_changes_neither_value_nor_gradient(p, normalised):
+    x = torch.randn(50, 6, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(6, 6, dtype=torch.float64, requires_grad=True)
+    norm = norm_of(6) if normalised else None
+    upstream = torch.randn(50, 6, dtype=torch.float64)
+
+    def results(overwrite):
+        torch.manual_seed(3)
+        out = rectify(F.linear(x, weight), norm=norm, p=p, overwrite=overwrite)
+        return out, *torch.autograd.grad(out, (x, weight), upstream)
+
+    for a, b in zip(results(True), results(False), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_overwriting_takes_no_memory():
+    x = torch.randn(50, 6, requires_grad=True)
+    linear = F.linear(x, torch.randn(6, 6))
+    place = linear.data_ptr()
+    assert rectify(linear, overwrite=True).data_ptr() == place
+    assert in_place(x.detach(), norm=norm_of(6, torch.float32)).data_ptr() == x.data_ptr()
+
+
+def test_overwriting_takes_rows_that_lie_apart(form):
+    x = torch.randn(6, 50).t()
+    torch.testing.assert_close(in_place(x.clone(memory_format=torch.preserve_format)), rectify(x))
 
 
 @pytest.mark.parametrize("normalised", [False, True])
@@ -151,7 +186,7 @@ def test_bfloat16_is_float32_rounded_at_the_end(form, width, normalised):
     x = 3 * torch.randn(9, width).to(torch.bfloat16)
     norm = norm_of(width, torch.float32) if normalised else None
     expected = rectify(x.float(), norm=norm).detach().to(torch.bfloat16)
-    found = rectify_(x.clone(), norm=norm)
+    found = in_place(x.clone(), norm=norm)
     assert found.dtype == torch.bfloat16
     # The same sums in another order may fall to the other side of a tie.
     torch.testing.assert_close(found, expected, rtol=2**-7, atol=0)
@@ -162,7 +197,7 @@ def test_bfloat16_rounds_to_nearest_and_keeps_what_is_no_number(form):
     p = 0.5
     x = torch.tensor([[1.0, 3.0, -2.0, float("inf"), float("nan")]] * 200).to(torch.bfloat16)
     torch.manual_seed(0)
-    found = rectify_(x.clone(), p=p).float()
+    found = in_place(x.clone(), p=p).float()
     for column, value in enumerate([2.0, 6.0, 0.0]):
         assert set(found[:, column].tolist()) <= {0.0, value}
     assert found[:, 3].isinf().any()
@@ -172,8 +207,8 @@ def test_bfloat16_rounds_to_nearest_and_keeps_what_is_no_number(form):
 
 def test_bfloat16_drops_the_same_places_as_float32():
     x = torch.rand(40, 33) + 1
-    wide = rectify_(x.clone(), p=0.3, seed=7) == 0
-    assert torch.equal(rectify_(x.to(torch.bfloat16), p=0.3, seed=7) == 0, wide)
+    wide = in_place(x.clone(), p=0.3, seed=7) == 0
+    assert torch.equal(in_place(x.to(torch.bfloat16), p=0.3, seed=7) == 0, wide)
 
 
 ANYWHERE = """

@@ -397,20 +397,6 @@ def test_help_and_mistakes_import_nothing_heavy(tmp_path, arguments):
     assert shown.stdout.splitlines()[-1] == "heavy: set()"
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
-)
-def test_waiting_threads_give_up_soon_unless_told_otherwise(runner, monkeypatch, given, expected):
-    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    assert runner("run.dry=true", *QUICK)[0] == 0
-    assert os.environ.get("GOMP_SPINCOUNT") == expected
-    os.environ.pop("GOMP_SPINCOUNT", None)
-
-
 def test_help_and_completion_answer_from_any_directory(tmp_path):
     executable = str(Path(sys.executable).parent / "runner")
     environment = {**os.environ, "COMP_LINE": "runner model=nc", "COMP_POINT": "15"}
