@@ -12,67 +12,116 @@ from ops.kernels.prefetch import AHEAD, LINE, prefetch, prefetch_row
 from ops.kernels.search import lower_bound
 
 _SKEWED = 16  # times as many neighbours, from which on searching beats merging
-_QUEUE = 16  # rows on their way from memory
-_FETCHED = 64  # neighbours of a row, at most, that are asked for ahead
+_BLOCK = 256  # pairs, whose common neighbours are listed before they are added
 _NEAR = 2**20  # bytes: what of a second-level cache a copy of rows may take
 
 
 @njit(nogil=True, inline="always")
 def _fetch(b, end, rowptr, col, u, v):
-    """Have the rows of the pairs after ``b`` on their way, and where they begin before that."""
-    if b + 2 * AHEAD < end:
-        prefetch(rowptr, u[b + 2 * AHEAD])
-        prefetch(rowptr, v[b + 2 * AHEAD])
-        _fetch_beginning(rowptr, col, u[b + AHEAD])
-        _fetch_beginning(rowptr, col, v[b + AHEAD])
+    """Have the rows of the pairs after ``b`` on their way, and where they begin before that.
+
+    Without a branch: around one, Numba counts the references to the arrays, which takes ten times
+    as long as this.
+    """
+    soon, later = min(b + AHEAD, end - 1), min(b + 2 * AHEAD, end - 1)
+    prefetch(rowptr, u[later])
+    prefetch(rowptr, v[later])
+    _fetch_beginning(rowptr, col, u[soon])
+    _fetch_beginning(rowptr, col, v[soon])
 
 
 @njit(nogil=True, inline="always")
 def _fetch_beginning(rowptr, col, node):
-    """Of a row; the processor itself fetches what follows."""
+    """Of a row, four lines; the processor itself fetches what follows."""
     first, last = rowptr[node], rowptr[node + 1]
-    for e in range(first, min(last, first + _FETCHED), LINE // col.itemsize):
-        prefetch(col, e)
-    if last > first:
-        prefetch(col, min(last, first + _FETCHED) - 1)
+    step = LINE // col.itemsize
+    prefetch(col, first)
+    prefetch(col, min(first + step, last))
+    prefetch(col, min(first + 2 * step, last))
+    prefetch(col, min(first + 3 * step, last))
 
 
 @kernel
 def list_common(begin, end, rowptr, col, u, v, counts):
-    """Fill ``counts``; return the common neighbours of all pairs, of the type of ``col``.
+    """Fill ``counts``; return the common neighbours of all pairs, of the type of ``col``."""
+    return _list_common(begin, end, rowptr, col, u, v, counts, _marks(begin, end, rowptr, u))
+
+
+@njit(nogil=True)
+def _list_common(begin, end, rowptr, col, u, v, counts, marks):
+    """The same with :func:`_marks`, which are zero before and after.
 
     Rows are merged without branches that depend on ids, which no processor foresees: every node is
     written, and stays where it was common. Indices are unsigned, so that none is taken for one from
-    the end.
+    the end. Of pairs in a row with the same first node, its neighbours are marked once.
     """
-    room = 0
+    room = 1
     for b in range(begin, end):
         room += min(rowptr[u[b] + 1] - rowptr[u[b]], rowptr[v[b] + 1] - rowptr[v[b]])
     common = np.empty(room, col.dtype)
-    c = uint64(0)
+    c, marked = uint64(0), -1
     for b in range(begin, end):
         _fetch(b, end, rowptr, col, u, v)
-        i, i_end = uint64(rowptr[u[b]]), uint64(rowptr[u[b] + 1])
+        first = u[b]
+        if first != marked:
+            if marked >= 0:
+                _unmark(rowptr[marked], rowptr[marked + 1], col, marks)
+            marked = first if b + 1 < end and u[b + 1] == first else -1
+            if marked >= 0:
+                _mark(rowptr[marked], rowptr[marked + 1], col, marks)
+        i, i_end = uint64(rowptr[first]), uint64(rowptr[first + 1])
         j, j_end = uint64(rowptr[v[b]]), uint64(rowptr[v[b] + 1])
-        if i_end - i > j_end - j:
-            i, i_end, j, j_end = j, j_end, i, i_end
         before = c
-        if j_end - j > uint64(_SKEWED) * (i_end - i):
-            while i < i_end and j < j_end:
-                j = uint64(lower_bound(col, int64(j), int64(j_end), col[i]))
-                if j < j_end:
-                    common[c] = col[i]
-                    c += uint64(col[j] == col[i])
-                i += uint64(1)
+        if first == marked and j_end - j <= uint64(_SKEWED) * (i_end - i):
+            for e in range(j, j_end):
+                w = col[e]
+                common[c] = w
+                c += uint64((marks[w >> 3] >> (w & 7)) & 1)
         else:
-            while i < i_end and j < j_end:
-                left, right = col[i], col[j]
-                common[c] = left
-                c += uint64(left == right)
-                i += uint64(left <= right)
-                j += uint64(right <= left)
+            if i_end - i > j_end - j:
+                i, i_end, j, j_end = j, j_end, i, i_end
+            if j_end - j > uint64(_SKEWED) * (i_end - i):
+                while i < i_end and j < j_end:
+                    j = uint64(lower_bound(col, int64(j), int64(j_end), col[i]))
+                    if j < j_end:
+                        common[c] = col[i]
+                        c += uint64(col[j] == col[i])
+                    i += uint64(1)
+            else:
+                while i < i_end and j < j_end:
+                    left, right = col[i], col[j]
+                    common[c] = left
+                    c += uint64(left == right)
+                    i += uint64(left <= right)
+                    j += uint64(right <= left)
         counts[b] = c - before
+    if marked >= 0:
+        _unmark(rowptr[marked], rowptr[marked + 1], col, marks)
     return common[: int64(c)]
+
+
+@njit(nogil=True)
+def _marks(begin, end, rowptr, u):
+    """A bit for every node, none where no two pairs in a row have the same first node.
+
+    They stay in the first-level cache for some hundred thousand nodes.
+    """
+    for b in range(begin, end - 1):
+        if u[b] == u[b + 1]:
+            return np.zeros((rowptr.shape[0] + 7) >> 3, dtype=np.uint8)
+    return np.zeros(0, dtype=np.uint8)
+
+
+@njit(nogil=True)
+def _mark(begin, end, col, marks):
+    for e in range(begin, end):
+        marks[col[e] >> 3] |= uint8(1 << (col[e] & 7))
+
+
+@njit(nogil=True)
+def _unmark(begin, end, col, marks):
+    for e in range(begin, end):
+        marks[col[e] >> 3] = 0
 
 
 @kernel
@@ -111,74 +160,24 @@ def list_neighbourhoods(begin, end, rowptr, col, u, v, counts, u_counts, v_count
     return common[: int64(c)], only_u[: int64(a)], only_v[: int64(o)]
 
 
-@njit(nogil=True, inline="always")
-def _add(out, x, due, number):
-    """Add the row that is due, and leave its place to be filled."""
-    place = number % _QUEUE
-    b, w = due[place, 0], due[place, 1]
-    for j in range(x.shape[1]):
-        out[b, j] += x[w, j]
-
-
-@njit(nogil=True, inline="always")
-def _found(out, x, due, number, b, w):
-    """Note that row ``w`` is to be added to sum ``b``; add the one noted `_QUEUE` times ago."""
-    if number >= _QUEUE:
-        _add(out, x, due, number)
-    place = number % _QUEUE
-    due[place, 0], due[place, 1] = b, w
-    prefetch_row(x, w)
-    return number + 1
-
-
 @kernel
 def sum_common(begin, end, rowptr, col, u, v, x, start, out, counts):
-    """Sums of ``x`` over the common neighbours, from ``start`` on, and their number.
-
-    Of pairs in a row with the same first node, its neighbours are marked in a set of bits once,
-    which stays in the first-level cache for some hundred thousand nodes.
-    """
-    marks = np.zeros((rowptr.shape[0] + 7) >> 3, dtype=np.uint8)
-    due = np.empty((_QUEUE, 2), dtype=np.int64)
-    marked, number = -1, 0
-    for b in range(begin, end):
-        _fetch(b, end, rowptr, col, u, v)
-        for j in range(x.shape[1]):
-            out[b, j] = start[j]
-        before, first = number, u[b]
-        if first != marked and b + 1 < end and u[b + 1] == first:
-            if marked >= 0:
-                for e in range(rowptr[marked], rowptr[marked + 1]):
-                    marks[col[e] >> 3] = 0
-            marked = first
-            for e in range(rowptr[marked], rowptr[marked + 1]):
-                marks[col[e] >> 3] |= uint8(1 << (col[e] & 7))
-        i, i_end = rowptr[first], rowptr[first + 1]
-        j, j_end = rowptr[v[b]], rowptr[v[b] + 1]
-        if first == marked and j_end - j <= _SKEWED * (i_end - i):
-            for e in range(j, j_end):
-                w = col[e]
-                if (marks[w >> 3] >> (w & 7)) & 1:
-                    number = _found(out, x, due, number, b, w)
-        else:
-            if i_end - i > j_end - j:
-                i, i_end, j, j_end = j, j_end, i, i_end
-            if j_end - j > _SKEWED * (i_end - i):
-                while i < i_end and j < j_end:
-                    j = lower_bound(col, j, j_end, col[i])
-                    if j < j_end and col[j] == col[i]:
-                        number = _found(out, x, due, number, b, col[i])
-                    i += 1
-            else:
-                while i < i_end and j < j_end:
-                    left, right = col[i], col[j]
-                    if left == right:
-                        number = _found(out, x, due, number, b, left)
-                    i += left <= right
-                    j += right <= left
-        counts[b] = number - before
-    for left in range(max(0, number - _QUEUE), number):
-        _add(out, x, due, left)
+    """Sums of ``x`` over the common neighbours, from ``start`` on, and their number."""
+    marks = _marks(begin, end, rowptr, u)
+    for block in range(begin, end, _BLOCK):
+        block_end = min(block + _BLOCK, end)
+        common = _list_common(block, block_end, rowptr, col, u, v, counts, marks)
+        e = 0
+        for b in range(block, block_end):
+            for j in range(x.shape[1]):
+                out[b, j] = start[j]
+            for _ in range(counts[b]):
+                if e + AHEAD < common.shape[0]:
+                    prefetch_row(x, common[e + AHEAD])
+                w = common[e]
+                for j in range(x.shape[1]):
+                    out[b, j] += x[w, j]
+                e += 1
 
 
 @intrinsic
