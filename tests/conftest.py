@@ -12,7 +12,7 @@ import pytest
 
 from runner.environment import prepare_environment
 
-prepare_environment()  # as the command does, before torch is loaded
+prepare_environment()  # before torch is loaded; what is read when a process begins, children have
 # ruff: noqa: E402
 import torch
 from hydra.core.global_hydra import GlobalHydra

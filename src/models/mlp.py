@@ -37,7 +37,7 @@ class MLP(nn.Sequential):
                 # What a Linear has just made is nobody's but ours.
                 own_seed = None if seed is None else seed + place
                 x = rectify(x, norm=norm, p=p, seed=own_seed, overwrite=fresh)
-                norm, p = None, 0.0
+                norm, p, fresh = None, 0.0, False  # its gradient needs it
             elif not isinstance(layer, nn.Identity):
                 x, fresh = layer(x), True
         assert norm is None and p == 0, "what stands before a Linear ends in a ReLU"

@@ -48,10 +48,10 @@ def rectify(
         p: rate of the dropout, in [0, 1].
         seed: of the dropped places; None draws one from torch's default generator. The plain form
             has no use for it: there the default generator decides directly.
-        overwrite: the result may take the place of ``x``: nobody else needs it, nor does its own
-            gradient, and it is no leaf. Without gradient it does, and keeps the type of ``x``,
-            bfloat16 too (sums, ``norm`` and its gain in float32); with gradient, on the CPU and
-            without ``norm``.
+        overwrite: the result may take the place of ``x``: ``x`` is no leaf, and nobody else needs
+            it, nor what has made it, for its gradient. Without gradient it does, if ``x`` is
+            contiguous, and keeps the type of ``x``, bfloat16 too (sums, ``norm`` and its gain in
+            float32); with gradient, on the CPU and without ``norm``.
     """
     if overwrite and not torch.is_grad_enabled():
         return _rectify_(x.contiguous(), norm, p, seed)

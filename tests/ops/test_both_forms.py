@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -36,13 +38,17 @@ def test_pool(two_threads, weighted):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_skewed_degrees_and_threads(two_threads):
-    """Hubs are searched instead of merged, and pairs go to several threads."""
+@pytest.mark.parametrize("index", [torch.int32, torch.int64])
+def test_skewed_degrees_and_threads(two_threads, index):
+    """Hubs are searched instead of merged, or marked, and pairs go to several threads."""
     hubs = torch.stack([torch.randint(3, (4000,)), torch.randint(3, 3000, (4000,))])
     others = torch.randint(3, 3000, (2, 3000))
     graph = Graph.from_edges(torch.cat([hubs, others], dim=1), 3000)
+    graph = replace(graph, col=graph.col.to(index))  # int64: of 2^31 nodes
     pairs = torch.randint(3000, (2, 20_000))
     pairs[0, ::3] = torch.randint(3, pairs[0, ::3].shape)
+    pairs[1, 1::3] = torch.randint(3, pairs[1, 1::3].shape)
+    pairs[0, 10_000:] = pairs[0, 10_000:].sort()[0]
     found = common_neighbours(graph, pairs), *neighbourhoods(graph, pairs)
     with backend.plain():
         expected = common_neighbours(graph, pairs), *neighbourhoods(graph, pairs)

@@ -74,7 +74,13 @@ def test_other_libraries_have_nothing_to_begin_with(set_to, monkeypatch):
         (["python", "-m", "memray", "run", "-m", "runner"], ["/lib/runner/__main__.py"], False),
         (["python", "debugpy", "/bin/runner", "a=b"], ["/bin/runner", "a=b"], False),
         (["python", "-c", "main()", "a=b"], ["-c", "a=b"], False),
+        (["python", "-mpdb", "-m", "runner"], ["/lib/runner/__main__.py"], False),
+        (["python", "-mcProfile", "/bin/runner"], ["/bin/runner"], False),
+        (["python", "my.py", "a=b"], ["my.py", "a=b"], False),
+        (["python", "-"], ["-"], False),
+        (["/bin/runner", "a=b"], ["/bin/runner", "a=b"], False),
         (["jupyter"], ["jupyter", "kernel.json"], False),
+        (["python", "-Xrunner_anew", "-m", "runner"], ["/lib/runner/__main__.py"], False),
     ],
 )
 def test_only_the_command_itself_begins_anew(set_to, monkeypatch, started, argv, alone):
@@ -88,6 +94,8 @@ def test_only_the_command_itself_begins_anew(set_to, monkeypatch, started, argv,
     monkeypatch.setattr(os, "execv", execv)
     monkeypatch.setattr(sys, "orig_argv", started)
     monkeypatch.setattr(sys, "argv", argv)
+    options = {option[2:]: True for option in started if option.startswith("-X")}
+    monkeypatch.setattr(sys, "_xoptions", options)
     ran = []
     monkeypatch.setattr("runner.cli.main", lambda: ran.append(True))
     if alone:

@@ -53,26 +53,28 @@ def _list_common(begin, end, rowptr, col, u, v, counts, marks):
 
     Rows are merged without branches that depend on ids, which no processor foresees: every node is
     written, and stays where it was common. Indices are unsigned, so that none is taken for one from
-    the end. Of pairs in a row with the same first node, its neighbours are marked once.
+    the end. Of pairs in a row with the same first node, its neighbours are marked once, where that
+    costs no more than searching them.
     """
     room = 1
     for b in range(begin, end):
         room += min(rowptr[u[b] + 1] - rowptr[u[b]], rowptr[v[b] + 1] - rowptr[v[b]])
     common = np.empty(room, col.dtype)
-    c, marked = uint64(0), -1
+    c, current, marked = uint64(0), -1, False
     for b in range(begin, end):
         _fetch(b, end, rowptr, col, u, v)
         first = u[b]
-        if first != marked:
-            if marked >= 0:
-                _unmark(rowptr[marked], rowptr[marked + 1], col, marks)
-            marked = first if b + 1 < end and u[b + 1] == first else -1
-            if marked >= 0:
-                _mark(rowptr[marked], rowptr[marked + 1], col, marks)
+        if first != current:
+            if marked:
+                _unmark(rowptr[current], rowptr[current + 1], col, marks)
+            current = first
+            marked = b + 1 < end and u[b + 1] == first and _pays(b, end, rowptr, u, v)
+            if marked:
+                _mark(rowptr[first], rowptr[first + 1], col, marks)
         i, i_end = uint64(rowptr[first]), uint64(rowptr[first + 1])
         j, j_end = uint64(rowptr[v[b]]), uint64(rowptr[v[b] + 1])
         before = c
-        if first == marked and j_end - j <= uint64(_SKEWED) * (i_end - i):
+        if marked and j_end - j <= uint64(_SKEWED) * (i_end - i):
             for e in range(j, j_end):
                 w = col[e]
                 common[c] = w
@@ -95,8 +97,8 @@ def _list_common(begin, end, rowptr, col, u, v, counts, marks):
                     i += uint64(left <= right)
                     j += uint64(right <= left)
         counts[b] = c - before
-    if marked >= 0:
-        _unmark(rowptr[marked], rowptr[marked + 1], col, marks)
+    if marked:
+        _unmark(rowptr[current], rowptr[current + 1], col, marks)
     return common[: int64(c)]
 
 
@@ -110,6 +112,19 @@ def _marks(begin, end, rowptr, u):
         if u[b] == u[b + 1]:
             return np.zeros((rowptr.shape[0] + 7) >> 3, dtype=np.uint8)
     return np.zeros(0, dtype=np.uint8)
+
+
+@njit(nogil=True)
+def _pays(b, end, rowptr, u, v):
+    """Whether those looked for among the neighbours of ``u[b]`` are worth marking these all."""
+    worth, first = 0, u[b]
+    for pair in range(b, end):
+        if u[pair] != first:
+            return False
+        worth += _SKEWED * (rowptr[v[pair] + 1] - rowptr[v[pair]])
+        if worth >= rowptr[first + 1] - rowptr[first]:
+            return True
+    return False
 
 
 @njit(nogil=True)
