@@ -209,8 +209,9 @@ def _ones(typing_context, bits):
 def _copy_together(begin, end, col, x, words, before, near):
     """Rows of the nodes from ``begin`` to ``end``; the number of them before each word of bits."""
     for e in range(begin, end):
+        w = col[e]
         for j in range(x.shape[1]):
-            near[e - begin, j] = x[col[e], j]
+            near[e - begin, j] = x[w, j]
     count = 0
     for word in range(words.shape[0]):
         before[word] = count
@@ -245,8 +246,9 @@ def _add_rows(x, rows, count, start, total):
         for j in range(x.shape[1]):
             total[j] += (x[p, j] + x[q, j]) + (x[r, j] + x[s, j])
     for k in range(fours, count):
+        w = rows[k]
         for j in range(x.shape[1]):
-            total[j] += x[rows[k], j]
+            total[j] += x[w, j]
 
 
 @kernel

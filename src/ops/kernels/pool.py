@@ -1,4 +1,8 @@
-"""Compiled: sums of the rows of a matrix over ragged lists, and products of pairs of rows."""
+"""Compiled: sums of the rows of a matrix over ragged lists, and products of pairs of rows.
+
+Which row it is, and a factor of all of it, are read before the loop over its columns: for all that
+the compiler knows, what the loop writes could change them, and then it is not vectorised.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,9 @@ def propagate(begin, end, x, rowptr, col, weight, scale, out):
     """Of nodes: themselves and their neighbours, each scaled, summed and scaled again."""
     weighted = weight.shape[0] > 0
     for u in range(begin, end):
+        own = scale[u]
         for j in range(x.shape[1]):
-            out[u, j] = scale[u] * x[u, j]
+            out[u, j] = own * x[u, j]
         for e in range(rowptr[u], rowptr[u + 1]):
             if e + AHEAD < col.shape[0]:
                 prefetch_row(x, col[e + AHEAD])
@@ -37,7 +42,7 @@ def propagate(begin, end, x, rowptr, col, weight, scale, out):
             for j in range(x.shape[1]):
                 out[u, j] += factor * x[w, j]
         for j in range(x.shape[1]):
-            out[u, j] *= scale[u]
+            out[u, j] *= own
 
 
 @kernel
@@ -59,8 +64,9 @@ def product(begin, end, x, u, v, out):
         if b + AHEAD < end:
             prefetch_row(x, u[b + AHEAD])
             prefetch_row(x, v[b + AHEAD])
+        p, q = u[b], v[b]
         for j in range(x.shape[1]):
-            out[b, j] = x[u[b], j] * x[v[b], j]
+            out[b, j] = x[p, j] * x[q, j]
 
 
 @kernel

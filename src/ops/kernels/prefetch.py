@@ -7,7 +7,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-AHEAD = 8  # entries, whose rows are on their way while one is worked on
+AHEAD = 16  # entries, whose rows are on their way while one is worked on
 LINE = 64  # bytes of a line of the cache
 
 
