@@ -78,3 +78,10 @@ def test_what_a_linear_has_made_is_worked_on_in_place():
     assert mlp(torch.randn(3, 4)).data_ptr() == made[0]
     x = torch.randn(3, 4)
     assert MLP(nn.ReLU())(x).data_ptr() != x.data_ptr(), "the caller's own is not"
+
+
+def test_what_a_relu_returned_is_not_overwritten_since_its_gradient_needs_it():
+    x, linear = torch.randn(9, 4), nn.Linear(4, 4)
+    MLP(linear, nn.ReLU(), nn.ReLU()).run(x, dropout=False).sum().backward()
+    expected = torch.autograd.grad(linear(x).relu().sum(), linear.weight)[0]
+    torch.testing.assert_close(linear.weight.grad, expected)
