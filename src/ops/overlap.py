@@ -15,7 +15,7 @@ from ops import backend, dense
 from ops.aggregate import pool
 from ops.csr import Graph, check_ids, entries_of, offsets
 from ops.kernels import overlap as kernels
-from ops.kernels.parallel import parallel
+from ops.kernels.parallel import array, parallel, run
 
 _MANY = 64  # neighbours of a node, on average, from which on pooling them is mostly additions
 
@@ -92,13 +92,30 @@ def neighbourhoods(
         ValueError: on a wrong shape or an id outside the graph.
     """
     check_pairs(graph, pairs)
-    if backend.compiled(graph.col):
-        u, v = pairs.contiguous()
-        counts = [torch.empty_like(u) for _ in range(3)]
-        nodes = zip(*_merge(kernels.list_neighbourhoods, graph, u, v, *counts), strict=True)
-        common, only_u, only_v = map(_put_together, counts, nodes)
-        return common, only_u, only_v
+    if backend.compiled(graph.col) and pairs.numel() and graph.num_entries:
+        return _list_neighbourhoods(graph, pairs)
     return _neighbourhoods(graph, pairs)
+
+
+def _list_neighbourhoods(
+    graph: Graph, pairs: Tensor
+) -> tuple[NeighbourLists, NeighbourLists, NeighbourLists]:
+    """Which entries are common is marked first: then it is known where every list begins."""
+    marked = _merge(kernels.mark_shared, graph, *pairs.contiguous())
+    begins = np.cumsum([(0, 0, 0), *(numbers for *_, numbers in marked)], axis=0).tolist()
+    common, only_u, only_v = (
+        NeighbourLists(pairs.new_empty(pairs.size(1) + 1), pairs.new_empty(length))
+        for length in begins[-1]
+    )
+    places = [(array(lists.node), array(lists.rowptr)) for lists in (common, only_u, only_v)]
+    rowptr, col, (u, v) = array(graph.rowptr), array(graph.col), map(array, pairs.contiguous())
+    calls: list[tuple[Any, ...]] = []
+    for (begin, end, of_u, of_v, _), (c, a, o) in zip(marked, begins, strict=False):
+        rows = begin, end, rowptr, col
+        calls.append((*rows, u, of_u, (c, *places[0]), (a, *places[1])))
+        calls.append((*rows, v, of_v, None, (o, *places[2])))
+    run(kernels.list_marked, calls)
+    return common, only_u, only_v
 
 
 def _neighbourhoods(

@@ -80,6 +80,25 @@ def test_against_dense_loops(seed):
         assert unpack(lists) == [row[side] for row in expected]
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_rows_of_every_length(wide, two_threads):
+    """From none to some blocks of sixteen, at every place within them, on more than one thread."""
+    lengths = torch.arange(75).repeat(8)
+    num_nodes, generator = len(lengths), torch.Generator().manual_seed(0)
+    rows = [torch.randperm(150, generator=generator)[:n].sort().values for n in lengths]
+    col = torch.cat(rows).to(torch.int64 if wide else torch.int32)
+    graph = Graph(torch.nn.functional.pad(lengths.cumsum(0), (1, 0)), col)
+    pairs = torch.randint(num_nodes, (2, 6000), generator=generator)
+    sets = [set(row.tolist()) for row in rows]
+    of_pairs = [(sets[u], sets[v]) for u, v in pairs.T.tolist()]
+    common = [sorted(u & v) for u, v in of_pairs]
+    assert unpack(common_neighbours(graph, pairs)) == common
+    found = [unpack(lists) for lists in neighbourhoods(graph, pairs)]
+    assert found[0] == common
+    assert found[1] == [sorted(u - v) for u, v in of_pairs]
+    assert found[2] == [sorted(v - u) for u, v in of_pairs]
+
+
 def test_directed_graph():
     """After edge dropout an entry may lack its reverse: rows count, columns do not."""
     edges = random_edges(0)

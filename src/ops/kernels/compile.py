@@ -7,7 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import extending, njit
+
+intrinsic: Callable[..., Any] = extending.intrinsic  # Numba gives the first argument
 
 # Sums may be reordered, so that they can be vectorised; NaN and infinity stay what they are.
 FAST = {"reassoc", "contract", "nsz"}

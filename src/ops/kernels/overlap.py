@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import int64, njit, types, uint8, uint64
-from numba.extending import intrinsic
+from numba import int64, njit, uint8, uint64
 
 from ops.kernels.compile import kernel
+from ops.kernels.lanes import LANES, compress, count_bits, match
 from ops.kernels.prefetch import AHEAD, LINE, prefetch, prefetch_row
 from ops.kernels.search import lower_bound
 
-_SKEWED = 16  # times as many neighbours, from which on searching beats merging
+_SKEWED = 64  # times as many neighbours, from which on searching beats merging
+_MARKED = 16  # neighbours that are marked for each one that is looked for among them
 _BLOCK = 256  # pairs, whose common neighbours are listed before they are added
+_LANES, _ONE = np.uint64(LANES), np.uint64(1)
 _NEAR = 2**20  # bytes: what of a second-level cache a copy of rows may take
 
 
 @njit(nogil=True, inline="always")
-def _fetch(b, end, rowptr, col, u, v):
-    """Have the rows of the pairs after ``b`` on their way, and where they begin before that.
+def _fetch(b, last, rowptr, col, nodes):
+    """Have a row after the one of ``nodes[b]`` on its way, and where a later one begins.
 
     Without a branch: around one, Numba counts the references to the arrays, which takes ten times
     as long as this.
     """
-    soon, later = min(b + AHEAD, end - 1), min(b + 2 * AHEAD, end - 1)
-    prefetch(rowptr, u[later])
-    prefetch(rowptr, v[later])
-    _fetch_beginning(rowptr, col, u[soon])
-    _fetch_beginning(rowptr, col, v[soon])
-
-
-@njit(nogil=True, inline="always")
-def _fetch_beginning(rowptr, col, node):
-    """Of a row, four lines; the processor itself fetches what follows."""
-    first, last = rowptr[node], rowptr[node + 1]
-    step = LINE // col.itemsize
-    prefetch(col, first)
-    prefetch(col, min(first + step, last))
-    prefetch(col, min(first + 2 * step, last))
-    prefetch(col, min(first + 3 * step, last))
+    prefetch(rowptr, nodes[min(b + uint64(2 * AHEAD), last)])
+    i, i_end = _row(rowptr, nodes[min(b + uint64(AHEAD), last)])
+    line = uint64(LINE // col.itemsize)
+    prefetch(col, i)  # four lines; the processor itself fetches what follows
+    prefetch(col, min(i + line, i_end))
+    prefetch(col, min(i + uint64(2) * line, i_end))
+    prefetch(col, min(i + uint64(3) * line, i_end))
 
 
 @kernel
@@ -51,10 +43,8 @@ def list_common(begin, end, rowptr, col, u, v, counts):
 def _list_common(begin, end, rowptr, col, u, v, counts, marks):
     """The same with :func:`_marks`, which are zero before and after.
 
-    Rows are merged without branches that depend on ids, which no processor foresees: every node is
-    written, and stays where it was common. Indices are unsigned, so that none is taken for one from
-    the end. Of pairs in a row with the same first node, its neighbours are marked once, where that
-    costs no more than searching them.
+    Indices are unsigned, so that none is taken for one from the end. Of pairs in a row with the
+    same first node, its neighbours are marked once, where that costs no more than searching them.
     """
     room = 1
     for b in range(begin, end):
@@ -62,7 +52,8 @@ def _list_common(begin, end, rowptr, col, u, v, counts, marks):
     common = np.empty(room, col.dtype)
     c, current, marked = uint64(0), -1, False
     for b in range(begin, end):
-        _fetch(b, end, rowptr, col, u, v)
+        _fetch(uint64(b), uint64(end - 1), rowptr, col, u)
+        _fetch(uint64(b), uint64(end - 1), rowptr, col, v)
         first = u[b]
         if first != current:
             if marked:
@@ -74,7 +65,7 @@ def _list_common(begin, end, rowptr, col, u, v, counts, marks):
         i, i_end = uint64(rowptr[first]), uint64(rowptr[first + 1])
         j, j_end = uint64(rowptr[v[b]]), uint64(rowptr[v[b] + 1])
         before = c
-        if marked and j_end - j <= uint64(_SKEWED) * (i_end - i):
+        if marked and j_end - j <= uint64(_MARKED) * (i_end - i):
             for e in range(j, j_end):
                 w = col[e]
                 common[c] = w
@@ -91,11 +82,11 @@ def _list_common(begin, end, rowptr, col, u, v, counts, marks):
                     i += uint64(1)
             else:
                 while i < i_end and j < j_end:
-                    left, right = col[i], col[j]
-                    common[c] = left
-                    c += uint64(left == right)
-                    i += uint64(left <= right)
-                    j += uint64(right <= left)
+                    shared, _ = match(col, i, i_end, j, j_end)
+                    c += compress(col, i, i_end, shared, common, c)
+                    left, right = _last_id(col, i, i_end), _last_id(col, j, j_end)
+                    i += _LANES * uint64(left <= right)
+                    j += _LANES * uint64(right <= left)
         counts[b] = c - before
     if marked:
         _unmark(rowptr[current], rowptr[current + 1], col, marks)
@@ -121,7 +112,7 @@ def _pays(b, end, rowptr, u, v):
     for pair in range(b, end):
         if u[pair] != first:
             return False
-        worth += _SKEWED * (rowptr[v[pair] + 1] - rowptr[v[pair]])
+        worth += _MARKED * (rowptr[v[pair] + 1] - rowptr[v[pair]])
         if worth >= rowptr[first + 1] - rowptr[first]:
             return True
     return False
@@ -140,39 +131,115 @@ def _unmark(begin, end, col, marks):
 
 
 @kernel
-def list_neighbourhoods(begin, end, rowptr, col, u, v, counts, u_counts, v_counts):
-    """Fill the counts; return common neighbours, those of u alone, and those of v alone."""
-    u_room = v_room = 0
+def mark_shared(begin, end, rowptr, col, u, v):
+    """Which entries of the rows of each pair are common neighbours.
+
+    Blocks of all pairs are compared in one loop, and what comes next is picked without a branch: no
+    processor foresees where a row ends.
+
+    Returns:
+        The range; a word for every block of entries of u, and of v, a bit an entry; and how many
+        are common, of u alone, and of v alone.
+    """
+    entries_of_u, blocks_of_u = _extent(begin, end, rowptr, u)
+    entries_of_v, blocks_of_v = _extent(begin, end, rowptr, v)
+    shared_of_u = np.zeros(blocks_of_u + 1, np.uint16)  # one more, which a row without entries has
+    shared_of_v = np.zeros(blocks_of_v + 1, np.uint16)
+    b, last = uint64(begin), uint64(end - 1)
+    i, i_end = _row(rowptr, u[b])
+    j, j_end = _row(rowptr, v[b])
+    p = q = count = uint64(0)
+    next_p, next_q = _blocks(i, i_end), _blocks(j, j_end)
+    while b <= last:
+        _fetch(b, last, rowptr, col, u)
+        _fetch(b, last, rowptr, col, v)
+        following = min(b + _ONE, last)
+        next_i, next_i_end = _row(rowptr, u[following])
+        next_j, next_j_end = _row(rowptr, v[following])
+
+        of_u, of_v = match(col, i, i_end, j, j_end)
+        shared_of_u[p] |= of_u
+        shared_of_v[q] |= of_v
+        count += count_bits(of_u)
+
+        left, right = _last_id(col, i, i_end), _last_id(col, j, j_end)
+        i_moves, j_moves = uint64(left <= right), uint64(right <= left)
+        i, j = i + _LANES * i_moves, j + _LANES * j_moves
+        done = uint64(i >= i_end) | uint64(j >= j_end)
+        p, q = _pick(done, next_p, p + i_moves), _pick(done, next_q, q + j_moves)
+        i, i_end = _pick(done, next_i, i), _pick(done, next_i_end, i_end)
+        j, j_end = _pick(done, next_j, j), _pick(done, next_j_end, j_end)
+        next_p += done * _blocks(next_i, next_i_end)
+        next_q += done * _blocks(next_j, next_j_end)
+        b += done
+    common = int64(count)
+    numbers = common, entries_of_u - common, entries_of_v - common
+    return begin, end, shared_of_u, shared_of_v, numbers
+
+
+@kernel
+def list_marked(begin, end, rowptr, col, nodes, bits, common, alone):
+    """List the entries of rows that :func:`mark_shared` has marked apart from those it has not.
+
+    Args:
+        common, alone: each the place of the first, the list, and its offsets, which
+            are set; ``common`` is None where these are listed already.
+    """
+    b, last = uint64(begin), uint64(end - 1)
+    a, alone_node, alone_rowptr = uint64(alone[0]), alone[1], alone[2]
+    alone_rowptr[b] = a
+    if common is not None:
+        c, common_node, common_rowptr = uint64(common[0]), common[1], common[2]
+        common_rowptr[b] = c
+    i, i_end = _row(rowptr, nodes[b])
+    p = uint64(0)
+    while b <= last:
+        _fetch(b, last, rowptr, col, nodes)
+        next_i, next_i_end = _row(rowptr, nodes[min(b + _ONE, last)])
+        if common is not None:
+            c += compress(col, i, i_end, bits[p], common_node, c)
+            common_rowptr[b + _ONE] = c
+        a += compress(col, i, i_end, ~bits[p], alone_node, a)
+        alone_rowptr[b + _ONE] = a
+        p += uint64(i < i_end)
+        i += _LANES
+        done = uint64(i >= i_end)
+        i, i_end = _pick(done, next_i, i), _pick(done, next_i_end, i_end)
+        b += done
+
+
+@njit(nogil=True)
+def _extent(begin, end, rowptr, nodes):
+    """Entries of all rows, and blocks of them."""
+    entries, blocks = 0, uint64(0)
     for b in range(begin, end):
-        u_room += rowptr[u[b] + 1] - rowptr[u[b]]
-        v_room += rowptr[v[b] + 1] - rowptr[v[b]]
-    common = np.empty(min(u_room, v_room), col.dtype)
-    only_u, only_v = np.empty(u_room, col.dtype), np.empty(v_room, col.dtype)
-    c = a = o = uint64(0)
-    for b in range(begin, end):
-        _fetch(b, end, rowptr, col, u, v)
-        i, i_end = uint64(rowptr[u[b]]), uint64(rowptr[u[b] + 1])
-        j, j_end = uint64(rowptr[v[b]]), uint64(rowptr[v[b] + 1])
-        before, u_before, v_before = c, a, o
-        while i < i_end and j < j_end:
-            left, right = col[i], col[j]
-            common[c] = only_u[a] = left
-            only_v[o] = right
-            c += uint64(left == right)
-            a += uint64(left < right)
-            o += uint64(right < left)
-            i += uint64(left <= right)
-            j += uint64(right <= left)
-        while i < i_end:
-            only_u[a] = col[i]
-            a += uint64(1)
-            i += uint64(1)
-        while j < j_end:
-            only_v[o] = col[j]
-            o += uint64(1)
-            j += uint64(1)
-        counts[b], u_counts[b], v_counts[b] = c - before, a - u_before, o - v_before
-    return common[: int64(c)], only_u[: int64(a)], only_v[: int64(o)]
+        prefetch(rowptr, nodes[min(b + 2 * AHEAD, end - 1)])
+        i, i_end = _row(rowptr, nodes[b])
+        entries += int64(i_end - i)
+        blocks += _blocks(i, i_end)
+    return entries, int64(blocks)
+
+
+@njit(nogil=True, inline="always")
+def _row(rowptr, node):
+    return uint64(rowptr[uint64(node)]), uint64(rowptr[uint64(node) + _ONE])
+
+
+@njit(nogil=True, inline="always")
+def _blocks(i, i_end):
+    return (i_end - i + _LANES - _ONE) // _LANES
+
+
+@njit(nogil=True, inline="always")
+def _last_id(col, i, i_end):
+    """Of a block. Any where the row has ended, which is within ``col`` all the same."""
+    return col[max(min(i + _LANES, i_end), _ONE) - _ONE]
+
+
+@njit(nogil=True, inline="always")
+def _pick(which, one, other):
+    """``one`` if 1, ``other`` if 0: LLVM may make a branch of a conditional."""
+    return other ^ ((one ^ other) & (uint64(0) - which))
 
 
 @kernel
@@ -195,16 +262,6 @@ def sum_common(begin, end, rowptr, col, u, v, x, start, out, counts):
                 e += 1
 
 
-@intrinsic
-def _ones(typing_context, bits):
-    """Number of bits that are set."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.zext(builder.ctpop(arguments[0]), ir.IntType(64))
-
-    return types.int64(types.uint64), generate
-
-
 @njit(nogil=True)
 def _copy_together(begin, end, col, x, words, before, near):
     """Rows of the nodes from ``begin`` to ``end``; the number of them before each word of bits."""
@@ -215,7 +272,7 @@ def _copy_together(begin, end, col, x, words, before, near):
     count = 0
     for word in range(words.shape[0]):
         before[word] = count
-        count += _ones(words[word])  # type: ignore[call-arg]  # Numba gives the first argument
+        count += int64(count_bits(words[word]))
 
 
 @njit(nogil=True)
@@ -233,7 +290,7 @@ def _place_in_copy(count, words, before, hits):
     for k in range(count):
         word, bit = hits[k] >> 6, uint64(hits[k] & 63)
         lower = words[word] & ((uint64(1) << bit) - uint64(1))
-        hits[k] = before[word] + _ones(lower)  # type: ignore[call-arg]
+        hits[k] = before[word] + int64(count_bits(lower))
 
 
 @njit(nogil=True)

@@ -42,10 +42,21 @@ def split(kernel: Callable[..., Any], bounds: Sequence[int], *arguments: Any) ->
     """
     plain = [array(a) if isinstance(a, Tensor) else a for a in arguments]
     ranges = list(itertools.pairwise(bounds))
+    if torch.get_num_threads() == 1:
+        ranges = [(bounds[0], bounds[-1])]
+    return run(kernel, [(*ends, *plain) for ends in ranges])
+
+
+def run(kernel: Callable[..., Any], calls: Sequence[Sequence[Any]]) -> list[Any]:
+    """Call ``kernel`` with each of these arguments, which are arrays and numbers.
+
+    Returns:
+        What the calls return, in their order.
+    """
     threads = torch.get_num_threads()
-    if threads == 1 or len(ranges) == 1:
-        return [kernel(bounds[0], bounds[-1], *plain)]
-    work = [workers(threads).submit(kernel, *ends, *plain) for ends in ranges]
+    if threads == 1 or len(calls) == 1:
+        return [kernel(*call) for call in calls]
+    work = [workers(threads).submit(kernel, *call) for call in calls]
     return [piece.result() for piece in work]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+
+from ops.kernels.compile import intrinsic
 
 AHEAD = 16  # entries, whose rows are on their way while one is worked on
 LINE = 64  # bytes of a line of the cache
@@ -35,7 +36,7 @@ def _prefetch(typing_context, array, index):
 @njit(nogil=True, inline="always")
 def prefetch(array, index):
     """The line of the cache that holds ``array[index]``; 1-D."""
-    _prefetch(array, index)  # type: ignore[call-arg]  # Numba gives the first argument
+    _prefetch(array, index)
 
 
 @njit(nogil=True, inline="always")
@@ -43,4 +44,4 @@ def prefetch_row(x, row):
     """All of ``x[row]``; 2-D."""
     width = x.shape[1]
     for j in range(0, width, LINE // x.itemsize):
-        _prefetch(x, row * width + j)  # type: ignore[call-arg]
+        _prefetch(x, row * width + j)
