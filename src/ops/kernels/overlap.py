@@ -13,6 +13,7 @@ from ops.kernels.search import lower_bound
 _SKEWED = 64  # times as many neighbours, from which on searching beats merging
 _MARKED = 16  # neighbours that are marked for each one that is looked for among them
 _BLOCK = 256  # pairs, whose common neighbours are listed before they are added
+_WRITTEN = np.uint64(128)  # entries, that are written while the memory for one is on its way
 _LANES, _ONE = np.uint64(LANES), np.uint64(1)
 _NEAR = 2**20  # bytes: what of a second-level cache a copy of rows may take
 
@@ -197,8 +198,11 @@ def list_marked(begin, end, rowptr, col, nodes, bits, common, alone):
         _fetch(b, last, rowptr, col, nodes)
         next_i, next_i_end = _row(rowptr, nodes[min(b + _ONE, last)])
         if common is not None:
+            prefetch(common_node, c + _WRITTEN)
             c += compress(col, i, i_end, bits[p], common_node, c)
             common_rowptr[b + _ONE] = c
+        prefetch(alone_node, a + _WRITTEN)
+        prefetch(alone_node, a + _WRITTEN + uint64(LINE // 8))
         a += compress(col, i, i_end, ~bits[p], alone_node, a)
         alone_rowptr[b + _ONE] = a
         p += uint64(i < i_end)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ops.threads import workers
 
-_PARTS_PER_THREAD = 8  # so that parts of unequal cost even out
 _SMALL = 50_000  # elementary operations that are not worth another thread
+_PARTS_PER_THREAD = 8  # at most, so that parts of unequal cost even out
+_LONG = 1_000_000  # operations of a part beside which it does not matter to hand it out
 
 
 def parallel(kernel: Callable[..., Any], count: int, *arguments: Any, cost: float) -> list[Any]:
@@ -29,7 +30,9 @@ def parallel(kernel: Callable[..., Any], count: int, *arguments: Any, cost: floa
         What the calls return, as :func:`split` does.
     """
     threads = torch.get_num_threads()
-    parts = max(1, min(count, int(count * cost / _SMALL), threads * _PARTS_PER_THREAD))
+    busy = min(threads, int(count * cost / _SMALL))
+    each = min(max(1, int(count * cost / threads / _LONG)), _PARTS_PER_THREAD)
+    parts = max(1, min(count, busy * each))
     return split(kernel, [count * part // parts for part in range(parts + 1)], *arguments)
 
 
