@@ -92,7 +92,8 @@ def neighbourhoods(
         ValueError: on a wrong shape or an id outside the graph.
     """
     check_pairs(graph, pairs)
-    if backend.compiled(graph.col) and pairs.numel() and graph.num_entries:
+    some = pairs.numel() > 0 and graph.num_entries > 0  # the kernels read the first of each
+    if backend.compiled(graph.col) and some:
         return _list_neighbourhoods(graph, pairs)
     return _neighbourhoods(graph, pairs)
 
@@ -100,21 +101,21 @@ def neighbourhoods(
 def _list_neighbourhoods(
     graph: Graph, pairs: Tensor
 ) -> tuple[NeighbourLists, NeighbourLists, NeighbourLists]:
-    """Which entries are common is marked first: then it is known where every list begins."""
-    marked = _merge(kernels.mark_shared, graph, *pairs.contiguous())
-    begins = np.cumsum([(0, 0, 0), *(numbers for *_, numbers in marked)], axis=0).tolist()
-    common, only_u, only_v = (
-        NeighbourLists(pairs.new_empty(pairs.size(1) + 1), pairs.new_empty(length))
-        for length in begins[-1]
-    )
-    places = [(array(lists.node), array(lists.rowptr)) for lists in (common, only_u, only_v)]
-    rowptr, col, (u, v) = array(graph.rowptr), array(graph.col), map(array, pairs.contiguous())
-    calls: list[tuple[Any, ...]] = []
-    for (begin, end, of_u, of_v, _), (c, a, o) in zip(marked, begins, strict=False):
-        rows = begin, end, rowptr, col
-        calls.append((*rows, u, of_u, (c, *places[0]), (a, *places[1])))
-        calls.append((*rows, v, of_v, None, (o, *places[2])))
-    run(kernels.list_marked, calls)
+    """Which entries are common is found first: then it is known where every list begins."""
+    u, v = pairs.contiguous()
+    found = _merge(kernels.find_shared, graph, u, v)
+    begins = np.cumsum([(0, 0, 0), *(numbers for *_, numbers in found)], axis=0).tolist()
+    lists = [NeighbourLists(u.new_empty(u.numel() + 1), u.new_empty(n)) for n in begins[-1]]
+    for part in lists:
+        part.rowptr[0] = 0
+    written = [(array(part.node), array(part.rowptr)) for part in lists]
+    given = [array(x) for x in (graph.rowptr, graph.col, u, v)]
+    calls = []
+    for (begin, end, *shared, _), places in zip(found, begins[:-1], strict=True):
+        lists_from = [(place, *of) for place, of in zip(places, written, strict=True)]
+        calls.append((begin, end, *given, *shared, *lists_from))
+    run(kernels.list_neighbourhoods, calls)
+    common, only_u, only_v = lists
     return common, only_u, only_v
 
 

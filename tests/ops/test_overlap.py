@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
+from numba import njit
 from tests.dense_reference import (
     HUB,
     ISOLATED,
@@ -16,6 +18,7 @@ from tests.dense_reference import (
 
 from ops import backend
 from ops.csr import Graph
+from ops.kernels import overlap as kernels
 from ops.overlap import (
     NeighbourLists,
     common_neighbours,
@@ -80,23 +83,43 @@ def test_against_dense_loops(seed):
         assert unpack(lists) == [row[side] for row in expected]
 
 
-@pytest.mark.parametrize("wide", [False, True])
-def test_rows_of_every_length(wide, two_threads):
-    """From none to some blocks of sixteen, at every place within them, on more than one thread."""
-    lengths = torch.arange(75).repeat(8)
-    num_nodes, generator = len(lengths), torch.Generator().manual_seed(0)
+def rows_of_every_length(dtype=torch.int32):
+    """From none to some blocks of sixteen; the first node and the last have none."""
+    lengths = torch.cat([torch.arange(75).repeat(8), torch.zeros(1, dtype=torch.int64)])
+    generator = torch.Generator().manual_seed(0)
     rows = [torch.randperm(150, generator=generator)[:n].sort().values for n in lengths]
-    col = torch.cat(rows).to(torch.int64 if wide else torch.int32)
-    graph = Graph(torch.nn.functional.pad(lengths.cumsum(0), (1, 0)), col)
-    pairs = torch.randint(num_nodes, (2, 6000), generator=generator)
-    sets = [set(row.tolist()) for row in rows]
-    of_pairs = [(sets[u], sets[v]) for u, v in pairs.T.tolist()]
+    graph = Graph(torch.nn.functional.pad(lengths.cumsum(0), (1, 0)), torch.cat(rows).to(dtype))
+    pairs = torch.randint(graph.num_nodes, (6000, 2), generator=generator)
+    pairs[0], pairs[-1] = 0, graph.num_nodes - 1
+    return graph, pairs.T, [set(row.tolist()) for row in rows]
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+@pytest.mark.parametrize("parts", ["few", "many"])
+def test_rows_of_every_length(dtype, parts, two_threads, monkeypatch):
+    if parts == "many":
+        monkeypatch.setattr("ops.kernels.parallel._LONG", 1000)
+    graph, pairs, neighbours = rows_of_every_length(dtype)
+    assert not pairs.is_contiguous()
+    of_pairs = [(neighbours[u], neighbours[v]) for u, v in pairs.T.tolist()]
     common = [sorted(u & v) for u, v in of_pairs]
     assert unpack(common_neighbours(graph, pairs)) == common
     found = [unpack(lists) for lists in neighbourhoods(graph, pairs)]
     assert found[0] == common
     assert found[1] == [sorted(u - v) for u, v in of_pairs]
     assert found[2] == [sorted(v - u) for u, v in of_pairs]
+
+
+def test_kernels_stay_within_their_arrays():
+    graph, pairs, _ = rows_of_every_length()
+    given = [x.numpy() for x in (graph.rowptr, graph.col, *pairs.contiguous())]
+    checked = njit(boundscheck=True)(kernels.find_shared.py_func)
+    begin, end, *shared, numbers = checked(0, pairs.size(1), *given)
+    lists = [(0, np.empty(n, np.int64), np.empty(pairs.size(1) + 1, np.int64)) for n in numbers]
+    njit(boundscheck=True)(kernels.list_neighbourhoods.py_func)(begin, end, *given, *shared, *lists)
+    for (_, node, rowptr), found in zip(lists, neighbourhoods(graph, pairs), strict=True):
+        assert node.tolist() == found.node.tolist()
+        assert rowptr[1:].tolist() == found.rowptr[1:].tolist()
 
 
 def test_directed_graph():

@@ -9,7 +9,8 @@ from typing import Any
 
 from numba import extending, njit
 
-intrinsic: Callable[..., Any] = extending.intrinsic  # Numba gives the first argument
+# Of any type, since callers leave out the first argument, which Numba gives.
+intrinsic: Callable[..., Any] = extending.intrinsic
 
 # Sums may be reordered, so that they can be vectorised; NaN and infinity stay what they are.
 FAST = {"reassoc", "contract", "nsz"}

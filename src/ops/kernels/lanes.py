@@ -1,7 +1,7 @@
 """Sixteen node ids at once: compared with sixteen of another row, or written without gaps.
 
-In LLVM's own vectors, which become what the processor has, AVX-512 or SSE2; docs/performance.md has
-what they take with each.
+In LLVM's own vectors, which become what the processor has: much faster with AVX-512 than without
+(docs/performance.md). Ids are not negative, and ascend within a row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def match(typing_context, col, i, i_end, j, j_end):
     """Compare the first entries of ``col[i:i_end]`` and of ``col[j:j_end]``, each with each.
 
     Returns:
-        Bits of those that are equal to one of the others: of the first row, of the second.
+        Bits of those that are equal to one of the others, uint16: of the first row, of the second.
     """
 
     def generate(context, builder, signature, arguments):
@@ -51,6 +51,9 @@ def match(typing_context, col, i, i_end, j, j_end):
 def compress(typing_context, col, i, i_end, bits, out, at):
     """Write those of the first entries of ``col[i:i_end]`` that ``bits`` has to ``out[at:]``.
 
+    Args:
+        bits: uint16.
+
     Returns:
         How many.
     """
@@ -61,8 +64,8 @@ def compress(typing_context, col, i, i_end, bits, out, at):
         chosen = builder.and_(builder.bitcast(inside, _WORD), bits)
         place = _address(context, builder, out, room, at)
         count = ir.Constant(_INT64, 0)
-        # Not more than a register at once: LLVM 20 to 22 pack the halves of a longer vector with
-        # stores that they wrongly take to be aligned.
+        # Not more than AVX-512's register at once: LLVM 20 to 22 pack the halves of a longer vector
+        # with stores that they wrongly take to be aligned. Without AVX-512 it is no vector at all.
         step = 512 // col.dtype.bitwidth
         for lane in range(0, LANES, step):
             some = _shuffle(builder, ids, range(lane, lane + step))

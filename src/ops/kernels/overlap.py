@@ -13,7 +13,7 @@ from ops.kernels.search import lower_bound
 _SKEWED = 64  # times as many neighbours, from which on searching beats merging
 _MARKED = 16  # neighbours that are marked for each one that is looked for among them
 _BLOCK = 256  # pairs, whose common neighbours are listed before they are added
-_WRITTEN = np.uint64(128)  # entries, that are written while the memory for one is on its way
+_AHEAD_WRITTEN = np.uint64(128)  # entries, whose place is on its way while one is written
 _LANES, _ONE = np.uint64(LANES), np.uint64(1)
 _NEAR = 2**20  # bytes: what of a second-level cache a copy of rows may take
 
@@ -132,19 +132,19 @@ def _unmark(begin, end, col, marks):
 
 
 @kernel
-def mark_shared(begin, end, rowptr, col, u, v):
-    """Which entries of the rows of each pair are common neighbours.
+def find_shared(begin, end, rowptr, col, u, v):
+    """Which entries of the rows of each pair are common neighbours; at least one pair and entry.
 
     Blocks of all pairs are compared in one loop, and what comes next is picked without a branch: no
-    processor foresees where a row ends.
+    processor foresees where a row ends. So rows are fetched anew at every block.
 
     Returns:
-        The range; a word for every block of entries of u, and of v, a bit an entry; and how many
-        are common, of u alone, and of v alone.
+        The range; a bit for each entry of u, and of v, sixteen of a block in a uint16, and one more
+        uint16, which a row without entries has; and how many are common, of u alone, of v alone.
     """
     entries_of_u, blocks_of_u = _extent(begin, end, rowptr, u)
     entries_of_v, blocks_of_v = _extent(begin, end, rowptr, v)
-    shared_of_u = np.zeros(blocks_of_u + 1, np.uint16)  # one more, which a row without entries has
+    shared_of_u = np.zeros(blocks_of_u + 1, np.uint16)
     shared_of_v = np.zeros(blocks_of_v + 1, np.uint16)
     b, last = uint64(begin), uint64(end - 1)
     i, i_end = _row(rowptr, u[b])
@@ -179,31 +179,38 @@ def mark_shared(begin, end, rowptr, col, u, v):
 
 
 @kernel
-def list_marked(begin, end, rowptr, col, nodes, bits, common, alone):
-    """List the entries of rows that :func:`mark_shared` has marked apart from those it has not.
+def list_neighbourhoods(
+    begin, end, rowptr, col, u, v, shared_of_u, shared_of_v, common, only_u, only_v
+):
+    """Write the lists of pairs, of which :func:`find_shared` has found what they share.
 
     Args:
-        common, alone: each the place of the first, the list, and its offsets, which
-            are set; ``common`` is None where these are listed already.
+        common, only_u, only_v: of each the place of the range's first entry, all nodes, (nnz,)
+            int64, and all offsets, (B + 1,) int64, of which those after each pair are written.
     """
+    _separate(begin, end, rowptr, col, u, shared_of_u, common, only_u)
+    _separate(begin, end, rowptr, col, v, shared_of_v, None, only_v)
+
+
+@njit(nogil=True)
+def _separate(begin, end, rowptr, col, nodes, shared, common, alone):
     b, last = uint64(begin), uint64(end - 1)
     a, alone_node, alone_rowptr = uint64(alone[0]), alone[1], alone[2]
-    alone_rowptr[b] = a
     if common is not None:
         c, common_node, common_rowptr = uint64(common[0]), common[1], common[2]
-        common_rowptr[b] = c
+    line = uint64(LINE // alone_node.itemsize)
     i, i_end = _row(rowptr, nodes[b])
     p = uint64(0)
     while b <= last:
         _fetch(b, last, rowptr, col, nodes)
         next_i, next_i_end = _row(rowptr, nodes[min(b + _ONE, last)])
         if common is not None:
-            prefetch(common_node, c + _WRITTEN)
-            c += compress(col, i, i_end, bits[p], common_node, c)
+            prefetch(common_node, c + _AHEAD_WRITTEN)
+            c += compress(col, i, i_end, shared[p], common_node, c)
             common_rowptr[b + _ONE] = c
-        prefetch(alone_node, a + _WRITTEN)
-        prefetch(alone_node, a + _WRITTEN + uint64(LINE // 8))
-        a += compress(col, i, i_end, ~bits[p], alone_node, a)
+        prefetch(alone_node, a + _AHEAD_WRITTEN)  # most of a block, two lines
+        prefetch(alone_node, a + _AHEAD_WRITTEN + line)
+        a += compress(col, i, i_end, ~shared[p], alone_node, a)
         alone_rowptr[b + _ONE] = a
         p += uint64(i < i_end)
         i += _LANES

@@ -13,7 +13,7 @@ from ops.threads import workers
 
 _SMALL = 50_000  # elementary operations that are not worth another thread
 _PARTS_PER_THREAD = 8  # at most, so that parts of unequal cost even out
-_LONG = 1_000_000  # operations of a part beside which it does not matter to hand it out
+_LONG = 1_000_000  # operations of a part, from which on handing it out costs nothing beside them
 
 
 def parallel(kernel: Callable[..., Any], count: int, *arguments: Any, cost: float) -> list[Any]:
@@ -51,7 +51,7 @@ def split(kernel: Callable[..., Any], bounds: Sequence[int], *arguments: Any) ->
 
 
 def run(kernel: Callable[..., Any], calls: Sequence[Sequence[Any]]) -> list[Any]:
-    """Call ``kernel`` with each of these arguments, which are arrays and numbers.
+    """Call ``kernel`` with each of these arguments, tensors as arrays.
 
     Returns:
         What the calls return, in their order.
