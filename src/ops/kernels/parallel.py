@@ -13,7 +13,7 @@ from ops.threads import workers
 
 _SMALL = 50_000  # elementary operations that are not worth another thread
 _PARTS_PER_THREAD = 8  # at most, so that parts of unequal cost even out
-_LONG = 1_000_000  # operations of a part, from which on handing it out costs nothing beside them
+_LONG = 500_000  # operations of a part, from which on handing it out costs nothing beside them
 
 
 def parallel(kernel: Callable[..., Any], count: int, *arguments: Any, cost: float) -> list[Any]:
