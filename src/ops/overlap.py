@@ -14,7 +14,9 @@ from torch import Tensor
 from ops import backend, dense
 from ops.aggregate import pool
 from ops.csr import Graph, check_ids, entries_of, offsets
-from ops.kernels import overlap as kernels
+from ops.kernels.neighbourhoods import find_shared, list_neighbourhoods
+from ops.kernels.overlap import list_common, sum_common
+from ops.kernels.overlap_dense import sum_common_dense
 from ops.kernels.parallel import array, parallel, run
 
 _MANY = 64  # neighbours of a node, on average, from which on pooling them is mostly additions
@@ -63,7 +65,7 @@ def common_neighbours(graph: Graph, pairs: Tensor) -> NeighbourLists:
     if backend.compiled(graph.col):
         u, v = pairs.contiguous()
         counts = torch.empty_like(u)
-        nodes = _merge(kernels.list_common, graph, u, v, counts)
+        nodes = _merge(list_common, graph, u, v, counts)
         return _put_together(counts, nodes)
     return _common_neighbours(graph, pairs)
 
@@ -103,7 +105,7 @@ def _list_neighbourhoods(
 ) -> tuple[NeighbourLists, NeighbourLists, NeighbourLists]:
     """Which entries are common is found first: then it is known where every list begins."""
     u, v = pairs.contiguous()
-    found = _merge(kernels.find_shared, graph, u, v)
+    found = _merge(find_shared, graph, u, v)
     begins = np.cumsum([(0, 0, 0), *(numbers for *_, numbers in found)], axis=0).tolist()
     lists = [NeighbourLists(u.new_empty(u.numel() + 1), u.new_empty(n)) for n in begins[-1]]
     for part in lists:
@@ -114,7 +116,7 @@ def _list_neighbourhoods(
     for (begin, end, *shared, _), places in zip(found, begins[:-1], strict=True):
         lists_from = [(place, *of) for place, of in zip(places, written, strict=True)]
         calls.append((begin, end, *given, *shared, *lists_from))
-    run(kernels.list_neighbourhoods, calls)
+    run(list_neighbourhoods, calls)
     common, only_u, only_v = lists
     return common, only_u, only_v
 
@@ -179,7 +181,7 @@ def sum_over_common_neighbours(
         u, v = pairs.contiguous()
         out, counts = x.new_empty(u.numel(), x.size(1)), torch.empty_like(u)
         many = graph.num_entries >= _MANY * graph.num_nodes
-        kernel = kernels.sum_common_dense if many else kernels.sum_common
+        kernel = sum_common_dense if many else sum_common
         _merge(kernel, graph, u, v, x.contiguous(), start.contiguous(), out, counts)
         return out, counts
 

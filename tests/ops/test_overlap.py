@@ -18,7 +18,7 @@ from tests.dense_reference import (
 
 from ops import backend
 from ops.csr import Graph
-from ops.kernels import overlap as kernels
+from ops.kernels.neighbourhoods import find_shared, list_neighbourhoods
 from ops.overlap import (
     NeighbourLists,
     common_neighbours,
@@ -113,10 +113,10 @@ def test_rows_of_every_length(dtype, parts, two_threads, monkeypatch):
 def test_kernels_stay_within_their_arrays():
     graph, pairs, _ = rows_of_every_length()
     given = [x.numpy() for x in (graph.rowptr, graph.col, *pairs.contiguous())]
-    checked = njit(boundscheck=True)(kernels.find_shared.py_func)
+    checked = njit(boundscheck=True)(find_shared.py_func)
     begin, end, *shared, numbers = checked(0, pairs.size(1), *given)
     lists = [(0, np.empty(n, np.int64), np.empty(pairs.size(1) + 1, np.int64)) for n in numbers]
-    njit(boundscheck=True)(kernels.list_neighbourhoods.py_func)(begin, end, *given, *shared, *lists)
+    njit(boundscheck=True)(list_neighbourhoods.py_func)(begin, end, *given, *shared, *lists)
     for (_, node, rowptr), found in zip(lists, neighbourhoods(graph, pairs), strict=True):
         assert node.tolist() == found.node.tolist()
         assert rowptr[1:].tolist() == found.rowptr[1:].tolist()
