@@ -32,9 +32,9 @@ import torch
 from benchmarks import graphs, kernels, steps
 from benchmarks.timing import UNIT_ROWS, Times, unit
 
-from runner import hardware
-from runner.environment import prepare_environment
-from runner.machine import describe_machine
+from runner.machine import hardware
+from runner.machine.environment import prepare_environment
+from runner.machine.provenance import describe_machine
 
 MODELS = ("gae", "ncn", "ncn2", "ncn_diff", "ncnc", "ncnc2")
 PARTS = ("kernels", "steps", "epoch", "growth")

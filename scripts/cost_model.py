@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
-from runner.environment import prepare_environment
+from runner.machine.environment import prepare_environment
 
 MODELS = ("ncn", "ncnc")
 # Of the machine of docs/scale.md; on another one, its own.

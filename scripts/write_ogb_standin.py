@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from ogb_shapes import ogbl_citation2, ogbl_ppa
 
-from ops.csr import Graph
 from runner.data.splits import sample_non_edges
 from runner.data.synthetic import affiliation_edges
 from runner.errors import RunnerError
+from runner.ops.csr import Graph
 
 # Of the real ogbl-collab.
 NUM_NODES = 235_868

@@ -24,8 +24,8 @@ from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from runner import tuned
-from runner.seal import sealed_json, sealed_lines
+from runner.config import published as tuned
+from runner.storage.seal import sealed_json, sealed_lines
 
 MODELS, DATASETS = ("gae", "gae_cn", "ncn", "ncnc"), ("cora", "citeseer")
 LEVEL = {"gae": 0.86, "gae_cn": 0.87, "ncn": 0.89, "ncnc": 0.90}

@@ -24,8 +24,8 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from tests.bad_input import FINISHED, QUICK, BadInput
 
-from runner import cli
-from runner.data.checksums import read_json
+from runner.cli import main as cli
+from runner.storage.checksums import read_json
 
 SECONDS = 120  # of a command that hangs
 

@@ -194,16 +194,25 @@ def _targets() -> st.SearchStrategy[BadInput]:
     part = st.sampled_from(_PARTS)
     target = st.sampled_from(
         (
-            "nope", "models.nope", "models.ncn.NNC", "runner.nope.X", "os", "models", "", "..",
+            "nope", "models.nope", "runner.models.ncn.NNC", "runner.nope.X", "os", "models", "",
+            "..",
             "null", "3", "[a]", "{a: 1}", "builtins.dict", "os.getcwd", "torch.nn.Linear",
-            "models.ncn", "json.JSONDecodeError", "runner.errors.RunnerError", "math.pi", "a b",
+            "runner.models.ncn", "json.JSONDecodeError", "runner.errors.RunnerError", "math.pi",
+            "a b",
         )
     )  # fmt: skip
     special = st.sampled_from(
         ("_args_=[1]", "_partial_=true", "_recursive_=false", "_convert_=all", "_x_=1")
     )
     convolution = st.sampled_from(
-        ("models.convolution.Convolution", "models.ncn.NCN", "nope", "null", "3", "models.nope.X")
+        (
+            "runner.models.convolution.Convolution",
+            "runner.models.ncn.NCN",
+            "nope",
+            "null",
+            "3",
+            "models.nope.X",
+        )
     )
     return st.one_of(
         st.tuples(part, target).map(

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from runner.environment import prepare_environment
+from runner.machine.environment import prepare_environment
 
 prepare_environment()  # before torch is loaded; what is read when a process begins, children have
 # ruff: noqa: E402
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
-from ops import backend
-from runner import cli
+from runner.cli import main as cli
+from runner.ops import backend
 
 # Several tests run at a time.
 torch.set_num_threads(1)

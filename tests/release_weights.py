@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.completion import Completion, LearnedPrior
-from models.encoder import Encoder
-from models.gae import GAE
-from models.gae_cn import GAECN
-from models.ncn import NCN
-from models.ncn2 import NCN2
-from models.ncn_diff import NCNDiff
-from models.ncnc import NCNC
+from runner.models.completion import Completion, LearnedPrior
+from runner.models.encoder import Encoder
+from runner.models.gae import GAE
+from runner.models.gae_cn import GAECN
+from runner.models.ncn import NCN
+from runner.models.ncn2 import NCN2
+from runner.models.ncn_diff import NCNDiff
+from runner.models.ncnc import NCNC
 
 # The release's name of each constant of the completion stage, and ours.
 _COMPLETION = {"alpha": "alpha", "pt": "t", "scale": "s", "offset": "o"}

@@ -13,10 +13,10 @@ from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
 
-from runner import resolvers, schema
-from runner.build import build, build_model, build_with
-from runner.seeding import Generators
-from runner.validate import resolve
+from runner.config import resolvers, schema
+from runner.config.validate import resolve
+from runner.experiment.build import build, build_model, build_with
+from runner.training.generators import Generators
 
 CONF = Path(__file__).parents[1] / "conf"
 GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "local"))
@@ -71,7 +71,7 @@ def test_every_pair_resolves_for_published_and_default(model, dataset):
 
 @pytest.mark.parametrize("sampler", ["plain", "target_link_removal", "auto"])
 def test_samplers_build(sampler):
-    from ops.csr import Graph
+    from runner.ops.csr import Graph
 
     config = resolved(f"sampler={sampler}", "train.batch_size=2")
     edges = torch.tensor([[0, 1, 2], [1, 2, 3]])
@@ -113,16 +113,16 @@ def test_published_columns_name_real_keys():
 def test_published_values_arrive_and_overrides_win():
     config = resolved("model=ncnc", "dataset=cora")
     assert config["encoder"]["hidden"] == 256
-    assert config["encoder"]["convolution"]["path"] == "models.convolution.PureGCN"
+    assert config["encoder"]["convolution"]["path"] == "runner.models.convolution.PureGCN"
     assert config["model"]["completion"]["s"] == 4.3
     assert config["train"]["batch_size"] == 1152
     config = resolved("model=ncnc", "dataset=cora", "model.completion.s=1.5", "encoder=gcn")
     assert config["model"]["completion"]["s"] == 1.5
-    assert config["encoder"]["convolution"]["path"] == "models.convolution.GCN"
+    assert config["encoder"]["convolution"]["path"] == "runner.models.convolution.GCN"
     assert config["encoder"]["hidden"] == 256
     config = resolved("model=ncnc", "dataset=cora", "hyperparameters=default")
     assert config["encoder"]["hidden"] == 64
-    assert config["encoder"]["convolution"]["path"] == "models.convolution.GCN"
+    assert config["encoder"]["convolution"]["path"] == "runner.models.convolution.GCN"
 
 
 def test_completion_models_have_their_own_column_where_it_differs():

@@ -9,20 +9,20 @@ import pytest
 import torch
 from tests.dense_reference import NUM_NODES, random_edges, some_pairs
 from tests.models.test_predictors import MODELS, build
-from tests.runner.test_ogb_runs import UNDIRECTED, write
-from tests.runner.test_processes import WITHOUT_CHANCE, rows
+from tests.runner.experiment.test_ogb_runs import UNDIRECTED, write
+from tests.runner.experiment.test_processes import WITHOUT_CHANCE, rows
 
-from models.convolution import GCN, GIN, SAGE, PureGCN, PureMax, PureMean, PureSum
-from models.encoder import Encoder
-from ops import backend, dense
-from ops.aggregate import pool
-from ops.csr import Graph
-from ops.distinct import distinct_pairs
-from ops.field import receptive_field
-from ops.overlap import common_neighbours, neighbourhoods, sum_over_common_neighbours
-from ops.propagate import propagate
-from ops.sample import sample_neighbours
-from ops.two_hop import two_hop_overlaps
+from runner.models.convolution import GCN, GIN, SAGE, PureGCN, PureMax, PureMean, PureSum
+from runner.models.encoder import Encoder
+from runner.ops import backend, dense
+from runner.ops.aggregate import pool
+from runner.ops.csr import Graph
+from runner.ops.distinct import distinct_pairs
+from runner.ops.overlap import common_neighbours, neighbourhoods, sum_over_common_neighbours
+from runner.ops.propagate import propagate
+from runner.ops.receptive_field import receptive_field
+from runner.ops.sample import sample_neighbours
+from runner.ops.two_hop import two_hop_overlaps
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),

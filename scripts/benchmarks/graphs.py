@@ -16,11 +16,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from ops.csr import Graph
-from runner import tuned
-from runner.build import load_data
+from runner.config import published as tuned
+from runner.config.validate import resolve
 from runner.data.synthetic import affiliation_edges
-from runner.validate import resolve
+from runner.experiment.build import load_data
+from runner.ops.csr import Graph
 
 COLLAB_NODES, COLLAB_EDGES = 235_868, 967_632  # of the real ogbl-collab
 COLLAB_FEATURES = 128

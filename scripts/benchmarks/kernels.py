@@ -12,11 +12,11 @@ from torch import Tensor
 
 from benchmarks.graphs import collab_shaped
 from benchmarks.timing import copy_bandwidth, in_turn
-from ops import backend
-from ops.aggregate import pool
-from ops.csr import Graph
-from ops.overlap import common_neighbours, neighbourhoods, sum_over_common_neighbours
-from runner import hardware
+from runner.machine import hardware
+from runner.ops import backend
+from runner.ops.aggregate import pool
+from runner.ops.csr import Graph
+from runner.ops.overlap import common_neighbours, neighbourhoods, sum_over_common_neighbours
 
 PAIRS, WIDTH = 65_536, 64
 

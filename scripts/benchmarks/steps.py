@@ -13,20 +13,20 @@ import torch
 
 from benchmarks.graphs import Case, config, load
 from benchmarks.timing import Times, unit
-from ops.csr import Graph
-from ops.sparse_rows import SparseRows
-from ops.stage import observed
-from runner import hardware
-from runner.batches import Batch, FullGraph
-from runner.build import build, build_model, build_with, load_data
 from runner.data.link_data import EvaluationSplit
-from runner.encoding import Encoding
-from runner.evaluate import RankingEvaluator
-from runner.optimizers import build_optimizer
-from runner.parts import compact
-from runner.profile import StageProfile
-from runner.seeding import Generators
-from runner.step import train_step
+from runner.experiment.build import build, build_model, build_with, load_data
+from runner.experiment.parts import compact
+from runner.machine import hardware
+from runner.machine.profiler import StageProfile
+from runner.ops.csr import Graph
+from runner.ops.sparse_rows import SparseRows
+from runner.ops.stage import observed
+from runner.training.encoding import Encoding
+from runner.training.evaluator import RankingEvaluator
+from runner.training.generators import Generators
+from runner.training.optimizers import build_optimizer
+from runner.training.samplers import Batch, FullGraph
+from runner.training.step import train_step
 
 EVALUATED_PAIRS = 65_536
 

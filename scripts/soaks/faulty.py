@@ -13,7 +13,12 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-from runner import checkpoint, cli, evaluate, parts, run_folder, train
+from runner.cli import main as cli
+from runner.experiment import parts
+from runner.records import checkpoint
+from runner.records import folder as run_folder
+from runner.training import evaluator as evaluate
+from runner.training import loop as train
 
 
 def die() -> None:

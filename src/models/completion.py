@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ops.aggregate import gather
-from ops.backend import exact
-from ops.distinct import PairTable, distinct_pairs
-from ops.overlap import NeighbourLists
-from ops.sample import sample_neighbours
-from ops.stage import stage
+from runner.ops.aggregate import gather
+from runner.ops.backend import exact
+from runner.ops.distinct import PairTable, distinct_pairs
+from runner.ops.overlap import NeighbourLists
+from runner.ops.sample import sample_neighbours
+from runner.ops.stage import stage
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Completion(nn.Module):
             None for 1 GiB, on every machine, since the chunks decide which edges are dropped. Where
             memory runs out nevertheless, chunks are halved from then on, and the log says so.
         keep_train: one-sided neighbours kept of each side in training, see
-            :func:`ops.sample.sample_neighbours`; None for all.
+            :func:`runner.ops.sample.sample_neighbours`; None for all.
         keep_eval: the same in evaluation.
         replacement: draw them with replacement, as the release.
         dropout: in training, score inner pairs with the predictor's dropouts of neurons and edges,

@@ -12,10 +12,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ops.aggregate import pool
-from ops.bipartite import first_rows
-from ops.csr import Adjacency
-from ops.propagate import propagate, row_sum
+from runner.ops.aggregate import pool
+from runner.ops.bipartite import first_rows
+from runner.ops.csr import Adjacency
+from runner.ops.propagate import propagate, row_sum
 
 
 class Convolution(nn.Module):

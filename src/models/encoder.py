@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.convolution import Convolution
-from models.mlp import MLP, Dropout
-from models.node_embedding import NodeEmbedding
-from ops.backend import exact
-from ops.bipartite import Bipartite, first_rows
-from ops.csr import Graph
-from ops.drop import drop_entries
-from ops.sparse_rows import SparseRows
+from runner.models.convolution import Convolution
+from runner.models.mlp import MLP, Dropout
+from runner.models.node_embedding import NodeEmbedding
+from runner.ops.backend import exact
+from runner.ops.bipartite import Bipartite, first_rows
+from runner.ops.csr import Graph
+from runner.ops.edge_dropout import drop_entries
+from runner.ops.sparse_rows import SparseRows
 
 
 class Encoder(nn.Module):

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from models.mlp import head, pair_mlp
-from ops.aggregate import pair_product
-from ops.csr import Graph
+from runner.models.mlp import head, pair_mlp
+from runner.ops.aggregate import pair_product
+from runner.ops.csr import Graph
 
 
 class GAE(nn.Module):

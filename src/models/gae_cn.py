@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from models.mlp import head, neighbour_mlp, pair_mlp
-from ops.aggregate import pair_product
-from ops.csr import Graph
-from ops.drop import drop_entries
-from ops.overlap import common_neighbours
+from runner.models.mlp import head, neighbour_mlp, pair_mlp
+from runner.ops.aggregate import pair_product
+from runner.ops.csr import Graph
+from runner.ops.edge_dropout import drop_entries
+from runner.ops.overlap import common_neighbours
 
 
 class GAECN(nn.Module):

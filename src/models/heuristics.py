@@ -11,9 +11,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ops.aggregate import pool
-from ops.csr import Graph
-from ops.overlap import common_neighbours
+from runner.ops.aggregate import pool
+from runner.ops.csr import Graph
+from runner.ops.overlap import common_neighbours
 
 
 class CommonNeighbours(nn.Module):

@@ -9,11 +9,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from models.node_embedding import node_embeddings
-from ops.backend import exact
-from ops.bipartite import Bipartite
-from ops.csr import Graph
-from ops.sparse_rows import SparseRows
+from runner.models.node_embedding import node_embeddings
+from runner.ops.backend import exact
+from runner.ops.bipartite import Bipartite
+from runner.ops.csr import Graph
+from runner.ops.sparse_rows import SparseRows
 
 
 class LinkModel(nn.Module):

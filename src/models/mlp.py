@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ops.activation import Norm, dropout, rectify
-from ops.backend import exact
+from runner.ops.activation import Norm, dropout, rectify
+from runner.ops.backend import exact
 
 
 class MLP(nn.Sequential):
@@ -24,8 +24,8 @@ class MLP(nn.Sequential):
         """The same with dropout on or off, whatever the mode of the module.
 
         Args:
-            seed: of the dropout, see :func:`ops.activation.rectify`; None draws one.
-            overwrite: ``x`` may be worked on in place, see :func:`ops.activation.rectify`.
+            seed: of the dropout, see :func:`runner.ops.activation.rectify`; None draws one.
+            overwrite: ``x`` may be worked on in place, see :func:`runner.ops.activation.rectify`.
         """
         norm, p, fresh = None, 0.0, overwrite
         for place, layer in enumerate(self):
@@ -53,7 +53,7 @@ class ExactLinear(nn.Linear):
 
 
 class Dropout(nn.Dropout):
-    """Dropout by :func:`ops.activation.dropout`."""
+    """Dropout by :func:`runner.ops.activation.dropout`."""
 
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.p if self.training else 0.0)

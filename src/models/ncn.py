@@ -9,11 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from models.mlp import head, neighbour_mlp, node_mlp, pair_mlp
-from ops.aggregate import pair_product
-from ops.csr import Graph
-from ops.drop import drop_entries
-from ops.overlap import pool_common_neighbours
+from runner.models.mlp import head, neighbour_mlp, node_mlp, pair_mlp
+from runner.ops.aggregate import pair_product
+from runner.ops.csr import Graph
+from runner.ops.edge_dropout import drop_entries
+from runner.ops.overlap import pool_common_neighbours
 
 
 class NCN(nn.Module):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from models.ncn import NCN
-from ops.aggregate import pool
-from ops.csr import Graph
-from ops.two_hop import two_hop_overlaps
+from runner.models.ncn import NCN
+from runner.ops.aggregate import pool
+from runner.ops.csr import Graph
+from runner.ops.two_hop import two_hop_overlaps
 
 
 class NCN2(NCN):
@@ -17,7 +17,7 @@ class NCN2(NCN):
     + f_second(Σ_{N(u) ∩ N²(v)} x_w + Σ_{N²(u) ∩ N(v)} x_w)), where N² are the ends of walks of two
     steps: the rows of A², its diagonal included, an entry counting as present or absent.
 
-    The arguments are those of :class:`~models.ncn.NCN`.
+    The arguments are those of :class:`~runner.models.ncn.NCN`.
     """
 
     pools_twice = True

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from models.ncn import NCN
-from ops.aggregate import pool
-from ops.csr import Graph
-from ops.overlap import neighbourhoods
+from runner.models.ncn import NCN
+from runner.ops.aggregate import pool
+from runner.ops.csr import Graph
+from runner.ops.overlap import neighbourhoods
 
 
 class NCNDiff(NCN):
@@ -16,7 +16,7 @@ class NCNDiff(NCN):
     logit(u, v) = head(β f_cn(Σ_{N(u) ∩ N(v)} x_w) + f_pair(h_u ⊙ h_v)
     + f_second(Σ_{N(u) \\ N(v)} x_w + Σ_{N(v) \\ N(u)} x_w)).
 
-    The arguments are those of :class:`~models.ncn.NCN`.
+    The arguments are those of :class:`~runner.models.ncn.NCN`.
     """
 
     pools_twice = True

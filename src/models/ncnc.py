@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.completion import Completion
-from models.inner import InnerNCN
-from models.ncn import NCN
-from ops import dense
-from ops.aggregate import pair_product, pool
-from ops.csr import Graph
-from ops.distinct import PairTable
-from ops.overlap import neighbourhoods
+from runner.models.completion import Completion
+from runner.models.inner_ncn import InnerNCN
+from runner.models.ncn import NCN
+from runner.ops import dense
+from runner.ops.aggregate import pair_product, pool
+from runner.ops.csr import Graph
+from runner.ops.distinct import PairTable
+from runner.ops.overlap import neighbourhoods
 
 _PAIR_BYTES = 64  # of a pair or a neighbour in lists: ids, list, position, logit, weight
 _TABLES = 0.5  # of the completion's memory, what tables of inner logits may take
@@ -26,8 +26,9 @@ class NCNC(nn.Module):
     """Neural common neighbour with completion of Wang et al. (2024).
 
     NCN with P(v, w) x_w pooled over w ∈ N(u) \\ N(v) and P(u, w) x_w over w ∈ N(v) \\ N(u) as well;
-    P is :class:`~models.completion.Completion` of the same NCN's logit, without gradient. At depth
-    2 (NCNC-2) it is that of the logit of an NCNC of depth 1 with the same weights, and so on.
+    P is :class:`~runner.models.completion.Completion` of the same NCN's logit, without gradient.
+    At depth 2 (NCNC-2) it is that of the logit of an NCNC of depth 1 with the same weights, and so
+    on.
 
     As in the release, the inner predictor receives x = h + g(h) as its embedding: g acts twice
     there, and the inner pair product is x_u ⊙ x_v.
@@ -41,7 +42,7 @@ class NCNC(nn.Module):
         completion: the completion stage.
         depth: how many times neighbourhoods are completed, at least 1.
 
-    The other arguments are those of :class:`~models.ncn.NCN`.
+    The other arguments are those of :class:`~runner.models.ncn.NCN`.
     """
 
     def __init__(

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ops import backend
-from ops.kernels import activation as kernels
-from ops.kernels.parallel import parallel
+from runner.ops import backend
+from runner.ops.kernels import activation as kernels
+from runner.ops.kernels.parallel import parallel
 
 _BLOCKS = 64  # of rows, over each of which the LayerNorm's gradients are summed apart
 _ROW = 1024  # columns of the flat view that dropout works on

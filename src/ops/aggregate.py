@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ops import backend
-from ops.csr import check_ids, offsets, shares_of_nodes
-from ops.kernels import pool as kernels
-from ops.kernels.parallel import array, parallel, split
+from runner.ops import backend
+from runner.ops.csr import check_ids, offsets, shares_of_nodes
+from runner.ops.kernels import pool as kernels
+from runner.ops.kernels.parallel import array, parallel, split
 
 Reduction = Literal["sum", "mean", "max"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ops.csr import Adjacency, offsets
+from runner.ops.csr import Adjacency, offsets
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from concurrent.futures import wait
 import torch
 from torch import Tensor
 
-from ops.threads import workers
+from runner.ops.threads import workers
 
 
 def map_blocks(function: Callable[[int], Tensor], count: int) -> list[Tensor]:

@@ -8,10 +8,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ops import backend
-from ops.kernels import csr as kernels
-from ops.kernels.parallel import array, parallel, split
-from ops.kernels.pool import list_by_node
+from runner.ops import backend
+from runner.ops.kernels import csr as kernels
+from runner.ops.kernels.parallel import array, parallel, split
+from runner.ops.kernels.pool import list_by_node
 
 _ALIGNED = 16  # bytes, of which a GPU copies as many at a time
 

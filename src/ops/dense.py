@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ops import backend
-from ops.csr import Graph
+from runner.ops import backend
+from runner.ops.csr import Graph
 
 _SHARE = 1 / 12  # of all pairs that are linked, from which on products beat lists
 _BLOCK_BYTES = 2**27  # of the marks of one block of pairs

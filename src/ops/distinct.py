@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ops import backend
-from ops.aggregate import by_node
-from ops.csr import offsets
-from ops.kernels import distinct as kernels
-from ops.kernels.parallel import parallel
+from runner.ops import backend
+from runner.ops.aggregate import by_node
+from runner.ops.csr import offsets
+from runner.ops.kernels import distinct as kernels
+from runner.ops.kernels.parallel import parallel
 
 
 def distinct_pairs(pairs: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ops import backend, dense
-from ops.aggregate import pool
-from ops.csr import Graph, check_ids, entries_of, offsets
-from ops.kernels.neighbourhoods import find_shared, list_neighbourhoods
-from ops.kernels.overlap import list_common, sum_common
-from ops.kernels.overlap_dense import sum_common_dense
-from ops.kernels.parallel import array, parallel, run
+from runner.ops import backend, dense
+from runner.ops.aggregate import pool
+from runner.ops.csr import Graph, check_ids, entries_of, offsets
+from runner.ops.kernels.neighbourhoods import find_shared, list_neighbourhoods
+from runner.ops.kernels.overlap import list_common, sum_common
+from runner.ops.kernels.overlap_dense import sum_common_dense
+from runner.ops.kernels.parallel import array, parallel, run
 
 _MANY = 64  # neighbours of a node, on average, from which on pooling them is mostly additions
 

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ops import backend
-from ops.aggregate import by_node, pool
-from ops.bipartite import Bipartite, first_rows
-from ops.csr import Adjacency, Graph
-from ops.kernels import pool as kernels
-from ops.kernels.parallel import parallel
+from runner.ops import backend
+from runner.ops.aggregate import by_node, pool
+from runner.ops.bipartite import Bipartite, first_rows
+from runner.ops.csr import Adjacency, Graph
+from runner.ops.kernels import pool as kernels
+from runner.ops.kernels.parallel import parallel
 
 
 def propagate(x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:

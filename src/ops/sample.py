@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ops.csr import offsets
-from ops.overlap import NeighbourLists
+from runner.ops.csr import offsets
+from runner.ops.overlap import NeighbourLists
 
 
 def sample_neighbours(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ops.aggregate import pool
-from ops.csr import entries_of, offsets
+from runner.ops.aggregate import pool
+from runner.ops.csr import entries_of, offsets
 
 
 @dataclass(frozen=True, eq=False)

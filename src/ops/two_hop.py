@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ops.csr import Graph
-from ops.overlap import NeighbourLists, check_pairs, rows
+from runner.ops.csr import Graph
+from runner.ops.overlap import NeighbourLists, check_pairs, rows
 
 _MOST_CELLS = 2**27  # bytes of the table of one block of nodes
 _MOST_WALKS = 2**24  # walks of two steps listed at a time

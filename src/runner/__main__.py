@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from runner.environment import prepare_environment
+from runner.machine.environment import prepare_environment
 
 _ANEW = "runner_anew"
 
@@ -17,7 +17,7 @@ def main() -> None:
     if prepare_environment() and _ANEW not in sys._xoptions and _is_all_there_is():
         with suppress(OSError, ValueError):  # it runs without, too
             os.execv(sys.executable, [sys.executable, f"-X{_ANEW}", *sys.orig_argv[1:]])
-    from runner.cli import main as command
+    from runner.cli.main import main as command
 
     command()
 

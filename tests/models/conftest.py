@@ -8,7 +8,7 @@ import torch
 from tests.dense_reference import NUM_NODES, adjacency, random_edges, some_pairs
 from torch import Tensor, nn
 
-from ops.csr import Graph
+from runner.ops.csr import Graph
 
 HIDDEN = 6
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from tests.dense_reference import probability
 
-from models.completion import Completion, LearnedPrior
-from ops.overlap import NeighbourLists
+from runner.models.completion import Completion, LearnedPrior
+from runner.ops.overlap import NeighbourLists
 
 LISTS = NeighbourLists(torch.tensor([0, 2, 2, 5]), torch.tensor([3, 4, 0, 1, 2]))
 OTHER = torch.tensor([7, 8, 9])

@@ -8,8 +8,17 @@ import pytest
 import torch
 from tests.dense_reference import ISOLATED, NUM_NODES, adjacency, arrays, convolve, random_edges
 
-from models.convolution import GCN, GIN, SAGE, PureGCN, PureMax, PureMean, PureSum, _pyg_layers
-from ops.csr import Graph
+from runner.models.convolution import (
+    GCN,
+    GIN,
+    SAGE,
+    PureGCN,
+    PureMax,
+    PureMean,
+    PureSum,
+    _pyg_layers,
+)
+from runner.ops.csr import Graph
 
 PURE = (PureGCN, PureSum, PureMean, PureMax)
 ALL = (*PURE, GCN, SAGE, GIN)
@@ -117,7 +126,7 @@ def test_gcn_starts_as_pyg_does():
 
 
 def test_importing_leaves_pyg_alone():
-    code = "import sys, models.convolution; sys.exit('torch_geometric' in sys.modules)"
+    code = "import sys, runner.models.convolution; sys.exit('torch_geometric' in sys.modules)"
     paths = repr([path for path in sys.path if path])
     subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = {paths}; {code}"], check=True

@@ -6,12 +6,21 @@ import torch
 from tests.dense_reference import NUM_NODES, adjacency, arrays, encoder, random_edges
 from torch import nn
 
-from models.convolution import GCN, GIN, SAGE, Convolution, PureGCN, PureMax, PureMean, PureSum
-from models.encoder import Encoder, NoEncoder
-from models.mlp import Dropout
-from ops.csr import Graph
-from ops.field import receptive_field
-from ops.sparse_rows import SparseRows
+from runner.models.convolution import (
+    GCN,
+    GIN,
+    SAGE,
+    Convolution,
+    PureGCN,
+    PureMax,
+    PureMean,
+    PureSum,
+)
+from runner.models.encoder import Encoder, NoEncoder
+from runner.models.mlp import Dropout
+from runner.ops.csr import Graph
+from runner.ops.receptive_field import receptive_field
+from runner.ops.sparse_rows import SparseRows
 
 WIDTH, HIDDEN, CATEGORIES = 7, 5, 11
 EDGES = random_edges(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.dense_reference import arrays, gae
 
-from models.gae import GAE
+from runner.models.gae import GAE
 
 
 @pytest.mark.parametrize("two_layer_head", [False, True])

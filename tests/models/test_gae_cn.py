@@ -5,7 +5,7 @@ import pytest
 import torch
 from tests.dense_reference import arrays, gae_cn
 
-from models.gae_cn import GAECN
+from runner.models.gae_cn import GAECN
 
 
 def build(*, last_linear=False, two_layer_head=False, edge_dropout=0.0, beta=1.0):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.dense_reference import neighbours, overlap
 
-from models.heuristics import (
+from runner.models.heuristics import (
     AdamicAdar,
     CommonNeighbours,
     Katz,
@@ -15,7 +15,7 @@ from models.heuristics import (
     ResourceAllocation,
     ShortestPath,
 )
-from ops.csr import Graph
+from runner.ops.csr import Graph
 
 
 def scores(heuristic, case):

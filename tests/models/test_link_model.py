@@ -8,12 +8,12 @@ from tests.dense_reference import NUM_NODES, random_edges, some_pairs
 from tests.models.test_predictors import build
 from torch import nn
 
-from models.convolution import GCN
-from models.encoder import Encoder
-from models.gae_cn import GAECN
-from models.link_model import LinkModel
-from ops import backend
-from ops.csr import Graph
+from runner.models.convolution import GCN
+from runner.models.encoder import Encoder
+from runner.models.gae_cn import GAECN
+from runner.models.link_model import LinkModel
+from runner.ops import backend
+from runner.ops.csr import Graph
 
 
 def test_scores_pairs_with_encoder_and_predictor():

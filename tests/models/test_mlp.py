@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.mlp import MLP, ExactLinear, head, neighbour_mlp, node_mlp, pair_mlp
+from runner.models.mlp import MLP, ExactLinear, head, neighbour_mlp, node_mlp, pair_mlp
 
 LINEAR, NORM, DROPOUT, RELU = nn.Linear, nn.LayerNorm, nn.Dropout, nn.ReLU
 BLOCK = [LINEAR, NORM, DROPOUT, RELU]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tests.dense_reference import arrays, ncn
 
-from models.ncn import NCN
+from runner.models.ncn import NCN
 
 
 def build(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.dense_reference import arrays, ncn, ncn2
 
-from models.ncn2 import NCN2
+from runner.models.ncn2 import NCN2
 
 
 @pytest.mark.parametrize("node_transform", [False, True])

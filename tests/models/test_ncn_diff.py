@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.dense_reference import arrays, ncn, ncn_diff
 
-from models.ncn_diff import NCNDiff
+from runner.models.ncn_diff import NCNDiff
 
 
 @pytest.mark.parametrize("node_transform", [False, True])

@@ -5,11 +5,11 @@ import pytest
 import torch
 from tests.dense_reference import arrays, ncn, ncnc
 
-from models.completion import Completion, LearnedPrior
-from models.inner import InnerNCN
-from models.ncnc import NCNC
-from ops import backend
-from ops.overlap import neighbourhoods
+from runner.models.completion import Completion, LearnedPrior
+from runner.models.inner_ncn import InnerNCN
+from runner.models.ncnc import NCNC
+from runner.ops import backend
+from runner.ops.overlap import neighbourhoods
 
 CONSTANTS = {"t": 0.3, "s": 1.7, "o": 0.1, "alpha": 1.05}
 
@@ -193,7 +193,7 @@ def test_inner_dropout_is_on_in_training(case, settle, monkeypatch, training):
             seen.append(dropout)
             super().__init__(*given, dropout=dropout, **others)
 
-    monkeypatch.setattr("models.ncnc.InnerNCN", Spy)
+    monkeypatch.setattr("runner.models.ncnc.InnerNCN", Spy)
     module(case.h, case.graph, case.pairs)
     assert seen == [training]
 

@@ -1,18 +1,18 @@
 import pytest
 import torch
 
-from models.convolution import GCN
-from models.encoder import Encoder
-from models.gae import GAE
-from models.link_model import LinkModel
-from models.node_embedding import (
+from runner.models.convolution import GCN
+from runner.models.encoder import Encoder
+from runner.models.gae import GAE
+from runner.models.link_model import LinkModel
+from runner.models.node_embedding import (
     NodeEmbedding,
     gradient_values,
     node_embeddings,
     settle_sparse_gradients,
     with_values,
 )
-from ops.csr import Graph
+from runner.ops.csr import Graph
 
 IDS = torch.tensor([3, 1, 3])
 

@@ -7,10 +7,10 @@ import torch
 from tests.dense_reference import NUM_NODES
 from torch import nn
 
-from models.completion import Completion, LearnedPrior
-from models.gae import GAE
-from models.gae_cn import GAECN
-from models.heuristics import (
+from runner.models.completion import Completion, LearnedPrior
+from runner.models.gae import GAE
+from runner.models.gae_cn import GAECN
+from runner.models.heuristics import (
     AdamicAdar,
     CommonNeighbours,
     Katz,
@@ -18,13 +18,13 @@ from models.heuristics import (
     ResourceAllocation,
     ShortestPath,
 )
-from models.link_model import LinkModel
-from models.ncn import NCN
-from models.ncn2 import NCN2
-from models.ncn_diff import NCNDiff
-from models.ncnc import NCNC
-from ops.csr import Graph
-from ops.field import receptive_field
+from runner.models.link_model import LinkModel
+from runner.models.ncn import NCN
+from runner.models.ncn2 import NCN2
+from runner.models.ncn_diff import NCNDiff
+from runner.models.ncnc import NCNC
+from runner.ops.csr import Graph
+from runner.ops.receptive_field import receptive_field
 
 MODELS = ("gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ncnc", "ncnc2", "ncnc_learned_t")
 HEURISTICS = (

@@ -10,16 +10,16 @@ import pytest
 import torch
 from tests.release_weights import load_release
 
-from models.completion import Completion
-from models.convolution import GCN, PureGCN
-from models.encoder import Encoder
-from models.gae import GAE
-from models.gae_cn import GAECN
-from models.ncn import NCN
-from models.ncn2 import NCN2
-from models.ncn_diff import NCNDiff
-from models.ncnc import NCNC
-from ops.csr import Graph
+from runner.models.completion import Completion
+from runner.models.convolution import GCN, PureGCN
+from runner.models.encoder import Encoder
+from runner.models.gae import GAE
+from runner.models.gae_cn import GAECN
+from runner.models.ncn import NCN
+from runner.models.ncn2 import NCN2
+from runner.models.ncn_diff import NCNDiff
+from runner.models.ncnc import NCNC
+from runner.ops.csr import Graph
 
 TOLERANCE = 1e-5
 

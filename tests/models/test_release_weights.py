@@ -7,14 +7,14 @@ import pytest
 import torch
 from tests.release_weights import load_release
 
-from models.completion import Completion, LearnedPrior
-from models.convolution import GCN, PureGCN
-from models.encoder import Encoder
-from models.link_model import LinkModel
-from models.ncn import NCN
-from models.ncn2 import NCN2
-from models.ncn_diff import NCNDiff
-from models.ncnc import NCNC
+from runner.models.completion import Completion, LearnedPrior
+from runner.models.convolution import GCN, PureGCN
+from runner.models.encoder import Encoder
+from runner.models.link_model import LinkModel
+from runner.models.ncn import NCN
+from runner.models.ncn2 import NCN2
+from runner.models.ncn_diff import NCNDiff
+from runner.models.ncnc import NCNC
 
 FORM = {
     "hidden": 4,

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ops import backend
-from ops.activation import Norm, dropout, rectify
+from runner.ops import backend
+from runner.ops.activation import Norm, dropout, rectify
 
 
 def norm_of(width, dtype=torch.float64):
@@ -214,7 +214,7 @@ def test_bfloat16_drops_the_same_places_as_float32():
 ANYWHERE = """
 import ctypes, random
 import numpy as np
-from ops.kernels.activation import normalise_drop_rectify
+from runner.ops.kernels.activation import normalise_drop_rectify
 
 library = ctypes.CDLL(None)
 library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]

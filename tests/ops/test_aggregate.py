@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ops.aggregate import gather, pair_product, pool
+from runner.ops.aggregate import gather, pair_product, pool
 
 X = torch.tensor([[1.0, -2.0], [3.0, 5.0], [-4.0, 0.5]])
 ROWPTR = torch.tensor([0, 2, 2, 5, 6])

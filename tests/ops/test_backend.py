@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ops import activation, aggregate, backend, dense
+from runner.ops import activation, aggregate, backend, dense
 
 X = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
 U, V = torch.arange(9), torch.arange(9).flip(0) * 2

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ops.blocks import map_blocks
+from runner.ops.blocks import map_blocks
 
 
 @pytest.mark.parametrize("count", [1, 2, 9])

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ops import backend
-from ops.aggregate import pool
-from ops.csr import Graph
-from ops.overlap import common_neighbours, neighbourhoods, sum_over_common_neighbours
+from runner.ops import backend
+from runner.ops.aggregate import pool
+from runner.ops.csr import Graph
+from runner.ops.overlap import common_neighbours, neighbourhoods, sum_over_common_neighbours
 
 
 def ragged(pairs, entries, nodes):
@@ -60,7 +60,7 @@ def test_skewed_degrees_and_threads(two_threads, index):
 
 @pytest.mark.parametrize("dense", [True, False])
 def test_sum_over_common_neighbours_of_skewed_degrees(two_threads, dense, monkeypatch):
-    monkeypatch.setattr("ops.overlap._MANY", 0 if dense else 1e9)
+    monkeypatch.setattr("runner.ops.overlap._MANY", 0 if dense else 1e9)
     hubs = torch.stack([torch.randint(3, (4000,)), torch.randint(3, 3000, (4000,))])
     others = torch.randint(3, 3000, (2, 3000))
     graph = Graph.from_edges(torch.cat([hubs, others], dim=1), 3000)

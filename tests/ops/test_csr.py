@@ -5,7 +5,7 @@ import pytest
 import torch
 from tests.dense_reference import NUM_NODES, adjacency, random_edges, some_pairs
 
-from ops.csr import Graph
+from runner.ops.csr import Graph
 
 pytestmark = pytest.mark.usefixtures("form")
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from tests.dense_reference import NUM_NODES, random_edges, some_pairs
 
-from ops import dense
-from ops.aggregate import pool
-from ops.csr import Graph
-from ops.overlap import common_neighbours, pool_common_neighbours, sum_over_common_neighbours
+from runner.ops import dense
+from runner.ops.aggregate import pool
+from runner.ops.csr import Graph
+from runner.ops.overlap import common_neighbours, pool_common_neighbours, sum_over_common_neighbours
 
 
 @pytest.fixture(params=[2**29, 200])
@@ -71,7 +71,7 @@ def test_takes_the_place_of_lists(case, monkeypatch):
     listed = both()
     monkeypatch.setattr(dense, "suits", lambda graph: True)
     for lists in ("common_neighbours", "_common_neighbours", "_merge"):
-        monkeypatch.setattr(f"ops.overlap.{lists}", None)
+        monkeypatch.setattr(f"runner.ops.overlap.{lists}", None)
     found = both()
     for a, b in zip(found, listed, strict=True):
         torch.testing.assert_close(a, b)

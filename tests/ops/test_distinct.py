@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ops.distinct import PairTable, distinct_pairs
+from runner.ops.distinct import PairTable, distinct_pairs
 
 pytestmark = pytest.mark.usefixtures("form")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numba import njit, uint16, uint64
 
-from ops.kernels.lanes import LANES, compress, match
+from runner.ops.kernels.lanes import LANES, compress, match
 
 
 @njit

@@ -16,10 +16,10 @@ from tests.dense_reference import (
     some_pairs,
 )
 
-from ops import backend
-from ops.csr import Graph
-from ops.kernels.neighbourhoods import find_shared, list_neighbourhoods
-from ops.overlap import (
+from runner.ops import backend
+from runner.ops.csr import Graph
+from runner.ops.kernels.neighbourhoods import find_shared, list_neighbourhoods
+from runner.ops.overlap import (
     NeighbourLists,
     common_neighbours,
     neighbourhoods,
@@ -98,7 +98,7 @@ def rows_of_every_length(dtype=torch.int32):
 @pytest.mark.parametrize("parts", ["few", "many"])
 def test_rows_of_every_length(dtype, parts, two_threads, monkeypatch):
     if parts == "many":
-        monkeypatch.setattr("ops.kernels.parallel._LONG", 1000)
+        monkeypatch.setattr("runner.ops.kernels.parallel._LONG", 1000)
     graph, pairs, neighbours = rows_of_every_length(dtype)
     assert not pairs.is_contiguous()
     of_pairs = [(neighbours[u], neighbours[v]) for u, v in pairs.T.tolist()]
@@ -200,7 +200,7 @@ def test_keep():
 @pytest.mark.parametrize("order", ["as they come", "grouped", "all of a hub"])
 @pytest.mark.parametrize("seed", range(3))
 def test_sum_over_common_neighbours(seed, order, dense, monkeypatch):
-    monkeypatch.setattr("ops.overlap._MANY", 0 if dense else 1e9)
+    monkeypatch.setattr("runner.ops.overlap._MANY", 0 if dense else 1e9)
     edges = random_edges(seed)
     dense = torch.from_numpy(adjacency(edges, NUM_NODES))
     graph = Graph.from_edges(torch.from_numpy(edges), NUM_NODES)

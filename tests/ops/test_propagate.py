@@ -4,8 +4,8 @@ import pytest
 import torch
 from tests.dense_reference import NUM_NODES, random_edges
 
-from ops.csr import Graph
-from ops.propagate import propagate
+from runner.ops.csr import Graph
+from runner.ops.propagate import propagate
 
 pytestmark = pytest.mark.usefixtures("form")
 

@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 import torch
 
-from ops.overlap import NeighbourLists
-from ops.sample import sample_neighbours
+from runner.ops.overlap import NeighbourLists
+from runner.ops.sample import sample_neighbours
 
 # Lists of 0, 3, 1, 5 and 0 nodes.
 LISTS = NeighbourLists(torch.tensor([0, 0, 3, 4, 9, 9]), torch.tensor([2, 5, 7, 1, 0, 3, 4, 6, 8]))

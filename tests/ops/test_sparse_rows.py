@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ops.sparse_rows import SparseRows
+from runner.ops.sparse_rows import SparseRows
 
 # An empty row, a full one, and an empty column.
 X = torch.tensor([[0.0, 0.0, 0.0, 0.0], [1.0, -2.0, 0.0, 3.0], [0.0, 0.5, 0.0, 0.0]])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from ops.threads import workers
+from runner.ops.threads import workers
 
 
 def test_one_thread_of_torch_in_each_and_ours_stay(two_threads):

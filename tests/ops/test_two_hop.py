@@ -5,9 +5,9 @@ import torch
 from tests.dense_reference import NUM_NODES, adjacency, random_edges, some_pairs
 from tests.ops.test_overlap import GRAPH, unpack
 
-from ops import two_hop
-from ops.csr import Graph
-from ops.two_hop import two_hop_overlaps, within_two_steps
+from runner.ops import two_hop
+from runner.ops.csr import Graph
+from runner.ops.two_hop import two_hop_overlaps, within_two_steps
 
 
 @pytest.mark.parametrize(

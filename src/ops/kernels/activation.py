@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint32, uint64
 
-from ops.kernels.compile import kernel
-from ops.kernels.hash import place_bits, row_key
+from runner.ops.kernels.compile import kernel
+from runner.ops.kernels.hash import place_bits, row_key
 
 
 @kernel

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ops.kernels.compile import kernel
-from ops.kernels.search import lower_bound
+from runner.ops.kernels.compile import kernel
+from runner.ops.kernels.search import lower_bound
 
 
 @kernel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ops.kernels.compile import kernel
+from runner.ops.kernels.compile import kernel
 
 
 @kernel

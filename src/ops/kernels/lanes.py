@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from ops.kernels.compile import intrinsic
+from runner.ops.kernels.compile import intrinsic
 
 LANES = 16
 

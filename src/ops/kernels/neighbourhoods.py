@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import int64, njit, uint64
 
-from ops.kernels.compile import kernel
-from ops.kernels.lanes import compress, count_bits, match
-from ops.kernels.prefetch import AHEAD, LINE, prefetch
-from ops.kernels.rows import BLOCK, ONE, count_blocks, fetch, last_id, row
+from runner.ops.kernels.compile import kernel
+from runner.ops.kernels.lanes import compress, count_bits, match
+from runner.ops.kernels.prefetch import AHEAD, LINE, prefetch
+from runner.ops.kernels.rows import BLOCK, ONE, count_blocks, fetch, last_id, row
 
 _AHEAD_WRITTEN = np.uint64(128)  # entries, whose place is on its way while one is written
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import int64, njit, uint64
 
-from ops.kernels.compile import kernel
-from ops.kernels.lanes import compress, match
-from ops.kernels.marks import list_marked, mark, no_marks, unmark
-from ops.kernels.prefetch import AHEAD, prefetch_row
-from ops.kernels.rows import BLOCK, fetch, last_id, row
-from ops.kernels.search import lower_bound
+from runner.ops.kernels.compile import kernel
+from runner.ops.kernels.lanes import compress, match
+from runner.ops.kernels.marks import list_marked, mark, no_marks, unmark
+from runner.ops.kernels.prefetch import AHEAD, prefetch_row
+from runner.ops.kernels.rows import BLOCK, fetch, last_id, row
+from runner.ops.kernels.search import lower_bound
 
 _SKEWED = 64  # times as many neighbours, from which on searching beats merging
 _MARKED = 16  # neighbours that are marked for each one that is looked for among them

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import int64, njit, uint64
 
-from ops.kernels.compile import kernel
-from ops.kernels.lanes import count_bits
-from ops.kernels.marks import list_marked, mark, no_marks, unmark
+from runner.ops.kernels.compile import kernel
+from runner.ops.kernels.lanes import count_bits
+from runner.ops.kernels.marks import list_marked, mark, no_marks, unmark
 
 _NEAR = 2**20  # bytes: what of a second-level cache a copy of rows may take
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ops.threads import workers
+from runner.ops.threads import workers
 
 _SMALL = 50_000  # elementary operations that are not worth another thread
 _PARTS_PER_THREAD = 8  # at most, so that parts of unequal cost even out

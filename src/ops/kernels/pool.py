@@ -6,8 +6,8 @@ the compiler knows, what the loop writes could change them, and then it is not v
 
 from __future__ import annotations
 
-from ops.kernels.compile import kernel
-from ops.kernels.prefetch import AHEAD, prefetch_row
+from runner.ops.kernels.compile import kernel
+from runner.ops.kernels.prefetch import AHEAD, prefetch_row
 
 
 @kernel

@@ -6,7 +6,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 
-from ops.kernels.compile import intrinsic
+from runner.ops.kernels.compile import intrinsic
 
 AHEAD = 16  # entries, whose rows are on their way while one is worked on
 LINE = 64  # bytes of a line of the cache

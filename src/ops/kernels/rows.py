@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint64
 
-from ops.kernels.lanes import LANES
-from ops.kernels.prefetch import AHEAD, LINE, prefetch
+from runner.ops.kernels.lanes import LANES
+from runner.ops.kernels.prefetch import AHEAD, LINE, prefetch
 
 BLOCK, ONE = np.uint64(LANES), np.uint64(1)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from runner.compare.run import Run
 from runner.compare.settings import ABSENT, in_words, resolve
+from runner.config.identity import NO_PART_OF_IT
 from runner.errors import RunnerError
-from runner.experiment_id import NO_PART_OF_IT
 
 _NO_PART_BELOW = (
     "seeds.", "hardware", "tracker", "run.", "dataset.published", "dataset.tuned",

@@ -16,7 +16,7 @@ from typing import Any
 from runner.compare import settings as config
 from runner.compare.groups import is_identity
 from runner.compare.run import Result, Run
-from runner.seal import Damaged, read_json, read_lines
+from runner.storage.seal import Damaged, read_json, read_lines
 
 STATES = ("done", "failed", "interrupted", "running", "pruned")
 _SEAL = "# sha256 of the lines above: "
@@ -131,7 +131,7 @@ def _is_killed(folder: Path, status: Mapping[str, Any]) -> bool:
     if status.get("host") != socket.gethostname():
         return False
     with suppress(ImportError):  # a system without such locks
-        from runner.run_lock import is_locked
+        from runner.storage.locks import is_locked
 
         return is_locked(folder) is None
     return False

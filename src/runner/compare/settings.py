@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from runner.config import aliases
 from runner.errors import RunnerError
 
 ABSENT = "absent"  # what a run says of a key that it has not
@@ -48,7 +49,7 @@ def _flat_yaml(text: str) -> Sequence[tuple[str, Any]]:
         return []
     if not isinstance(found, dict):
         raise ValueError("not a mapping")
-    return list(flat(found).items())
+    return list(aliases.today(flat(found)).items())
 
 
 def flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:

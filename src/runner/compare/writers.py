@@ -13,7 +13,7 @@ import pandas
 from runner.compare.significance import Pair
 from runner.compare.table import number, p_value, readable, spread
 from runner.errors import RunnerError
-from runner.files import atomic
+from runner.storage.files import atomic
 
 
 def markdown(rows: pandas.DataFrame, pairs: Sequence[Pair]) -> str:

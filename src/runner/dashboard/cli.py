@@ -17,7 +17,7 @@ from runner.dashboard.runs import Runs
 from runner.dashboard.sweep_file import METHODS, sweep_file
 from runner.errors import RunnerError
 
-_INSTALL = "pip install 'runner[workspaces]'"
+_INSTALL = "pip install 'link-runner[workspaces]'"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.overrides = [*getattr(options, "overrides", []), *others]
         options.do(options)
     except (HydraException, OmegaConfBaseException) as error:
-        from runner.explain import explain
+        from runner.cli.explain import explain
 
         return _fail(explain(error, [f"sweep={options.preset}", *options.overrides]))
     except (RunnerError, OSError) as error:
@@ -110,8 +110,8 @@ def _save_or_show(make: Callable[[Runs], Any], options: argparse.Namespace) -> N
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # as the tracker has it
     import wandb
 
-    from runner.tracking import first_line
-    from runner.wandb_login import has_credentials
+    from runner.tracking.tracker import first_line
+    from runner.tracking.wandb_login import has_credentials
 
     settings = wandb.setup(wandb.Settings(silent=True)).settings
     if not has_credentials(settings):

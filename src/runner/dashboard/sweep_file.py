@@ -14,9 +14,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf
 
-from runner import resolvers
+from runner.config import resolvers
+from runner.config.flat import flat
 from runner.errors import RunnerError
-from runner.flat import flat
 from runner.sweeps.jobs import split
 
 METHODS = ("grid", "random", "bayes")

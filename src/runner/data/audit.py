@@ -11,10 +11,10 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from runner.data.checksums import read_json, write_json
+from runner.config.schema import Overlap
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
-from runner.schema import Overlap
+from runner.storage.checksums import read_json, write_json
 
 log = logging.getLogger(__name__)
 

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from runner.config.hydra_messages import short
+from runner.data.checked_sparse import sound
 from runner.data.feature_file import checked_features, read_features
 from runner.data.link_data import LinkData, link_data
 from runner.data.matlab import is_version_4, read_matrix
-from runner.data.sound import sound
 from runner.data.splits import RandomSplit
 from runner.data.user_file import damaged, existing_file, is_plain, load_pt
 from runner.errors import RunnerError
-from runner.words import short
 
 _FORMATS = ".mat (key net), .csv, .tsv or .txt edge list (also .gz), SciPy .npz, PyG .pt"
 _WIDEST_GAP = 100  # nodes a used id; beyond it the ids are names, not numbers 0 to N - 1

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runner.data.sound import sound
+from runner.data.checked_sparse import sound
 from runner.data.user_file import damaged, is_plain, load_pt
 from runner.errors import RunnerError
 

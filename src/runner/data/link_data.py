@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ops.csr import Graph
+from runner.ops.csr import Graph
 
 
 @dataclass(frozen=True, eq=False)

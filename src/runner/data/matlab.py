@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.data.sound import sound
+from runner.data.checked_sparse import sound
 
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15

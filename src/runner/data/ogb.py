@@ -18,12 +18,12 @@ from unittest import mock
 
 import torch
 
-from ops.csr import Graph
-from runner.data.checksums import broken, digest, seal
 from runner.data.link_data import EvaluationSplit, LinkData
-from runner.data.making import sync, workshop
 from runner.data.ogb_raw import Features, convert
 from runner.errors import RunnerError
+from runner.ops.csr import Graph
+from runner.storage.checksums import broken, digest, seal
+from runner.storage.workshop import sync, workshop
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ops.csr import Graph, check_ids
 from runner.data.link_data import EvaluationSplit, link_data
+from runner.ops.csr import Graph, check_ids
 
 Features = Literal["stored", "argmax", "node_id"]
 

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from runner.data.link_data import LinkData, link_data
-from runner.data.making import sync, workshop
 from runner.data.pickles import Refused, prove_harmless
 from runner.data.splits import RandomSplit
 from runner.errors import RunnerError
+from runner.storage.workshop import sync, workshop
 
 log = logging.getLogger(__name__)
 

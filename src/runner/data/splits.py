@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ops.csr import Graph
 from runner.data.link_data import EvaluationSplit
 from runner.errors import RunnerError
+from runner.ops.csr import Graph
 
 
 class RandomSplit:

@@ -11,8 +11,8 @@ from typing import TypeGuard
 import torch
 from torch import Tensor
 
+from runner.config.hydra_messages import short
 from runner.errors import RunnerError
-from runner.words import short
 
 
 def existing_file(key: str, path: str) -> Path:

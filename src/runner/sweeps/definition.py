@@ -10,11 +10,12 @@ from typing import Any
 
 import yaml
 
+from runner.config import aliases
+from runner.config.hydra_messages import short
 from runner.errors import RunnerError
-from runner.files import atomic, create
-from runner.seal import Damaged, read_lines, sealed_lines
+from runner.storage.files import atomic, create
+from runner.storage.seal import Damaged, read_lines, sealed_lines
 from runner.sweeps.study import Study, study_of
-from runner.words import short
 
 NAME = "sweep.yaml"
 # What a sweep computes does not depend on them.
@@ -54,13 +55,21 @@ class Definition:
         """
         path = folder / NAME
         try:
-            return cls(**yaml.safe_load(read_lines(path.read_text())))
+            found = yaml.safe_load(read_lines(path.read_text()))
+            return cls(**{**found, "config": aliases.today(found["config"])})
         except FileNotFoundError:
             raise RunnerError(
                 f"resume={folder}: there is no sweep ({NAME} missing); give the folder of one, as "
                 "outputs/sweeps/<time>-<id>"
             ) from None
-        except (OSError, UnicodeDecodeError, Damaged, TypeError, yaml.YAMLError) as error:
+        except (
+            OSError,
+            UnicodeDecodeError,
+            Damaged,
+            LookupError,
+            TypeError,
+            yaml.YAMLError,
+        ) as error:
             raise RunnerError(
                 f"resume={short(str(folder))}: {NAME} cannot be read ({short(str(error))}); "
                 "restore it, or begin the sweep anew in another folder"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from runner.errors import Held, Pruned
-from runner.find_runs import repeat_in
+from runner.experiment.find_runs import repeat_in
 from runner.sweeps.definition import Definition
 from runner.sweeps.ledger import Ledger
 from runner.sweeps.study import Study

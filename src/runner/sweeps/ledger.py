@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runner.errors import Interrupted, Pruned, RunnerError
-from runner.files import atomic
-from runner.run_folder import now
-from runner.run_lock import held, holder_of
+from runner.records.folder import now
+from runner.storage.files import atomic
+from runner.storage.locks import held, holder_of
 
 State = Literal["pending", "running", "done", "failed", "interrupted", "pruned"]
 ENDED = ("done", "pruned")

@@ -9,8 +9,8 @@ from typing import Any
 
 from runner.sweeps.ledger import ENDED, Job, Ledger
 from runner.sweeps.panel import panel
-from runner.sweeps.screen import drawn, is_terminal
 from runner.sweeps.standing import Watch, overrides
+from runner.terminal.screen import drawn, is_terminal
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def show(ledger: Ledger) -> bool:
     """Print what became of each job; whether any has failed."""
     from rich.console import Console
 
-    from runner.report import sweep_table
+    from runner.terminal.tables import sweep_table
 
     jobs = ledger.jobs()
     console = Console()

@@ -21,10 +21,11 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from runner import schema
-from runner.early_folders import EarlyFolders
+from runner.config import schema
+from runner.config.validate import problems_of
 from runner.errors import RunnerError
-from runner.files import discard_empty
+from runner.records.early_folders import EarlyFolders
+from runner.storage.files import discard_empty
 from runner.sweeps import definition as definitions
 from runner.sweeps import jobs as grids
 from runner.sweeps.definition import Definition
@@ -34,7 +35,6 @@ from runner.sweeps.overview import overview, show
 from runner.sweeps.resume import is_unfinished
 from runner.sweeps.study import space
 from runner.sweeps.work import Worker
-from runner.validate import problems_of
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from runner.compare.cli import main
-from runner.seal import sealed_json, sealed_lines
+from runner.storage.seal import sealed_json, sealed_lines
 
 PUBLISHED = {"metric": "hits@100", "mean": 89.0, "std": 1.0}
 CONFIG: dict[str, Any] = {
@@ -21,9 +21,9 @@ CONFIG: dict[str, Any] = {
     "run": {"model": "", "dataset": "", "cache": "cache"},
     "hardware": {"device": "auto", "threads": None},
     "train": {"epochs": 10, "lr_encoder": 0.01, "batch_size": 64},
-    "sampler": {"_target_": "runner.batches.TargetLinkRemoval", "batch_size": 64},
-    "tracker": {"_target_": "runner.tracking.NullTracker"},
-    "model": {"_target_": "models.ncn.NCN", "dropout": 0.1, "completion": {"alpha": 1.0}},
+    "sampler": {"_target_": "runner.training.samplers.TargetLinkRemoval", "batch_size": 64},
+    "tracker": {"_target_": "runner.tracking.tracker.NullTracker"},
+    "model": {"_target_": "runner.models.ncn.NCN", "dropout": 0.1, "completion": {"alpha": 1.0}},
     "dataset": {"protocol": {"metrics": ["hits@100", "mrr"]}, "published": {}},
 }
 

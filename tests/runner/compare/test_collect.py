@@ -12,8 +12,8 @@ from tests.runner.compare.conftest import PUBLISHED, write_run
 from runner.compare.collect import collect
 from runner.compare.groups import group
 from runner.errors import RunnerError
-from runner.run_lock import locked
-from runner.seal import sealed_json
+from runner.storage.locks import locked
+from runner.storage.seal import sealed_json
 
 
 def ledger(sweep, *jobs):

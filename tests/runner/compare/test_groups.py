@@ -45,7 +45,7 @@ def test_a_key_that_others_end_with_too_keeps_more_of_its_name_and_copies_count_
 
 
 def test_an_option_of_a_group_is_told_by_the_name_of_its_class(tmp_path):
-    settings_of(tmp_path, {}, {"sampler._target_": "runner.batches.Plain"})
+    settings_of(tmp_path, {}, {"sampler._target_": "runner.training.samplers.Plain"})
     assert "ncn sampler._target_=Plain" in labels(tmp_path)
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.runner.compare.conftest import PUBLISHED, write_run
 from tests.runner.compare.test_importance import write_search
 
-from runner.seal import sealed_json
+from runner.storage.seal import sealed_json
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 LOADING = {"src", "srcset", "poster", "action", "formaction", "data", "background", "manifest"}

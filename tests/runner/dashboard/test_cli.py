@@ -51,14 +51,14 @@ def test_bad_input_is_one_line(capsys, arguments, said):
 def test_without_the_package_the_remedy_is_named(capsys, monkeypatch, command):
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     code, _, err = told(capsys, command, "--show")
-    assert code == 1 and "pip install 'runner[workspaces]'" in err
+    assert code == 1 and "pip install 'link-runner[workspaces]'" in err
     assert len(err.splitlines()) == 1
 
 
 class TestWithThePackage:
     @pytest.fixture(autouse=True)
     def needed(self) -> None:
-        pytest.importorskip("wandb_workspaces", reason="pip install 'runner[workspaces]'")
+        pytest.importorskip("wandb_workspaces", reason="pip install 'link-runner[workspaces]'")
 
     @pytest.mark.parametrize("command", ["workspace", "report"])
     def test_it_is_shown_without_a_login_and_saved_only_with_one(self, capsys, command):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("wandb_workspaces", reason="pip install 'runner[workspaces]'")
+pytest.importorskip("wandb_workspaces", reason="pip install 'link-runner[workspaces]'")
 import wandb_workspaces.reports.v2 as wr
 
 from runner.dashboard.panels import sections

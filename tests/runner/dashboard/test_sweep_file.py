@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.conftest import run_folders
-from tests.runner.test_tracking import leet, runs_in
+from tests.runner.tracking.test_wandb import leet, runs_in
 from tests.test_configs import CONF, resolved
 from wandb.sdk.launch.sweeps import utils as agent
 

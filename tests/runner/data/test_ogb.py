@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from ops.csr import Graph
-from runner.data.checksums import digest, seal
-from runner.data.making import workshop
 from runner.data.ogb import _import_ogb_master, ogb_link
 from runner.data.ogb_raw import allowed, convert, rows
 from runner.errors import RunnerError
+from runner.ops.csr import Graph
+from runner.storage.checksums import digest, seal
+from runner.storage.workshop import workshop
 
 _import_ogb_master()
 from ogb.linkproppred import PygLinkPropPredDataset  # noqa: E402

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from ops.csr import Graph
 from runner.data.splits import RandomSplit, sample_non_edges
 from runner.errors import RunnerError
+from runner.ops.csr import Graph
 
 NODES = 60
 

@@ -79,7 +79,7 @@ def cluster(tmp_path, monkeypatch):
         process.stdin.close()
 
 
-@pytest.mark.skipif(NO_RAY, reason="needs the extra: pip install 'runner[ray]'")
+@pytest.mark.skipif(NO_RAY, reason="needs the extra: pip install 'link-runner[ray]'")
 def test_ray_runs_jobs_on_a_cluster(tmp_path, cluster):
     launcher = ("hydra/launcher=ray_cluster", f"hydra.launcher.ray.init.address={cluster}")
     process = start("-m", *launcher, "seed=0,-1", *QUICK)

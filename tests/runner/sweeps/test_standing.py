@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from rich.console import Console
 
-from runner.run_lock import held
+from runner.storage.locks import held
 from runner.sweeps.ledger import Job, Ledger
 from runner.sweeps.panel import panel
 from runner.sweeps.standing import Standing, Watch

@@ -1,0 +1,87 @@
+"""`run.dry=true`: what a run would build, without building more than the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.tree import Tree
+
+from runner.config.published import Origin
+from runner.config.schema import FULL_ENCODING
+from runner.data.sizes import recall
+from runner.experiment.build import build_model
+
+
+def describe(config: Mapping[str, Any], origins: Sequence[Origin], console: Console) -> None:
+    """Print the composed tree, the run graph, the sizes, and where every tuned value came from."""
+    console.rule("config", align="left")
+    console.print(yaml.safe_dump(dict(config), sort_keys=False), markup=False, highlight=False)
+    console.rule("run graph", align="left")
+    console.print(_run_graph(config))
+    console.rule("tuned values", align="left")
+    console.print(_origins_table(origins))
+
+
+def _run_graph(config: Mapping[str, Any]) -> Tree:
+    dataset, model = config["dataset"], config["model"]
+    tree = Tree(f"run: {config['run']['model']} on {config['run']['dataset']}")
+    data = tree.add(f"dataset: {dataset['source']['_target_']}")
+    sizes = recall(config)
+    if sizes is None:
+        data.add("sizes are known after the first run on it")
+    else:
+        data.add(", ".join(f"{name} {value}" for name, value in sizes.items()))
+    data.add(f"training negatives: {dataset['negatives']['_target_']}")
+    tree.add(f"sampler: {config['sampler']['_target_']}")
+    tree.add(f"encoding: {config.get('encoding', FULL_ENCODING)['_target_']}")
+    encoder = tree.add(f"encoder: {config['encoder']['_target_']}")
+    if "path" in config["encoder"].get("convolution", {}):
+        encoder.add(f"convolution: {config['encoder']['convolution']['path']}")
+    predictor = tree.add(f"predictor: {model['_target_']}")
+    if "completion" in model:
+        predictor.add(f"completion stage: {model['completion']['_target_']}")
+    tree.add(f"evaluator: {config['evaluator']['_target_']}")
+    tree.add(f"tracker: {config['tracker']['_target_']}")
+    tree.add(_parameters(config, sizes))
+    return tree
+
+
+def _parameters(config: Mapping[str, Any], sizes: Mapping[str, Any] | None) -> str:
+    sizes = _input_sizes(config, sizes)
+    known = sizes or {"num_features": 1, "num_categories": None}
+    model = build_model(
+        config,
+        num_features=known["num_features"],
+        num_categories=known["num_categories"],
+    )
+    predictor = sum(parameter.numel() for parameter in model.predictor.parameters())
+    if sizes is None:
+        return f"parameters: predictor {predictor:,}, encoder known with the sizes of its input"
+    encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
+    return f"parameters: {encoder + predictor:,} (encoder {encoder:,}, predictor {predictor:,})"
+
+
+def _input_sizes(
+    config: Mapping[str, Any], sizes: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """Of what the encoder is given: the dataset's features, or the embeddings of another run."""
+    train = config["train"]
+    if train["init_from"] is None or train["init_mode"] != "embeddings":
+        return sizes
+    try:
+        source = yaml.safe_load((Path(train["init_from"]) / "config.yaml").read_text())
+        return {"num_features": source["encoder"]["hidden"], "num_categories": None}
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return None
+
+
+def _origins_table(origins: Sequence[Origin]) -> Table:
+    table = Table("key", "value", "from", box=None, pad_edge=False)
+    for origin in origins:
+        table.add_row(origin.key, str(origin.value), origin.source)
+    return table

@@ -1,0 +1,332 @@
+"""The command line: `runner [group=option] [key=value] …` and `runner resume=<run folder>`.
+
+torch, W&B and OGB are imported by what needs them, so that help and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from hydra_plugins.runner_sweeper import LedgerSweeper
+from runner.cli.flags import flags_first
+from runner.config import published as tuned
+from runner.config import resolvers
+from runner.errors import EXIT_INTERRUPTED, Interrupted, Pruned, RunnerError
+from runner.machine.out_of_memory import REMEDY, is_out_of_memory
+from runner.records.early_folders import EarlyFolders
+from runner.sweeps.job import JOB, place, run_job
+from runner.sweeps.resume import arguments_of
+from runner.sweeps.sweeper import JobsFailed
+
+if TYPE_CHECKING:
+    from runner.records.folder import RunFolder
+    from runner.sweeps.job import Find, Judge
+
+log = logging.getLogger(__name__)
+
+# Here, so that the processes of a launcher, which import this module, have them too.
+resolvers.register()
+
+
+def main() -> None:
+    """Entry point of the `runner` command; exits with 0, 1 (an error) or 130 (interrupted)."""
+    shared = int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ  # by torchrun
+    if shared:
+        _meet()
+    # Until training handles them itself, polite kills end a run as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.default_int_handler)
+    # Hydra then raises its errors instead of printing them, and we say them in one line.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    Plugins.instance().register(LedgerSweeper)  # which Hydra does not find in an editable install
+    arguments = sys.argv[1:]
+    try:
+        resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
+        others = [a for a in arguments if not a.startswith("resume=")]
+        if len(set(resumed)) > 1:
+            raise RunnerError("resume takes one folder and key=value overrides")
+        if shared and {"-m", "--multirun"} & set(others):
+            raise RunnerError("-m: torchrun starts one run; for many, hardware.processes=2 of each")
+        if not resumed:
+            code = _compose_and_run(arguments)
+        elif {"-m", "--multirun"} & set(others):
+            code = _compose_and_run(arguments_of(resumed[0], others))
+        elif resumed[0] == "auto":
+            code = _compose_and_run(others, go_on=True)
+        else:
+            code = _resume(resumed[0], others)
+    except (RunnerError, HydraException, OmegaConfBaseException, ValueError) as error:
+        code = _fail(error, arguments)
+    except OSError as error:
+        code = _fail(
+            RunnerError(f"{error}; is the run folder writable? choose another: hydra.run.dir=…"), []
+        )
+    except KeyboardInterrupt:
+        code = _interrupted()
+    except RecursionError:
+        key = max(arguments, key=len, default="").partition("=")[0]
+        code = _fail(RunnerError(f"{key}: the value is nested too deeply; no key takes that"), [])
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        code = _fail(_out_of_memory(error), [])
+    sys.exit(code)
+
+
+def _meet() -> None:
+    """Join the processes that torchrun has started; all but process 0 compute and exit here."""
+    from runner.experiment import processes
+
+    if int(os.environ["RANK"]):
+        processes.follow()
+        sys.exit()
+    processes.join()
+
+
+def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:
+    """Run what the arguments say; with `go_on`, where it has an unfinished run already, that."""
+    sys.argv[1:] = flags_first(arguments)
+
+    def job(config: DictConfig) -> Exception | None:
+        return _job(config, go_on=go_on)
+
+    application = hydra.main(
+        version_base="1.3", config_path="pkg://runner.conf", config_name="config"
+    )(job)
+    try:
+        application()
+    except JobsFailed:
+        return 1
+    except Exception:
+        _discard_output()
+        raise
+    return 0
+
+
+def _discard_output() -> None:
+    """Remove the folder that Hydra has made for a run that then never began."""
+    from runner.storage.files import discard_empty
+
+    if HydraConfig.initialized() and EarlyFolders.known:
+        with suppress(MissingMandatoryValue):
+            discard_empty(Path(HydraConfig.get().runtime.output_dir), keep=EarlyFolders.known)
+
+
+def _is_multirun() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _job(config: DictConfig, *, go_on: bool) -> Exception | None:
+    """One run, or one job of a sweep: a failure ends this job alone, and says so at once."""
+    try:
+        if JOB in os.environ and _is_multirun():
+            run_job(Path(HydraConfig.get().sweep.dir), _output_folder(), partial(_run, config))
+        else:
+            _run(config, find=_repeat if go_on else None)
+        return None
+    except KeyboardInterrupt:
+        code = _interrupted()
+        if _is_multirun():
+            raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            error = _out_of_memory(error)
+        elif not isinstance(error, RunnerError | OmegaConfBaseException):
+            error = RunnerError(f"unexpected {type(error).__name__}: {error}")
+        code = _fail(error, [])
+        if _is_multirun():
+            return error  # raised, Hydra would say it again, in its words
+    # Hydra would print every other exception with a heading and a traceback of its own.
+    raise SystemExit(code)
+
+
+def _run(
+    config: DictConfig, *, find: Find | None = None, judge: Judge | None = None
+) -> dict[str, Any] | None:
+    """One run from its composed config; its summary, None where it is only described.
+
+    Args:
+        find: the run to go on with instead, if it finds one.
+        judge: is told the validation metric after each epoch, and may end the run.
+    """
+    from runner.config.groups import refuse_groups
+    from runner.config.validate import foreign_targets, resolve
+    from runner.machine.provenance import describe_machine
+    from runner.records.folder import RunFolder
+    from runner.storage.files import discard_empty
+
+    output = _output_folder()
+    choices = HydraConfig.get().runtime.choices
+    overrides = _as_typed(HydraConfig.get().overrides.task)
+    try:
+        refuse_groups(overrides, choices, multirun=_is_multirun())
+        plain = resolve(config)
+        origins = tuned.origins(config, overrides, choices)
+        note = tuned.untuned_note(config, origins)
+        if note:
+            log.info("%s", note)
+        if plain["run"]["dry"]:
+            _describe(plain, origins)
+            return None
+        earlier = find(plain, output) if find else None
+        if earlier is None:
+            sources = {origin.key: origin.source for origin in origins}
+            sweep = place(Path(HydraConfig.get().sweep.dir)) if _is_multirun() else None
+            folder = RunFolder.claim(
+                output,
+                config=plain,
+                overrides=overrides,
+                meta={**describe_machine(), "hyperparameters": sources, "sweep": sweep},
+            )
+    finally:
+        # Hydra has made it by now, and a refused run leaves nothing.
+        discard_empty(output, keep=EarlyFolders.known)
+    if earlier is not None:
+        from runner.experiment.resume_overrides import changeable
+
+        log.info("goes on with %s", earlier)
+        go_on_with = partial(
+            _resume_experiment,
+            earlier,
+            changeable(overrides),
+            trusted=foreign_targets(plain).values(),
+            judge=judge,
+        )
+        return _finish(RunFolder(earlier), go_on_with)
+    return _finish(folder, partial(_experiment, plain, folder, judge))
+
+
+def _output_folder() -> Path:
+    """The folder that Hydra gives this run.
+
+    Raises:
+        RunnerError: if it has no name; Hydra would take "None".
+    """
+    output = Path(HydraConfig.get().runtime.output_dir)
+    mode, key = ("sweep", "subdir") if _is_multirun() else ("run", "dir")
+    if OmegaConf.is_missing(getattr(HydraConfig.get(), mode), key):
+        with suppress(OSError):
+            output.rmdir()
+        raise RunnerError(f"hydra.{mode}.{key}=???: name a folder, or leave it out")
+    return output
+
+
+def _as_typed(overrides: Sequence[str]) -> list[str]:
+    """Without resolving the interpolations that stand in them."""
+    return [str(line) for line in OmegaConf.to_container(overrides, resolve=False) or []]
+
+
+def _repeat(config: Mapping[str, Any], output: Path) -> Path | None:
+    from runner.experiment.find_runs import repeat
+
+    return repeat(config, output)
+
+
+def _resume(given: str, overrides: Sequence[str]) -> int:
+    from runner.experiment.find_runs import latest
+    from runner.records.folder import RunFolder
+
+    if any(override.startswith("-") for override in overrides):
+        raise RunnerError("resume takes one run folder and key=value overrides, no flags")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+    path = latest(Path("outputs")) if given == "latest" else Path(os.path.expanduser(given))
+    RunFolder.reopen(path)  # before torch is imported
+    try:
+        _finish(RunFolder(path.absolute()), partial(_resume_experiment, path, overrides))
+    except KeyboardInterrupt:
+        return _interrupted()
+    return 0
+
+
+def _experiment(
+    config: Mapping[str, Any], folder: RunFolder, judge: Judge | None
+) -> dict[str, Any]:
+    with folder.recording_status():
+        from runner.experiment.run import run_experiment  # torch: a signal may come meanwhile
+
+        return run_experiment(config, folder, judge=judge)
+
+
+def _resume_experiment(
+    path: Path,
+    overrides: Sequence[str],
+    *,
+    trusted: Collection[str] = (),
+    judge: Judge | None = None,
+) -> dict[str, Any]:
+    from runner.experiment.resume import resume
+
+    return resume(path, overrides, trusted=trusted, judge=judge)
+
+
+def _finish(folder: RunFolder, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Run, and close with the table; every failure becomes one line."""
+    from rich.console import Console
+
+    from runner.storage.locks import locked
+    from runner.terminal.tables import closing_table
+
+    try:
+        with locked(folder.path), folder.logging():
+            summary = run()
+    except (RunnerError, HydraException, KeyboardInterrupt, Pruned):
+        raise
+    except OSError as error:
+        raise RunnerError(
+            f"{error.filename or folder.path}: {error.strerror or error}; make room, or make it "
+            f"writable, then: runner resume={folder.path}"
+        ) from error
+    except Interrupted:
+        print(f"stopped; go on with: runner resume={folder.path}")
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise _out_of_memory(error) from error
+        raise RunnerError(
+            f"unexpected {type(error).__name__}: {error} (traceback in {folder.log})"
+        ) from error
+    closing_table(summary, Console())
+    return summary
+
+
+def _out_of_memory(error: Exception) -> RunnerError:
+    return RunnerError(f"the memory does not suffice; {REMEDY} ({str(error).splitlines()[0]})")
+
+
+def _describe(config: Mapping[str, Any], origins: Sequence[tuned.Origin]) -> None:
+    from rich.console import Console
+
+    from runner.cli.dry_run import describe
+
+    describe(config, origins, Console())
+
+
+def _fail(error: Exception, arguments: Sequence[str]) -> int:
+    message = str(error)
+    if not isinstance(error, RunnerError):
+        from runner.cli.explain import explain
+
+        message = explain(error, arguments)
+    print(f"runner: {message}", file=sys.stderr)
+    return 1
+
+
+def _interrupted() -> int:
+    print("runner: interrupted", file=sys.stderr)
+    return EXIT_INTERRUPTED

@@ -1,0 +1,50 @@
+"""A dataset's sizes, remembered from the last time it was loaded, for `run.dry=true`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.storage.checksums import read_json, write_json
+
+if TYPE_CHECKING:
+    from runner.data.link_data import LinkData
+
+log = logging.getLogger(__name__)
+
+
+def remember(config: Mapping[str, Any], data: LinkData) -> None:
+    """Keep the sizes of the config's dataset in the cache; a cache that fails is no error."""
+    path = _path(config)
+    sizes = {
+        "nodes": data.num_nodes,
+        "num_features": data.features.shape[-1],
+        "num_categories": data.num_categories,
+        "training links": data.train.shape[1],
+        "validation links": data.valid.positive.shape[1],
+        "test links": data.test.positive.shape[1],
+    }
+    try:
+        write_json(path, sizes)
+    except OSError as error:
+        log.debug("no statistics kept: %s", error)
+
+
+def recall(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The remembered sizes, or None where there are none or they are damaged."""
+    try:
+        return read_json(_path(config))
+    except (OSError, ValueError):
+        return None
+
+
+def _path(config: Mapping[str, Any]) -> Path:
+    # Another seed's split has the same sizes.
+    source = dict(config["dataset"]["source"])
+    source["split"] = {k: v for k, v in source.get("split", {}).items() if k != "seed"}
+    digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:16]
+    return Path(config["run"]["cache"]) / "statistics" / f"{digest}.json"

@@ -1,0 +1,145 @@
+"""The media of a run, computed once at its end, from bounded samples and without any chance."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+
+import numpy
+import torch
+import yaml
+from torch import Tensor, nn
+
+from runner.errors import RunnerError
+from runner.experiment.closing_media.config_diff import config_diff
+from runner.experiment.closing_media.hardest_pairs import evenly, hardest_pairs
+from runner.experiment.parts import Parts
+from runner.models.link_model import LinkModel
+from runner.records import checkpoint
+from runner.records.folder import RunFolder
+from runner.storage.seal import read_lines
+from runner.tracking.media import Histogram, Lines, Medium
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 100  # hardest links and negatives in the table, each
+_LOOKED_AT = 20_000  # test links and negatives that are scored for it, each
+_COMPLETED = 256  # test links and negatives whose neighbours are completed, each
+_PROBABILITIES = 5_000  # of each
+_BINS = 50
+_POINTS = 1_000  # of a curve
+
+
+class _Stopped(Exception):
+    """The run was asked to end."""
+
+
+def closing_media(
+    parts: Parts, folder: RunFolder, selection: str, stop_requested: Callable[[], bool]
+) -> dict[str, Medium]:
+    """What a tracker shows of a run whose results are on the disk, by name.
+
+    The model is taken at its best epoch, and is left as it was. A medium that cannot be made is
+    left out, with a warning; so is, without one, what is not made when the run is asked to stop.
+
+    Args:
+        selection: the metric of the curves.
+    """
+    makers: dict[str, Callable[[], Mapping[str, Medium]]] = {
+        "the config diff": partial(_diff, parts, folder),
+        "the curves": partial(_curves, folder, selection),
+        "the test pairs": partial(_of_the_model, parts, folder, stop_requested),
+    }
+    made: dict[str, Medium] = {}
+    for what, make in makers.items():
+        try:
+            made.update(make())
+        except _Stopped:
+            break
+        except Exception as error:  # a picture less is no reason to fail a finished run
+            log.warning("%s cannot be shown (%s: %s)", what, type(error).__name__, error)
+    return made
+
+
+def _diff(parts: Parts, folder: RunFolder) -> dict[str, Medium]:
+    typed = yaml.safe_load(read_lines((folder.path / "overrides.yaml").read_text()))
+    origins = folder.meta().get("hyperparameters", {})
+    return {"config_diff": config_diff(parts.config, typed, origins)}
+
+
+def _curves(folder: RunFolder, selection: str) -> dict[str, Medium]:
+    rows = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    rows = rows[:: max(1, -(-len(rows) // _POINTS))]
+    lines = {split: [row[f"{split}/{selection}"] for row in rows] for split in ("valid", "test")}
+    return {"curves": Lines(selection, "epoch", [row["epoch"] for row in rows], lines)}
+
+
+def _of_the_model(
+    parts: Parts, folder: RunFolder, stop_requested: Callable[[], bool]
+) -> dict[str, Medium]:
+    model, task = parts.model, parts.task
+    graph, test = task.test_graph, task.test
+    size = parts.config["train"]["eval_batch_size"]
+
+    def stop_if_asked() -> None:
+        if stop_requested():
+            raise _Stopped
+
+    with torch.no_grad(), _as_it_was(model, parts.device):
+        _take_best(model, folder)
+        model.eval()
+        h = model.encode(task.features, graph)
+        scorer = model.scorer(h, graph)
+
+        def score(pairs: Tensor) -> Tensor:
+            stop_if_asked()
+            return scorer(pairs).cpu()
+
+        table = hardest_pairs(
+            score, graph, test, shown=_SHOWN, looked_at=_LOOKED_AT, batch_size=size
+        )
+        found: dict[str, Medium] = {"hardest_test_pairs": table}
+        probabilities = getattr(model.predictor, "completion_probabilities", None)
+        if probabilities is not None:
+            del scorer, score  # they may hold a table of all pairs
+            sides = {"links": test.positive, "negatives": test.negative.reshape(2, -1)}
+            for name, pairs in sides.items():
+                stop_if_asked()
+                values = probabilities(h, graph, evenly(pairs, _COMPLETED), most=_PROBABILITIES)
+                found[f"completion_probabilities_of_{name}"] = _histogram(values)
+    return found
+
+
+def _histogram(values: Tensor) -> Histogram:
+    """Of probabilities, from 0 to 1, or further where a factor takes them there."""
+    numbers = values.double().cpu().numpy()
+    counts, edges = numpy.histogram(numbers, _BINS, (0.0, max(1.0, numbers.max(initial=0.0))))
+    return Histogram(counts.tolist(), edges.tolist())
+
+
+def _take_best(model: LinkModel, folder: RunFolder) -> None:
+    """The weights of the best epoch; those of the last where they are lost."""
+    path = folder.checkpoints / "best.pt"
+    try:
+        model.load_state_dict(checkpoint.read(path)["model"])
+    except (RunnerError, RuntimeError):
+        log.warning("%s cannot be read; the media are of the last epoch's weights", path)
+
+
+@contextmanager
+def _as_it_was(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put weights, generators and mode back at the end."""
+    before = {
+        name: value.clone() if isinstance(value, Tensor) else value
+        for name, value in model.state_dict().items()
+    }
+    training = model.training
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            model.load_state_dict(before)
+            model.train(training)

@@ -1,0 +1,67 @@
+"""The test pairs that a model gets most wrong: links it scores low, others it scores high."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from runner.data.link_data import EvaluationSplit
+from runner.ops.csr import Graph
+from runner.ops.overlap import common_neighbours
+from runner.tracking.media import Table
+
+COLUMNS = (
+    "source", "target", "label", "score", "common neighbours", "source degree", "target degree",
+)  # fmt: skip
+
+
+def hardest_pairs(
+    score: Callable[[Tensor], Tensor],
+    graph: Graph,
+    split: EvaluationSplit,
+    *,
+    shown: int,
+    looked_at: int,
+    batch_size: int,
+) -> Table:
+    """The links with the lowest scores, then the negatives with the highest, the hardest first.
+
+    Args:
+        score: pairs, (2, B), to scores, (B,), as in evaluation.
+        graph: the one that the scores are of; degrees and common neighbours are counted on it.
+        shown: links and negatives in the table, each at most.
+        looked_at: links and negatives that are scored, each at most; of more, evenly spaced ones.
+        batch_size: pairs scored at a time.
+    """
+    links = evenly(split.positive, looked_at)
+    negatives = evenly(split.negative.reshape(2, -1), looked_at)
+    rows = [
+        *_hardest(score, graph, links, shown, batch_size, label=1),
+        *_hardest(score, graph, negatives, shown, batch_size, label=0),
+    ]
+    return Table(COLUMNS, rows)
+
+
+def evenly(pairs: Tensor, most: int) -> Tensor:
+    """At most ``most`` of ``pairs``, (2, B), evenly spaced over the list."""
+    return pairs[:, :: max(1, -(-pairs.size(1) // most))]
+
+
+def _hardest(
+    score: Callable[[Tensor], Tensor],
+    graph: Graph,
+    pairs: Tensor,
+    shown: int,
+    batch_size: int,
+    *,
+    label: int,
+) -> Iterator[tuple[int | float, ...]]:
+    scores = torch.cat([score(batch) for batch in pairs.split(batch_size, dim=1)])
+    order = scores.argsort(descending=label == 0, stable=True)[:shown]
+    chosen, degree = pairs[:, order], graph.degree()
+    common = common_neighbours(graph, chosen).counts()
+    columns = (*chosen, scores[order], common, degree[chosen[0]], degree[chosen[1]])
+    for source, target, value, *counts in zip(*(c.tolist() for c in columns), strict=True):
+        yield source, target, label, value, *counts

@@ -1,0 +1,42 @@
+"""What a process computes that is not process 0 of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.experiment.parts import assemble
+from runner.training.ranks import Ranks
+from runner.training.state import TrainingState
+
+
+def compute(
+    *, config: Mapping[str, Any], folder: str, checkpoint: Mapping[str, Any] | None, ranks: Ranks
+) -> None:
+    """Take part in the run of `folder`, from the same state as process 0."""
+    parts = assemble(config, Path(folder), ranks)
+    state = TrainingState() if checkpoint is None else parts.restore(checkpoint)
+    parts.fit(state, Silent(), ranks)
+
+
+class Silent:
+    """A recorder that keeps nothing: process 0 does."""
+
+    @property
+    def stop_requested(self) -> Callable[[], bool]:
+        return lambda: False
+
+    def step(self, state: TrainingState, steps: int, loss: float) -> None: ...
+
+    def epoch(self, row: dict[str, float], state: TrainingState, improved: bool) -> None: ...
+
+    def checkpoint(self, state: TrainingState) -> None: ...
+
+    def checkpoint_due(self) -> bool:
+        return False
+
+    def not_finite(self, report: Mapping[str, Any]) -> None: ...
+
+    def last_checkpoint(self) -> str:
+        return "process 0 has it"

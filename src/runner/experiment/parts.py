@@ -1,0 +1,266 @@
+"""The parts of a run, put together from its config: data, graphs, model, sampler, optimiser."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from runner.config.schema import FULL_ENCODING
+from runner.data.audit import Audit, audit, enforce
+from runner.data.link_data import EvaluationSplit, LinkData
+from runner.data.sizes import remember
+from runner.errors import RunnerError
+from runner.experiment import warm_start
+from runner.experiment.build import build, build_model, build_with, load_data
+from runner.machine import hardware
+from runner.models.link_model import LinkModel
+from runner.models.node_embedding import node_embeddings
+from runner.ops.csr import Graph
+from runner.ops.sparse_rows import SparseRows
+from runner.records import checkpoint
+from runner.training.encoding import Encoding
+from runner.training.evaluator import RankingEvaluator
+from runner.training.generators import Generators
+from runner.training.loop import Recorder, Task, fit
+from runner.training.optimizers import build_optimizer, on_disk
+from runner.training.ranks import Ranks
+from runner.training.samplers import FullGraph
+from runner.training.state import TrainingState
+
+log = logging.getLogger(__name__)
+
+_SPARSE = 0.05  # share of entries that are not zero up to which sparse products are faster
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Everything that `runner.training.loop.fit` works with, freshly initialised."""
+
+    config: Mapping[str, Any]
+    device: torch.device
+    data: LinkData
+    audit: Audit
+    task: Task
+    model: LinkModel
+    generators: Generators
+    sampler: FullGraph
+    encoding: Encoding
+    evaluator: RankingEvaluator
+    optimizer: torch.optim.Optimizer
+
+    def snapshot(self, state: TrainingState) -> dict[str, Any]:
+        """What a checkpoint of this moment holds."""
+        return checkpoint.snapshot(
+            model=self.model,
+            optimizer=self.optimizer,
+            generators=self.generators,
+            state=state,
+            fingerprint=self.data.fingerprint,
+        )
+
+    def restore(self, content: Mapping[str, Any]) -> TrainingState:
+        """Take up a checkpoint's content."""
+        return checkpoint.restore(
+            content, model=self.model, optimizer=self.optimizer, generators=self.generators
+        )
+
+    def fit(self, state: TrainingState, recorder: Recorder, ranks: Ranks) -> None:
+        """Train from `state` on as the config says, in one of the run's processes."""
+        train = self.config["train"]
+        fit(
+            model=self.model,
+            task=self.task,
+            sampler=self.sampler,
+            encoding=self.encoding,
+            generators=self.generators,
+            evaluator=self.evaluator,
+            optimizer=self.optimizer,
+            epochs=train["epochs"],
+            clip_norm=train["clip_norm"],
+            not_finite=train["not_finite"],
+            state=state,
+            recorder=recorder,
+            ranks=ranks,
+        )
+
+    @property
+    def device_name(self) -> str:
+        """ "cpu", or what the GPU is called."""
+        gpu = self.device.type == "cuda"
+        return torch.cuda.get_device_name(self.device) if gpu else self.device.type
+
+    def facts(self) -> dict[str, Any]:
+        """What meta.json keeps of them."""
+        with_validation = self.task.test_graph is not self.task.train_graph
+        return {
+            "data": {"fingerprint": self.data.fingerprint, "audit": self.audit.counts},
+            "device": self.device_name,
+            "test_graph": "training and validation edges" if with_validation else "training edges",
+            "sizes": {
+                "nodes": self.data.num_nodes,
+                "training_links": self.data.train.shape[1],
+                "undirected_edges": self.task.train_graph.num_entries // 2,
+                "parameters": sum(p.numel() for p in self.model.parameters()),
+            },
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """What the processes of a machine share."""
+
+    data: LinkData
+    audit: Audit
+    features: Tensor | SparseRows
+    num_features: int
+    num_categories: int | None
+    train_graph: Graph
+    test_graph: Graph
+
+
+_SHARED = (_Loaded, LinkData, EvaluationSplit, Audit, SparseRows, Graph)
+
+
+def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
+    """Build the parts of the run whose folder is `folder`, in one of its processes.
+
+    Raises:
+        RunnerError: if the data is missing, damaged or leaks, or a part cannot be built.
+    """
+    train = config["train"]
+    device = hardware.set_up(
+        **{key: config["hardware"][key] for key in ("device", "threads", "deterministic")},
+        keep_freed_memory=config["hardware"].get("keep_freed_memory", True),
+        compile=config["hardware"].get("compile", False),
+        place=(ranks.local_rank, ranks.local_size),
+    )
+    completion = config["model"].get("completion") or {}
+    precisions = {
+        "train.precision": train.get("precision"),
+        "model.completion.precision": completion.get("precision"),
+    }
+    hardware.warn_of_emulated(precisions, device)
+    hardware.reset_peak_memory(device)
+    evaluator: RankingEvaluator = build("evaluator", config["evaluator"])
+    loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)
+    data = loaded.data
+    ranks.agree(data.fingerprint, "data")
+    evaluator.prepare({"valid": data.valid, "test": data.test})
+
+    model = build_model(
+        config, num_features=loaded.num_features, num_categories=loaded.num_categories
+    )
+    scratch = _place_embeddings(model, config)
+    model = model.to(device)
+    on_host = config["hardware"].get("features", "device") == "host"
+    task = _on_device(loaded, device, torch.device("cpu") if on_host else device)
+    generators = Generators(
+        **{name: config["seeds"][name] for name in ("batches", "negatives", "dropout")}
+    )
+    sampler: FullGraph = build_with(
+        "sampler",
+        config["sampler"],
+        graph=task.train_graph,
+        targets=data.train.to(device),
+        negatives=build("dataset.negatives", config["dataset"]["negatives"]),
+        generators=generators,
+    )
+    encoding: Encoding = build("encoding", config.get("encoding", FULL_ENCODING))
+    if train["epochs"] > 0:
+        encoding.prepare(model, task.train_graph, data.train, sampler.batch_size)
+    return Parts(
+        config=config,
+        device=device,
+        data=data,
+        audit=loaded.audit,
+        task=task,
+        model=model,
+        generators=generators,
+        sampler=sampler,
+        encoding=encoding,
+        evaluator=evaluator,
+        optimizer=build_optimizer(
+            model,
+            lr_encoder=train["lr_encoder"],
+            lr_predictor=train["lr_predictor"],
+            folder=scratch,
+        ),
+    )
+
+
+def _place_embeddings(model: LinkModel, config: Mapping[str, Any]) -> Path | None:
+    """Leave learned embeddings off the device where the config says so.
+
+    Returns:
+        the folder that holds them, and is to hold their moments, if they are on disk.
+    """
+    place = config["hardware"].get("embeddings", "device")
+    folder = Path(config["run"]["cache"]) / "scratch" if place == "disk" else None
+    learned = node_embeddings(model)
+    if not learned and (place != "device" or config["encoder"].get("sparse_embedding")):
+        log.info("the encoder has no learned embeddings: keys about them have no effect")
+    for embedding in learned if place != "device" else ():
+        if folder and not embedding.sparse:
+            raise RunnerError(
+                "hardware.embeddings=disk: every step would read and write all of them; start "
+                "the run with encoder.sparse_embedding=true, or use hardware.embeddings=host"
+            )
+        embedding.stay(on_disk(embedding.weight.data, folder) if folder else None)
+    return folder
+
+
+def _load(config: Mapping[str, Any], folder: Path) -> _Loaded:
+    protocol = config["dataset"]["protocol"]
+    data = load_data(config)
+    remember(config, data)
+    for note in data.notes:
+        log.info("%s: %s", config["run"]["dataset"], note)
+    checked = audit(data, cache=Path(config["run"]["cache"]))
+    for level, line in enforce(
+        checked, official=protocol["official_split"], permitted=protocol["permitted_overlaps"]
+    ):
+        log.log(level, "%s", line)
+
+    train_graph = data.train_graph or Graph.from_edges(data.train, data.num_nodes)
+    test_graph = train_graph
+    if protocol["validation_edges_in_test_graph"]:
+        edges = torch.cat([data.train, data.valid.positive], dim=1)
+        test_graph = Graph.from_edges(edges, data.num_nodes)
+    features, num_categories = warm_start.input_features(folder, config, data, train_graph)
+    return _Loaded(
+        data=data,
+        audit=checked,
+        features=compact(features),
+        num_features=features.shape[-1],
+        num_categories=num_categories,
+        train_graph=train_graph,
+        test_graph=test_graph,
+    )
+
+
+def _on_device(loaded: _Loaded, device: torch.device, features: torch.device) -> Task:
+    def split(part: EvaluationSplit) -> EvaluationSplit:
+        return EvaluationSplit(part.positive.to(device), part.negative.to(device))
+
+    moved = loaded.train_graph.to(device)
+    same = loaded.test_graph is loaded.train_graph
+    return Task(
+        features=loaded.features.to(features),
+        train_graph=moved,
+        test_graph=moved if same else loaded.test_graph.to(device),
+        valid=split(loaded.data.valid),
+        test=split(loaded.data.test),
+    )
+
+
+def compact(features: Tensor) -> Tensor | SparseRows:
+    """Bags of words as the sparse matrix they are."""
+    if not features.is_floating_point() or features.count_nonzero() > _SPARSE * features.numel():
+        return features
+    return SparseRows.from_dense(features)

@@ -1,0 +1,227 @@
+"""Several processes for one run: started here, or by torchrun, and ended with the run.
+
+Process 0 is the run: it alone reads configs and checkpoints, writes, logs and hears signals. The
+others learn from it what to compute, and hold nothing that a resume would miss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from runner.errors import Interrupted, RunnerError
+from runner.training.ranks import ALONE, Group, Ranks, is_lost_connection
+
+_PATIENCE = timedelta(days=7)  # a dead process breaks its connections, a slow one is waited for
+_GOODBYE_SECONDS = 10
+_PARENT = "RUNNER_PARENT"
+# Without the working directory, whose modules may have our names.
+_FOLLOW = """
+import sys
+sys.path[:] = filter(None, sys.path)
+from runner.experiment.processes import follow
+follow()
+"""
+_POLL_SECONDS = 0.05
+_CPU = torch.device("cpu")
+_PR_SET_PDEATHSIG = 1
+
+
+class _Elsewhere(Exception):
+    """The traceback of another process."""
+
+
+class _Left(Exception):
+    """Process 0 has gone, or knows who has."""
+
+
+def number(config: Mapping[str, Any]) -> int:
+    """How many processes this run has, itself included."""
+    if dist.is_initialized():
+        return dist.get_world_size()
+    wanted = config["hardware"].get("processes", 1)
+    if wanted == "auto":
+        gpus = torch.cuda.device_count() if config["hardware"]["device"] != "cpu" else 0
+        return gpus or 2
+    return int(wanted)
+
+
+_meeting_place: dist.Store | None = None  # of the processes that torchrun has started
+
+
+def join() -> None:
+    """As process 0 of those that torchrun has started: meet the others."""
+    global _meeting_place
+    _meeting_place, rank, size = next(dist.rendezvous("env://"))
+    _connect(_meeting_place, rank, size)
+
+
+@contextmanager
+def together(config: Mapping[str, Any], **told: Any) -> Iterator[Ranks]:
+    """Compute inside with all processes of the run; those that are started here end with it.
+
+    Args:
+        told: what the others' :func:`~runner.experiment.follow.compute` gets, beside config and
+            ranks.
+
+    Raises:
+        RunnerError: if another process fails or dies.
+    """
+    size = number(config)
+    if size == 1:
+        yield ALONE
+        return
+    with _met(size) as (store, others):
+
+        def lost() -> RunnerError:
+            return _failure(store, size, others)
+
+        try:
+            dist.broadcast_object_list([{"config": dict(config), **told}], 0, device=_CPU)
+        except RuntimeError as error:
+            if not is_lost_connection(error):
+                raise
+            raise lost() from error
+        yield _group(lost)
+
+
+@contextmanager
+def _met(size: int) -> Iterator[tuple[dist.Store, Mapping[int, subprocess.Popen[bytes]]]]:
+    if _meeting_place is not None:
+        yield _meeting_place, {}
+        return
+    store = dist.TCPStore("127.0.0.1", 0, size, is_master=True, wait_for_workers=False)
+    others = {rank: _start(rank, size, store.port) for rank in range(1, size)}
+    try:
+        _await(store, size, others)
+        _connect(store, 0, size)
+        yield store, others
+    except BaseException:
+        for process in others.values():
+            process.kill()
+        raise
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        for process in others.values():
+            try:
+                process.wait(_GOODBYE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _await(store: dist.Store, size: int, processes: Mapping[int, subprocess.Popen[bytes]]) -> None:
+    """Until all are there: meeting them itself could neither be interrupted nor given up."""
+    while not store.check([f"ready/{rank}" for rank in processes]):
+        if any(process.poll() is not None for process in processes.values()):
+            raise _failure(store, size, processes)
+        time.sleep(_POLL_SECONDS)
+
+
+def _start(rank: int, size: int, port: int) -> subprocess.Popen[bytes]:
+    place = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size}
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, _PARENT: os.getpid()}
+    added = {name: str(value) for name, value in {**place, **meeting}.items()}
+    # Ctrl-C goes to all: it must not end one that does not ignore it yet.
+    deaf = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return subprocess.Popen([sys.executable, "-c", _FOLLOW], env={**os.environ, **added})
+    finally:
+        signal.signal(signal.SIGINT, deaf)
+
+
+def _connect(store: dist.Store, rank: int, size: int) -> None:
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
+
+
+def _group(lost: Callable[[], Exception]) -> Group:
+    rank, size = dist.get_rank(), dist.get_world_size()
+    return Group(
+        local_rank=int(os.environ.get("LOCAL_RANK", rank)),
+        local_size=int(os.environ.get("LOCAL_WORLD_SIZE", size)),
+        lost=lost,
+    )
+
+
+def _failure(
+    store: dist.Store, size: int, processes: Mapping[int, subprocess.Popen[bytes]]
+) -> RunnerError:
+    """Why another process has left."""
+    for process in processes.values():
+        # One has ended; the others notice, and end as well.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GOODBYE_SECONDS)
+    remedy = "a resume goes on from the last checkpoint"
+    for rank in range(1, size):
+        told = _told(store, rank)
+        if told is not None:
+            message, trace = told.split("\n", 1)
+            error = RunnerError(f"process {rank} of {size}: {message}; {remedy}")
+            error.__cause__ = _Elsewhere(trace)
+            return error
+        if rank in processes and (code := processes[rank].returncode):
+            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            hint = ", often for want of memory" if code == -signal.SIGKILL else ""
+            return RunnerError(f"process {rank} of {size} has died ({how}{hint}); {remedy}")
+    return RunnerError(f"one of the {size} processes has died; {remedy}")
+
+
+def _told(store: dist.Store, rank: int) -> str | None:
+    with contextlib.suppress(RuntimeError):
+        if store.check([_key(rank)]):
+            return str(store.get(_key(rank)).decode())
+    return None
+
+
+def _key(rank: int) -> str:
+    return f"failure/{rank}"
+
+
+def follow() -> None:
+    """Be one of the other processes: compute what process 0 says, then exit."""
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(name, signal.SIG_IGN)  # process 0 hears them, and all stop together
+    if _PARENT in os.environ:
+        _end_with_parent()
+    logging.basicConfig(level=logging.ERROR)  # what process 0 says is enough
+    store, rank, size = next(dist.rendezvous("env://"))
+    try:
+        store.set(f"ready/{rank}", "")
+        _connect(store, rank, size)
+        told: list[Any] = [None]
+        dist.broadcast_object_list(told, 0, device=_CPU)
+        from runner.experiment.follow import compute
+
+        compute(**told[0], ranks=_group(_Left))
+    except (Interrupted, _Left):
+        return
+    except Exception as error:
+        if isinstance(error, RuntimeError) and is_lost_connection(error):
+            return
+        what = "" if isinstance(error, RunnerError) else f"unexpected {type(error).__name__}: "
+        message = f"{what}{str(error).splitlines()[0] if str(error) else ''}"
+        store.set(_key(rank), f"{message}\n{traceback.format_exc()}")
+        raise SystemExit(1) from None
+
+
+def _end_with_parent() -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(os.environ[_PARENT]):
+        raise SystemExit(1)

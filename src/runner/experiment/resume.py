@@ -1,0 +1,139 @@
+"""`runner resume=<run folder> [overrides]`: go on with a run from its last checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.config.validate import check, foreign_targets, refuse_foreign
+from runner.errors import RunnerError
+from runner.experiment.build import without_idle_training
+from runner.experiment.resume_overrides import apply, parse, with_absolute_places
+from runner.experiment.run import run_experiment
+from runner.machine.provenance import describe_machine
+from runner.records.checkpoint import newest, set_damaged_aside
+from runner.records.folder import RunFolder, now
+from runner.records.recorder import Judge
+from runner.records.summary import read_summary
+
+log = logging.getLogger(__name__)
+
+
+def resume(
+    path: Path,
+    overrides: Sequence[str],
+    *,
+    trusted: Collection[str] = (),
+    judge: Judge | None = None,
+) -> dict[str, Any]:
+    """Finish the run in `path` with its own saved config; its summary.
+
+    The overrides of earlier resumes of the run still hold. Saved config and overrides stay as they
+    are; the resume is appended to meta.json.
+
+    Args:
+        trusted: classes and functions, by dotted path, that the saved config may name. Overrides
+            that say what it says already name more of them.
+        judge: as for `run_experiment`.
+
+    Raises:
+        RunnerError: if the folder is no resumable run or an override would change what it computes.
+    """
+    folder = RunFolder.reopen(path)
+    found = newest(folder.checkpoints)
+    if found is None:
+        summary = _finished_without_checkpoints(folder, overrides)
+        if summary is not None:
+            return summary
+        log.info("no checkpoint yet; the run begins anew")
+        folder.start_over(describe_machine())
+    else:
+        folder.take_records(found[1]["records"])
+    saved, meta = folder.config(), folder.meta()
+    _refuse(check(saved))
+    overrides, confirmed = _without_confirmations(overrides, foreign_targets(saved))
+    refuse_foreign(saved, trusted={*trusted, *confirmed}, where=f"resume={path}")
+    before: dict[str, Any] = dict(without_idle_training(saved))
+    for entry in meta["resumes"]:
+        before = apply(before, entry["overrides"])
+    config = apply(before, overrides)
+    _refuse(check(config))
+    if config["train"]["epochs"] < before["train"]["epochs"]:
+        raise RunnerError(
+            f"train.epochs={config['train']['epochs']}: a resumed run may only grow; it has "
+            f"{before['train']['epochs']} of them"
+        )
+    if before["train"]["epochs"] == 0 < config["train"]["epochs"]:
+        raise RunnerError(
+            f"train.epochs={config['train']['epochs']}: this run evaluates its model without "
+            "training (train.epochs=0); start a new run to train"
+        )
+    entry = {"time": now(), "overrides": with_absolute_places(overrides)}
+    if found is None:
+        folder.repair()
+        with folder.recording_status():
+            return run_experiment(config, folder, resume=entry, judge=judge)
+    if config["train"] == before["train"]:
+        summary = _finished(folder, found[1], config["train"]["epochs"])
+        if summary is not None:
+            return summary
+    if config["train"]["epochs"] == 0:
+        folder.forget_metrics()  # evaluated as a whole again
+    return run_experiment(config, folder, checkpoint=found[1], resume=entry, judge=judge)
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise RunnerError("\n  ".join(["the config has errors:", *problems]))
+
+
+def _without_confirmations(
+    overrides: Sequence[str], foreign: Mapping[str, str]
+) -> tuple[list[str], set[str]]:
+    """The overrides but for those that only name what the saved config has, and their values."""
+    kept, confirmed = [], set()
+    for line in overrides:
+        key, value = parse(line)
+        if foreign.get(key) == value:
+            confirmed.add(value)
+        else:
+            kept.append(line)
+    return kept, confirmed
+
+
+def _finished(folder: RunFolder, content: Mapping[str, Any], epochs: int) -> dict[str, Any] | None:
+    """The summary of a run that has all its epochs and is intact; damaged records are mended."""
+    try:
+        summary = read_summary(folder.path)
+    except RunnerError:
+        return None  # it is written again
+    if summary["epochs"] < epochs or 0 < epochs >= content["state"]["epoch"]:
+        return None
+    set_damaged_aside(folder.checkpoints)
+    if not (folder.checkpoints / "best.pt").exists():
+        return None
+    folder.repair()
+    return _say_finished(folder, summary)
+
+
+def _finished_without_checkpoints(
+    folder: RunFolder, overrides: Sequence[str]
+) -> dict[str, Any] | None:
+    """The summary of a run that was finished before its checkpoints were removed."""
+    if not (folder.path / "summary.json").exists():
+        return None
+    summary = read_summary(folder.path)
+    if overrides:
+        raise RunnerError(
+            f"resume={folder.path}: this run is finished, and its checkpoints are gone; start a "
+            "new run to go further"
+        )
+    return _say_finished(folder, summary)
+
+
+def _say_finished(folder: RunFolder, summary: Mapping[str, Any]) -> dict[str, Any]:
+    log.info("this run is finished; give train.epochs=… to go on with it")
+    folder.status("done")
+    return {**summary, "folder": str(folder.path), "upload": None}

@@ -1,0 +1,132 @@
+"""What a resume may change of a run, and how: where and how long it computes, never what."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ValueType
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
+
+from runner.config.hydra_messages import short
+from runner.config.schema import Hardware, Strict, Train
+from runner.config.validate import absolute
+from runner.errors import RunnerError
+
+# The data may have moved: its fingerprint tells whether it is the same.
+_PLACES = ("dataset.root", "dataset.path", "dataset.features", "run.cache")
+_GROUPS = {"hardware": "cpu", "tracker": "none"}  # and an option of each
+_SAVING = ("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints", "grace_seconds")
+_KEYS = ("train.epochs", *(f"train.{key}" for key in _SAVING), *_PLACES)
+
+
+def apply(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The config of a run with the overrides of one resume.
+
+    Raises:
+        RunnerError: if an override would change what the run computes, or makes no sense.
+    """
+    changed = copy.deepcopy(dict(config))
+    parsed = [(line, *parse(line)) for line in overrides]
+    for line, key, _ in parsed:  # as in Hydra, whatever their place
+        if key in _GROUPS:
+            changed[key] = _option(line, key)
+    for line, key, value in parsed:
+        if key not in _GROUPS:
+            _set(changed, line, key, value)
+    return changed
+
+
+def changeable(overrides: Sequence[str]) -> list[str]:
+    """Those of a command's overrides that a resume may have."""
+    parser = OverridesParser.create()
+    named = [(line, parser.parse_override(line).key_or_group) for line in overrides]
+    return [line for line, key in named if _may_change(key)]
+
+
+def with_absolute_places(overrides: Sequence[str]) -> list[str]:
+    """The overrides as they mean the same from any directory."""
+    return [
+        f"{key}={absolute(value)}" if key in _PLACES and value is not None else line
+        for line in overrides
+        for key, value in [parse(line)]
+    ]
+
+
+def parse(line: str) -> tuple[str, Any]:
+    """Key and value of an override.
+
+    Raises:
+        RunnerError: if it is none, or has several values.
+    """
+    try:
+        override = OverridesParser.create().parse_override(line)
+    except (OverrideParseException, HydraException, ValueError):  # the last of endless numbers
+        raise RunnerError(f"{short(line)}: this override cannot be read; write key=value") from None
+    if override.is_sweep_override() or override.value_type not in (ValueType.ELEMENT, None):
+        raise RunnerError(f"{line}: a resume goes on with one run; give one value")
+    if override.is_delete() or override.is_add() or override.is_force_add():
+        raise RunnerError(f"{line}: a resume changes what is there; write key=value")
+    key, value = override.key_or_group, override.value()
+    if key in _GROUPS and not isinstance(value, str):
+        raise RunnerError(f"{line}: it takes the name of an option, as in {key}={_GROUPS[key]}")
+    if key == "run.cache" and not (isinstance(value, str) and value):
+        raise RunnerError(f"{line}: it takes a folder")
+    return key, value
+
+
+def _may_change(key: str) -> bool:
+    return key in (*_KEYS, *_GROUPS) or key.startswith(tuple(f"{group}." for group in _GROUPS))
+
+
+def _set(config: dict[str, Any], line: str, key: str, value: Any) -> None:
+    if not _may_change(key):
+        raise RunnerError(
+            f"{line}: a resumed run keeps its own config, only train.epochs (upwards), "
+            f"train.{{{','.join(_SAVING)}}}, hardware, tracker and the place of the data may "
+            "change; start a new run"
+        )
+    names = [key]
+    if key in _PLACES:
+        value = absolute(value)
+        of_source = f"dataset.source.{key.rpartition('.')[2]}"
+        names += [of_source] if _holds(config, of_source) else []
+    for name in names:
+        if not (_holds(config, name) or _came_later(name)):
+            raise RunnerError(f"{line}: the run's config has no key {name}")
+        *parents, last = name.split(".")
+        node: Any = config
+        for part in parents:
+            node = node[part]
+        node[last] = value
+
+
+def _came_later(name: str) -> bool:
+    """Whether runs have such a key now, with a default for those from before."""
+    section, _, key = name.partition(".")
+    schemas: dict[str, type[Strict]] = {"hardware": Hardware, "train": Train}
+    return section in schemas and key in schemas[section].model_fields
+
+
+def _holds(config: Mapping[str, Any], name: str) -> bool:
+    node: Any = config
+    for part in name.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return False
+        node = node[part]
+    return True
+
+
+def _option(line: str, group: str) -> dict[str, Any]:
+    """The node of a group as the shipped option of an override gives it."""
+    # Within a command that Hydra runs (resume=auto), Hydra knows our configs already.
+    known = GlobalHydra.instance().is_initialized()
+    with nullcontext() if known else initialize_config_module("runner.conf", version_base="1.3"):
+        config = compose("config", overrides=[line])
+    return OmegaConf.to_container(config[group], resolve=True)  # type: ignore[return-value]

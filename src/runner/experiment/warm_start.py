@@ -1,0 +1,187 @@
+"""`train.init_from=<run folder>`: begin with what another run has learned.
+
+What is needed of that run is copied to `init/` in the new run's folder, so that a resume does not
+depend on a folder that may change or go.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from runner.config.validate import foreign_targets, refuse_foreign
+from runner.data.link_data import LinkData
+from runner.errors import RunnerError
+from runner.experiment.build import build_model
+from runner.ops.csr import Graph
+from runner.records import checkpoint
+from runner.records.folder import RunFolder
+from runner.storage.workshop import sync
+
+log = logging.getLogger(__name__)
+
+# What an encoder's weights mean, dropout aside.
+_SHAPE_OF_ENCODER = (
+    "_target_", "convolution", "hidden", "layers", "residual", "jumping_knowledge", "layer_norm",
+)  # fmt: skip
+_FILES = ("config.yaml", "meta.json", "checkpoints/best.pt")
+
+
+def take(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any] | None:
+    """Copy what a new run begins with into its folder; facts for meta.json, None without.
+
+    `train.init_from=auto` is the newest finished run of the dataset's `warm_start_model` with the
+    same seed beside the new run, and nothing where the dataset's published column has no warm
+    start for this model.
+
+    Raises:
+        RunnerError: if there is no such run, or it lacks a file.
+    """
+    if config["train"]["init_from"] is None:
+        return None
+    known = folder.meta().get("init_from")
+    if known and all((folder.path / "init" / name).is_file() for name in _FILES):
+        return known  # by a start that was stopped before its first checkpoint
+    source = _source(config, folder)
+    if source is None:
+        return None
+    missing = [name for name in _FILES if not (source / name).is_file()]
+    if missing:
+        raise RunnerError(
+            f"train.init_from={source}: no run that can be begun from "
+            f"({', '.join(missing)} missing); give the folder of a run that has evaluated an epoch"
+        )
+    target = folder.path / "init"
+    shutil.rmtree(target, ignore_errors=True)  # of a start that was killed in here
+    for name in _FILES:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / name, target / name)
+    if (source / "init").is_dir():
+        shutil.copytree(source / "init", target / "init")
+    sync(target)
+    log.info("begins from %s", source)
+    run_id = RunFolder(target).meta().get("run_id")
+    taken = {"folder": str(source), "run_id": run_id, "mode": config["train"]["init_mode"]}
+    folder.write_meta({**folder.meta(), "init_from": taken})
+    return taken
+
+
+def _source(config: Mapping[str, Any], folder: RunFolder) -> Path | None:
+    given = config["train"]["init_from"]
+    if given != "auto":
+        return Path(given)
+    dataset = config["dataset"]
+    if "completion" not in config["model"] or dataset["warm_start_model"] is None:
+        return None
+    beside = folder.path.parents[1] / dataset["warm_start_model"]
+    finished = [path.parent for path in beside.glob("*/summary.json") if _is_repeat(path, config)]
+    if not finished:
+        raise RunnerError(
+            f"train.init_from=auto: no finished run of {dataset['warm_start_model']} with "
+            f"seed={config['seed']} in {beside}; run it first, or give train.init_from=<run folder>"
+        )
+    return max(finished, key=lambda path: (path / "summary.json").stat().st_mtime)
+
+
+def _is_repeat(summary: Path, config: Mapping[str, Any]) -> bool:
+    """Whether the finished run of a summary had the same seeds, and so the same split."""
+    try:
+        status = json.loads((summary.parent / "status.json").read_text())["status"]
+        seeds = json.loads((summary.parent / "meta.json").read_text())["seeds"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return status == "done" and seeds == config["seeds"]
+
+
+def _is_in_use(folder: Path, config: Mapping[str, Any], mode: str) -> bool:
+    """Whether the run in `folder`, with this config, has begun with another, in this mode."""
+    return (folder / "init").is_dir() and config["train"]["init_mode"] == mode
+
+
+def input_features(
+    folder: Path, config: Mapping[str, Any], data: LinkData, graph: Graph
+) -> tuple[Tensor, int | None]:
+    """What the encoder of the run in `folder` is given, and the number of its categories.
+
+    The dataset's features, or with `train.init_mode=embeddings` the node embeddings, (N, H), that
+    the encoder of the best epoch of the run in `init/` gives on the training graph.
+    """
+    if not _is_in_use(folder, config, "embeddings"):
+        return data.features, data.num_categories
+    source = folder / "init"
+    began_from = _config_of_source(source, config)
+    features, num_categories = input_features(source, began_from, data, graph)
+    model = build_model(began_from, num_features=features.shape[-1], num_categories=num_categories)
+    model.load_state_dict(_weights(source, data))
+    model.eval()
+    with torch.no_grad():
+        return model.encode(features, graph), None
+
+
+def _config_of_source(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    found = RunFolder(folder).config()
+    refuse_foreign(found, trusted=foreign_targets(config).values(), where=str(folder))
+    return found
+
+
+def initialise(model: nn.Module, config: Mapping[str, Any], folder: Path, data: LinkData) -> None:
+    """With `train.init_mode=weights`, give `model` the weights of the best epoch in `init/`.
+
+    A predictor with completion takes those of its inner predictor from a run without, and the
+    other way round; a learned prior, which such a run has not, keeps its own.
+
+    Raises:
+        RunnerError: if the encoders differ, or a weight of either run has no counterpart of the
+            same shape in the other.
+    """
+    if not _is_in_use(folder, config, "weights"):
+        return
+    source = _config_of_source(folder / "init", config)
+    different = [
+        key for key in _SHAPE_OF_ENCODER if source["encoder"].get(key) != config["encoder"].get(key)
+    ]
+    if different or _is_in_use(folder / "init", source, "embeddings"):
+        what = ", ".join(f"encoder.{key}" for key in different) or "train.init_mode=embeddings"
+        raise RunnerError(
+            f"train.init_from: that run's encoder is another one ({what}), whose weights mean "
+            "nothing here: give a run with the same encoder, or train.init_mode=embeddings"
+        )
+    found = _weights(folder / "init", data)
+    unused = {name for name in found if not name.startswith("predictor.completion.")}
+    lacking = []
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            names = (
+                name,
+                name.replace("predictor.ncn.", "predictor."),
+                name.replace("predictor.", "predictor.ncn."),
+            )
+            known = next((n for n in names if n in found), None)
+            if known is not None and found[known].shape == parameter.shape:
+                parameter.copy_(found[known])
+                unused.discard(known)
+            elif not name.startswith("predictor.completion."):
+                lacking.append(name)
+    if lacking or unused:
+        raise RunnerError(
+            "train.init_from: the two runs have not the same weights "
+            f"({', '.join(sorted({*lacking, *unused}))}); they need the same encoder.* and "
+            "model.*, completion aside"
+        )
+
+
+def _weights(folder: Path, data: LinkData) -> dict[str, Tensor]:
+    try:
+        return checkpoint.load(folder / "checkpoints" / "best.pt", data.fingerprint)["model"]
+    except checkpoint.OtherData:
+        raise RunnerError(
+            "train.init_from: that run has seen another dataset or another split, whose training "
+            "links may be test links here; give a run on the same data with the same seed"
+        ) from None

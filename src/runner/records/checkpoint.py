@@ -1,0 +1,212 @@
+"""Checkpoints: everything that a run needs to end in the same bits.
+
+A checkpoint is a file of `torch.save`, with the SHA-256 of all its other bytes as the comment of
+its zip archive, so that `torch.load` reads it and damage is noticed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from runner.errors import RunnerError
+from runner.models.link_model import LinkModel
+from runner.storage.files import atomic
+from runner.storage.seal import Damaged, seal_archive, verify_archive
+from runner.training.generators import Generators
+from runner.training.state import TrainingState
+
+log = logging.getLogger(__name__)
+
+FORMAT = 2
+
+
+class OtherData(RunnerError):
+    """A checkpoint of a run on other data, or on another split of the same."""
+
+
+def snapshot(
+    *,
+    model: LinkModel,
+    optimizer: torch.optim.Optimizer,
+    generators: Generators,
+    state: TrainingState,
+    fingerprint: str,
+) -> dict[str, Any]:
+    """What a checkpoint of this moment holds; the tensors are those of the run, not copies."""
+    return {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "generators": generators.state(),
+        "state": asdict(state),
+    }
+
+
+def write(path: Path, content: Mapping[str, Any], *, keep: int | None = None) -> None:
+    """Write a checkpoint; a kill leaves the old file or the new one, never a torn one.
+
+    Args:
+        keep: files of this name that stay: `last.pt`, and of the earlier ones `last-1.pt`, ….
+            None replaces the file, and leaves the earlier ones as they are.
+
+    Raises:
+        OSError: if it cannot be written; the old files are as they were.
+    """
+    with atomic(path) as temporary:
+        _save(content, temporary)
+        seal_archive(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        if keep is not None:
+            _rotate(path, keep)
+
+
+def _save(content: Mapping[str, Any], path: Path) -> None:
+    try:
+        with open(path, "wb") as file:
+            torch.save(dict(content), file)
+    except RuntimeError as error:
+        # torch's archive writer hides what the system has said, and complains of itself.
+        cause = error.__context__
+        if isinstance(cause, OSError):
+            raise cause from None
+        raise
+
+
+def _rotate(path: Path, keep: int) -> None:
+    for age in range(keep - 1, 0, -1):
+        newer = _aged(path, age - 1)
+        if not newer.exists():
+            continue
+        if age > 1:
+            os.replace(newer, _aged(path, age))
+            continue
+        # A second name, so that there is a last.pt at every moment.
+        link = path.with_name(f".{path.name}.link")
+        link.unlink(missing_ok=True)
+        try:
+            os.link(newer, link)
+        except OSError:  # a file system without them
+            os.replace(newer, _aged(path, age))
+        else:
+            os.replace(link, _aged(path, age))
+            link.unlink(missing_ok=True)  # replacing a name of the same file does nothing
+    age = keep
+    while (surplus := _aged(path, age)).exists():  # of a run that kept more
+        surplus.unlink()
+        age += 1
+
+
+def _aged(path: Path, age: int) -> Path:
+    return path.with_name(f"{path.stem}-{age}{path.suffix}") if age else path
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without executing code from it (`weights_only=True`), onto the CPU.
+
+    Raises:
+        Damaged: if any byte of it is not as it was written, or it is none of ours.
+    """
+    try:
+        verify_archive(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise ValueError("it has another format")
+    except Exception as error:  # damaged files fail in many types
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise Damaged(
+            f"{path}: the checkpoint is damaged or not one of ours ({reason}); "
+            "restore the file, or start the run anew with the overrides in its overrides.yaml"
+        ) from None
+    return content
+
+
+def load(path: Path, fingerprint: str) -> dict[str, Any]:
+    """Read a checkpoint that must have been made on these data.
+
+    Raises:
+        RunnerError: if it is damaged, of another format, or made on other data.
+    """
+    content = read(path)
+    check_data(content, path, fingerprint)
+    return content
+
+
+def check_data(content: Mapping[str, Any], path: Path, fingerprint: str) -> None:
+    """Refuse a checkpoint that was made on other data than those with this fingerprint."""
+    made_on = str(content["fingerprint"])
+    if made_on != fingerprint:
+        raise OtherData(
+            f"{path}: the dataset has changed since this run was started "
+            f"(fingerprint {made_on[:12]} then, {fingerprint[:12]} now); "
+            "restore the data, or start a new run"
+        )
+
+
+def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest intact checkpoint among last.pt and its predecessors; None if there is none.
+
+    Raises:
+        Damaged: if there are some and none is intact.
+    """
+    paths = [folder / "last.pt", *sorted(folder.glob("last-*.pt"), key=_age)]
+    problems = []
+    for path in paths:
+        if not path.is_file():
+            continue
+        try:
+            content = read(path)
+        except Damaged as error:
+            problems.append(error)
+            continue
+        for problem in problems:
+            log.warning("%s", str(problem).partition(";")[0])
+        if problems:
+            log.warning("going on from %s instead", path)
+        return path, content
+    if problems:
+        raise problems[0]
+    return None
+
+
+def _age(path: Path) -> int:
+    with contextlib.suppress(ValueError):
+        return int(path.stem.removeprefix("last-"))
+    return 2**31
+
+
+def set_damaged_aside(folder: Path) -> None:
+    """Rename damaged checkpoints, so that none of them takes the place of a good one."""
+    for path in sorted(folder.glob("*.pt")):
+        try:
+            verify_archive(path)
+        except Damaged:
+            aside = path.with_name(f"{path.name}.damaged")
+            log.warning("%s is damaged; it is kept as %s", path, aside.name)
+            os.replace(path, aside)
+
+
+def restore(
+    content: Mapping[str, Any],
+    *,
+    model: LinkModel,
+    optimizer: torch.optim.Optimizer,
+    generators: Generators,
+) -> TrainingState:
+    """Put a checkpoint's content into the parts of a run."""
+    model.load_state_dict(content["model"])
+    optimizer.load_state_dict(content["optimizer"])
+    generators.restore(content["generators"])
+    state = TrainingState(**content["state"])
+    if state.draws:  # a run without training has none
+        generators.restore_draws(state.draws)
+    return state

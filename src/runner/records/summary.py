@@ -1,0 +1,82 @@
+"""summary.json: what a run has come to, at the epoch that validation chose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.errors import RunnerError
+from runner.storage.seal import Damaged, read_json
+from runner.training.state import TrainingState
+
+
+def summary_of(
+    config: Mapping[str, Any],
+    meta: Mapping[str, Any],
+    selection: str,
+    state: TrainingState,
+    peak: float,
+) -> dict[str, Any]:
+    """What summary.json says of a run that has evaluated an epoch.
+
+    Args:
+        selection: the metric by which validation chooses the epoch.
+        peak: memory in GiB.
+    """
+    assert state.best is not None
+    return {
+        "model": config["run"]["model"],
+        "dataset": config["run"]["dataset"],
+        "seed": config["seed"],
+        "epochs": state.epoch - 1,
+        "best_epoch": state.best["epoch"],
+        "select": selection,
+        "valid": state.best["valid"],
+        "test": state.best["test"],
+        "published": _published(config, meta),
+        "test_graph": meta["test_graph"],
+        "seconds": round(state.seconds, 3),
+        "peak_memory_gib": round(peak, 3),
+    }
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """summary.json of a finished run.
+
+    Raises:
+        RunnerError: if it cannot be read.
+    """
+    try:
+        return read_json((path / "summary.json").read_text())
+    except (OSError, ValueError, Damaged) as error:
+        raise RunnerError(f"{path}/summary.json cannot be read ({error})") from None
+
+
+def with_selected(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """With the selection metric's values under names that are the same for every dataset."""
+    if not summary:
+        return {}
+    selected = {split: summary[split][summary["select"]] for split in ("valid", "test")}
+    return {**summary, "selected": selected}
+
+
+def _published(config: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The figure for this very model, trained as it was: with its sampler and warm start."""
+    dataset = config["dataset"]
+    trained = config["train"]["epochs"] > 0
+    if trained and config["sampler"]["_target_"] != dataset["tuned"].get("sampler"):
+        return None
+    start = meta.get("init_from")
+    if (start and start["mode"]) != published_warm_start(config):
+        return None
+    if config["model"].get("depth", 1) != 1:
+        return None
+    return dataset["published"].get(config["run"]["model"])
+
+
+def published_warm_start(config: Mapping[str, Any]) -> str | None:
+    """The `init_mode` with which the published run of such a model starts, None without."""
+    if "completion" not in config["model"]:
+        return None
+    return config["dataset"]["tuned_for_warm_start"].get("train", {}).get("init_mode")

@@ -1,0 +1,90 @@
+"""Caches that know their own content: a flipped bit or a missing end is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from runner.storage.files import atomic
+from runner.storage.seal import Damaged, sealed_json
+from runner.storage.seal import read_json as open_sealed
+
+_SEAL = "checksums.json"
+_BLOCK = 1 << 20
+
+
+def digest(*folders: Path) -> str:
+    """SHA-256 over the names and contents of all files below `folders`.
+
+    Raises:
+        OSError: if one cannot be read.
+    """
+    return _of_json([_files(folder) for folder in folders])
+
+
+def seal(folder: Path, *, made_of: str) -> None:
+    """Note the checksum of every file below `folder`, and the digest of what they are made of."""
+    content = {"made_of": made_of, "files": _files(folder)}
+    (folder / _SEAL).write_text(json.dumps(content, indent=2))
+
+
+def broken(folder: Path, *, made_of: str) -> str | None:
+    """Why a sealed folder is not to be used, in words that follow "it"; None if it is whole."""
+    try:
+        sealed = json.loads((folder / _SEAL).read_text())
+        was_made_of, files = sealed["made_of"], dict(sealed["files"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return f"has no readable {_SEAL}"
+    if was_made_of != made_of:
+        return "was made of other raw files"
+    found = _files(folder)
+    found.pop(_SEAL)
+    wrong = sorted(file for file in files.keys() | found if files.get(file) != found.get(file))
+    return f"is damaged ({', '.join(wrong)})" if wrong else None
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace a JSON file and its folder, with a checksum.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary:
+        temporary.write_text(sealed_json(content))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is damaged.
+    """
+    try:
+        return open_sealed(path.read_text())
+    except Damaged as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _files(folder: Path) -> dict[str, str]:
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    with ThreadPoolExecutor() as pool:
+        sums = pool.map(_of_file, paths)
+        return {p.relative_to(folder).as_posix(): s for p, s in zip(paths, sums, strict=True)}
+
+
+def _of_file(path: Path) -> str:
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            total.update(block)
+    return total.hexdigest()
+
+
+def _of_json(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,123 @@
+"""A tracker that a run neither waits for nor fails with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
+
+from runner.tracking.media import Medium
+from runner.tracking.tracker import BlockingTracker, first_line
+
+log = logging.getLogger(__name__)
+
+# A tracker keeps its timeouts by itself; this is for what it needs besides: its import, its
+# processes, its files.
+_GRACE_SECONDS = 15.0
+_ABANDON_SECONDS = 3.0  # to notice that it was abandoned
+
+
+class SafeTracker:
+    """Calls a tracker in order on a thread of its own, and keeps its failures from the run.
+
+    The first failure is logged; after it only `finish` is called. `finish` alone is waited for: as
+    long as the tracker's timeouts say, then it is abandoned.
+    """
+
+    def __init__(self, tracker: BlockingTracker) -> None:
+        self._tracker = tracker
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None: the end
+        self._end: Callable[[], None] = lambda: None
+        self._failed = False
+        self._started = 0.0
+        # Not Thread.join: interrupted, it may take the thread for ended (bpo-45274).
+        self._ended = Event()
+        # A daemon, so that a call that never returns does not hold the process.
+        self._thread = Thread(target=self._work, name="tracker", daemon=True)
+
+    @property
+    def upload_command(self) -> str | None:
+        return self._tracker.upload_command
+
+    @property
+    def url(self) -> str | None:
+        return self._tracker.url
+
+    def start(
+        self,
+        *,
+        folder: Path,
+        run_id: str,
+        name: str,
+        group: str,
+        job_type: str,
+        tags: Sequence[str],
+        config: Mapping[str, Any],
+        resumed: bool,
+    ) -> None:
+        self._started = monotonic()
+        self._calls.put(
+            partial(
+                self._tracker.start,
+                folder=folder,
+                run_id=run_id,
+                name=name,
+                group=group,
+                job_type=job_type,
+                tags=tags,
+                config=config,
+                resumed=resumed,
+            )
+        )
+        self._thread.start()
+
+    def log(self, row: Mapping[str, float | int], step: int) -> None:
+        self._calls.put(partial(self._tracker.log, dict(row), step))
+
+    @property
+    def wants_media(self) -> bool:
+        """As of the tracker; one that does not say so, or has failed, wants none."""
+        return not self._failed and getattr(self._tracker, "wants_media", False)
+
+    def show_media(self, media: Mapping[str, Medium]) -> None:
+        tracker: Any = self._tracker  # a MediaTracker, as it wants them
+        self._calls.put(lambda: tracker.show_media(media))
+
+    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+        self._end = partial(self._tracker.finish, summary, exit_code)
+        self._calls.put(None)
+        left_to_start = max(0.0, self._started + self._tracker.init_timeout - monotonic())
+        try:
+            self._ended.wait(left_to_start + self._tracker.finish_timeout + _GRACE_SECONDS)
+        finally:  # an interrupt of this wait abandons it too
+            if not self._ended.is_set():
+                self._give_up()
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            if not self._failed:
+                self._guard(call)
+        # After a failure too: what did arrive may still be brought to its end.
+        self._guard(self._end)
+        self._ended.set()
+
+    def _guard(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:
+            self._fail(f"failed ({type(error).__name__}: {first_line(error)})")
+
+    def _give_up(self) -> None:
+        self._fail("does not come to its end")
+        self._tracker.abandon()
+        self._ended.wait(_ABANDON_SECONDS)
+
+    def _fail(self, how: str) -> None:
+        if not self._failed:
+            self._failed = True
+            log.warning("the tracker %s; the run goes on without it", how)

@@ -1,0 +1,246 @@
+"""Weights & Biases as a tracker. W&B is imported when a run starts, not before."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any, Literal
+
+import psutil
+
+from runner.config.flat import flat
+from runner.tracking.media import Medium
+from runner.tracking.tracker import first_line
+from runner.tracking.wandb_login import has_credentials
+from runner.tracking.wandb_media import render
+
+log = logging.getLogger(__name__)
+
+# Of a dataset: what it would set, not what is set.
+_REFERENCE = ("dataset/tuned", "dataset/published")
+_END_SECONDS = 3.0  # that W&B's service may take to end
+
+
+class WandbTracker:
+    """Weights & Biases, below `<folder>/wandb/`, online or offline.
+
+    Args:
+        project: W&B project.
+        entity: W&B team or user; None is the account's default.
+        mode: `auto` follows WANDB_MODE (or what `wandb offline` set), else is online if
+            credentials are set up and offline if not. `online` and `offline` beat WANDB_MODE.
+            A run that cannot go online goes on offline.
+        init_timeout: seconds until an unreachable server means offline.
+        finish_timeout: seconds that the end of a run waits for its upload.
+        media: show media at the end of a run.
+    """
+
+    def __init__(
+        self,
+        *,
+        project: str,
+        entity: str | None,
+        mode: Literal["auto", "online", "offline"],
+        init_timeout: float,
+        finish_timeout: float,
+        media: bool = True,
+    ) -> None:
+        self.project = project
+        self.entity = entity
+        self.mode = mode
+        self.init_timeout = init_timeout
+        self.finish_timeout = finish_timeout
+        self.wants_media = media
+        self.upload_command: str | None = None
+        self.url: str | None = None
+        self._run: Any = None
+        self._folder = Path()
+        self._last_epoch = -1
+        self._held = False
+
+    def start(
+        self,
+        *,
+        folder: Path,
+        run_id: str,
+        name: str,
+        group: str,
+        job_type: str,
+        tags: Sequence[str],
+        config: Mapping[str, Any],
+        resumed: bool,  # resume="allow" serves both
+    ) -> None:
+        self._folder = folder
+        self._last_epoch = config["train"]["epochs"]
+        # W&B's reports on itself go to the same server. If it does not answer, they hold the
+        # process for ten seconds at its end. Read when wandb is imported.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        import wandb
+
+        def init(mode: Literal["online", "offline"]) -> Any:
+            # Messages outside a run (loaded credentials, …) go by the settings of the process.
+            wandb.setup(wandb.Settings(silent=True))
+            return wandb.init(
+                project=self.project,
+                entity=self.entity,
+                dir=folder,
+                id=run_id,
+                resume="allow",
+                name=name,
+                group=group,
+                job_type=job_type,
+                tags=list(tags),
+                config=columns(config),
+                mode=mode,
+                # By default a second init in one process returns the first run. Nor may it wait
+                # for an earlier run that is stuck.
+                reinit="create_new",
+                settings=wandb.Settings(
+                    silent=True,
+                    console="off",
+                    init_timeout=self.init_timeout,
+                    finish_timeout=self.finish_timeout,
+                    finish_timeout_raises=True,
+                ),
+            )
+
+        mode = self._mode(wandb.setup(wandb.Settings(silent=True)).settings)
+        if mode == "disabled":
+            self.wants_media = False
+            return
+        if mode == "online":
+            try:
+                self._run = init("online")
+                self.url = self._run.url
+            except Exception as error:
+                log.warning("W&B cannot go online (%s); it goes on offline", first_line(error))
+                # The process's W&B service still holds the id of the run that failed.
+                _end_service()
+        if self._run is None:
+            self._run = init("offline")
+            # The folder, not the run in it: every start of a resumed run leaves one.
+            self.upload_command = f"wandb sync {self._directory()}"
+        self._run.define_metric("epoch")
+        self._run.define_metric("*", step_metric="epoch")
+
+    def log(self, row: Mapping[str, float | int], step: int) -> None:
+        if self._run is not None:
+            # Of a step W&B takes one row, once. The last one waits for the media, or for `finish`:
+            # left to W&B's own end, it would be written over the summary.
+            self._held = step == self._last_epoch
+            self._run.log(dict(row), step=step, commit=not self._held)
+
+    def show_media(self, media: Mapping[str, Medium]) -> None:
+        """Add the media to the last epoch's row, as `media/<name>`."""
+        if self._run is not None and self._held:
+            shown = {f"media/{name}": medium for name, medium in media.items()}
+            rendered = {
+                key: render(medium, self._run, key, self._last_epoch)
+                for key, medium in shown.items()
+            }
+            self._run.log(rendered, step=self._last_epoch, commit=False)
+
+    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+        """End the run with every metric of the best epoch, and what else `summary` holds."""
+        if self._run is None:
+            return
+        run, self._run = self._run, None
+        try:
+            if self._held:
+                run.log({}, step=self._last_epoch, commit=True)
+            if summary:
+                best = _metrics_of_epoch(self._folder, summary.get("best_epoch"))
+                of_summary = {k: v for k, v in flat(summary, "/").items() if v is not None}
+                run.summary.update({**best, **of_summary})
+        finally:
+            self._finish(run, exit_code)
+
+    def _finish(self, run: Any, exit_code: int) -> None:
+        try:
+            run.finish(exit_code=exit_code)
+        except Exception as error:
+            directory = shlex.quote(run.settings.sync_dir)
+            self.upload_command = f"wandb sync --include-online {directory}"
+            if not isinstance(error, TimeoutError):
+                _end_service()
+                raise
+            log.warning(
+                "W&B has not taken everything within tracker.finish_timeout=%g seconds; "
+                "the rest can be uploaded later",
+                self.finish_timeout,
+            )
+
+    def abandon(self) -> None:
+        """End W&B's service, without which every call into W&B comes back with an error."""
+        if (self._folder / "wandb").is_dir():
+            # Whether the online or the offline run has the rows is not known here.
+            self.upload_command = f"wandb sync --include-online {self._directory()}"
+        # Asked to end, it still writes its file to the end; but it may be what is stuck.
+        ending = Thread(target=_end_service, daemon=True)
+        ending.start()
+        ending.join(_END_SECONDS)
+        if ending.is_alive():
+            for process in psutil.Process().children():
+                with suppress(psutil.NoSuchProcess):
+                    if process.name() == "wandb-core":
+                        process.kill()
+
+    def _directory(self) -> str:
+        return shlex.quote(str(self._folder / "wandb"))
+
+    def _mode(self, settings: Any) -> Literal["online", "offline", "disabled"]:
+        chosen: str | None = self.mode
+        if self.mode == "auto":
+            chosen = os.environ.get("WANDB_MODE")
+            if not chosen and settings.mode != "online":
+                chosen = settings.mode  # `wandb offline` and `wandb disabled` leave it in a file
+        if chosen == "disabled":
+            return "disabled"
+        if chosen in ("offline", "dryrun"):
+            return "offline"
+        if chosen not in (None, "", "online", "run"):
+            raise ValueError(f"WANDB_MODE={chosen} is not online, offline or disabled")
+        if has_credentials(settings):
+            return "online"
+        if chosen:  # asked for; without credentials W&B would prompt for them and wait
+            log.warning("W&B has no API key (`wandb login` sets it up); it goes on offline")
+        return "offline"
+
+
+def _end_service() -> None:
+    """End W&B's service; the next run of this process begins with another."""
+    import wandb
+
+    with suppress(OSError, SystemExit):  # as of a service that was killed
+        wandb.teardown()
+
+
+def _metrics_of_epoch(folder: Path, epoch: object) -> dict[str, Any]:
+    """The line of metrics.jsonl for `epoch`, which may be older than this process."""
+    try:
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
+        rows = (json.loads(line) for line in lines)
+        return next((row for row in rows if row.get("epoch") == epoch), {})
+    except (OSError, ValueError):
+        return {}
+
+
+def columns(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config as W&B's columns: a scalar a key, `model/completion/t`, without the columns of
+    published values and figures that stand in it beside the values themselves.
+
+    W&B reads a dot in a key as a step into a nested value, a slash as it is. Lists are joined by
+    commas.
+    """
+    found = flat(config, "/")
+    return {
+        key: ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+        for key, value in found.items()
+        if not key.startswith(_REFERENCE)
+    }

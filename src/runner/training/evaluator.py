@@ -1,0 +1,138 @@
+"""Validation and test scores of a model, by the dataset's protocol."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from runner.data.link_data import EvaluationSplit
+from runner.errors import RunnerError
+from runner.models.link_model import LinkModel
+from runner.ops.csr import Graph
+from runner.ops.sparse_rows import SparseRows
+from runner.ops.stage import stage
+from runner.training.metrics import parse_metric
+from runner.training.ranks import ALONE, Ranks
+
+log = logging.getLogger(__name__)
+
+_AUTOMATIC_K = (1, 3, 10, 20, 50, 100)
+
+
+class RankingEvaluator:
+    """Scores positives against negatives with Hits@K and MRR.
+
+    Args:
+        metrics: "hits@K" and "mrr"; None chooses K's by the number of negatives.
+        select: the metric whose validation value decides the best epoch; None: the last Hits@K.
+        batch_size: pairs scored at a time; bounds memory and changes no result, unless the
+            completion samples neighbours.
+    """
+
+    def __init__(self, *, metrics: list[str] | None, select: str | None, batch_size: int) -> None:
+        self.metrics = None if metrics is None else [parse_metric(name) for name in metrics]
+        self.select = select
+        self.batch_size = batch_size
+        self._warned = False
+
+    def prepare(self, splits: dict[str, EvaluationSplit]) -> None:
+        """Fix the metrics for these splits.
+
+        Raises:
+            RunnerError: if a K is larger than the number of negatives (OGB would answer 1.0).
+        """
+        counts = {name: split.negative.shape[-1] for name, split in splits.items()}
+        smallest = min(counts.values())
+        if self.metrics is None:
+            # At least 30 negatives a rank, so that one lucky negative does not decide.
+            usable = [k for k in _AUTOMATIC_K if k == 1 or k * 30 <= smallest][-3:]
+            self.metrics = [parse_metric(f"hits@{k}") for k in usable] + [parse_metric("mrr")]
+        for metric in self.metrics:
+            for name, count in counts.items():
+                if metric.k is not None and metric.k > count:
+                    raise RunnerError(
+                        f"dataset.protocol.metrics: {metric.name} needs at least {metric.k} "
+                        f"negatives, the {name} split has {count}; choose a smaller K or draw "
+                        "more negatives (dataset.source.split.*_negatives)"
+                    )
+        names = [metric.name for metric in self.metrics]
+        if self.select is None:
+            hits = [metric.name for metric in self.metrics if metric.k is not None]
+            self.select = (hits or names)[-1]
+        if self.select not in names:
+            raise RunnerError(
+                f"dataset.protocol.select={self.select}: the metrics of this run are "
+                f"{', '.join(names)}; select one of them"
+            )
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics of this run; fixed by `prepare`."""
+        assert self.metrics is not None, "prepare() fixes the metrics"
+        return [metric.name for metric in self.metrics]
+
+    @property
+    def selection(self) -> str:
+        """The metric that decides the best epoch, on validation; fixed by `prepare`."""
+        assert self.select is not None, "prepare() fixes the metrics"
+        return self.select
+
+    def evaluate(
+        self,
+        model: LinkModel,
+        features: Tensor | SparseRows,
+        graph: Graph,
+        split: EvaluationSplit,
+        between_batches: Callable[[], None] = lambda: None,
+        ranks: Ranks = ALONE,
+    ) -> dict[str, float]:
+        """Every metric on one split; the encoder runs once on `graph`.
+
+        Args:
+            between_batches: called before each batch of pairs; what it raises ends the evaluation.
+            ranks: the processes that score the batches in turn, and get all scores.
+
+        Shapes:
+            features: (N, F) float or (N,) int64. split: positives (2, P), negatives (2, K) or
+            (2, P, K).
+        """
+        model.eval()
+        with torch.no_grad(), stage("evaluation"):
+            with stage("encoder"):
+                embeddings = model.encode(features, graph)
+            score = model.scorer(embeddings, graph)
+            shape = split.negative.shape[1:]
+            flat = split.negative.reshape(2, -1)
+            with ranks.own_chance(model):
+                positive = self._score(score, split.positive, between_batches, ranks)
+                negative = self._score(score, flat, between_batches, ranks).reshape(shape)
+        self._warn_of_ties(positive, negative)
+        assert self.metrics is not None, "prepare() fixes the metrics"
+        return {metric.name: metric(positive, negative) for metric in self.metrics}
+
+    def _warn_of_ties(self, positive: Tensor, negative: Tensor) -> None:
+        """Say once when all pairs score the same: a metric then measures nothing."""
+        lowest, highest = torch.cat([positive.flatten(), negative.flatten()]).aminmax()
+        if lowest == highest and not self._warned:
+            self._warned = True
+            log.warning(
+                "every pair has the score %g: all tie, and the metrics say nothing", float(lowest)
+            )
+
+    def _score(
+        self,
+        score: Callable[[Tensor], Tensor],
+        pairs: Tensor,
+        between_batches: Callable[[], None],
+        ranks: Ranks,
+    ) -> Tensor:
+        batches = pairs.split(self.batch_size, dim=1)
+        scores = [torch.zeros(0)] * len(batches)
+        for first in range(0, len(batches), ranks.size):
+            between_batches()
+            if first + ranks.rank < len(batches):
+                scores[first + ranks.rank] = score(batches[first + ranks.rank])
+        return ranks.gather(scores, [batch.size(1) for batch in batches]).cpu()

@@ -1,0 +1,149 @@
+"""Samplers: the batches of an epoch, each with the graph that its targets may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from runner.errors import RunnerError
+from runner.ops.csr import Graph
+from runner.ops.stage import stage
+from runner.training.generators import Generators
+
+
+class NegativeSampler(Protocol):
+    """Draws an epoch's training negatives, one for each target."""
+
+    def epoch(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One training step: target links, as many negatives, and the graph to score both on.
+
+    Attributes:
+        whole: the graph of the training links.
+        hidden: (k,) int64, entries of it that the batch may not see, both directions of each.
+
+    Shapes:
+        positives, negatives: (2, B) int64.
+    """
+
+    whole: Graph
+    positives: Tensor
+    negatives: Tensor
+    hidden: Tensor | None = None
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph that the batch may see."""
+        if self.hidden is None:
+            return self.whole
+        with stage("graph without the targets"):
+            kept = torch.ones_like(self.whole.col, dtype=torch.bool)
+            kept[self.hidden] = False
+            return self.whole.keep(kept, symmetric=True)
+
+
+class FullGraph:
+    """Every batch sees the whole training graph, its own targets included (the ablation).
+
+    Args:
+        batch_size: target links a batch; the last, short batch is dropped, as in the release.
+            None follows the number of targets.
+        graph: the training graph.
+        targets: (2, M) int64, the training links as rows; duplicates stay separate targets.
+        negatives: draws the epoch's negatives.
+        generators: order of the targets, and negatives.
+
+    Raises:
+        RunnerError: if an epoch would hold no batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch_size: int | None,
+        graph: Graph,
+        targets: Tensor,
+        negatives: NegativeSampler,
+        generators: Generators,
+    ) -> None:
+        count = targets.shape[1]
+        if batch_size is not None and batch_size > count:
+            raise RunnerError(
+                f"train.batch_size={batch_size}: the training set has only {count} target links, "
+                f"so an epoch would train on nothing; give at most {count}"
+            )
+        self.batch_size = batch_size or default_batch_size(count)
+        self.graph = graph
+        self.targets = targets
+        self.negatives = negatives
+        self.generators = generators
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return self.targets.shape[1] // self.batch_size
+
+    def epoch(self, skip: int = 0) -> Iterator[Batch]:
+        """Draw an epoch's order and negatives, then yield its batches from number `skip` on."""
+        with stage("order and negatives of an epoch"):
+            order = torch.randperm(self.targets.shape[1], generator=self.generators.batches)
+            drawn = self.negatives.epoch(self.graph, self.targets, self.generators.negatives)
+        for number in range(skip, len(self)):
+            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
+            rows = rows.to(self.targets.device)
+            yield Batch(
+                self.graph, self.targets[:, rows], drawn[:, rows], self.hidden_entries(rows)
+            )
+
+    def hidden_entries(self, rows: Tensor) -> Tensor | None:
+        """Entries of the graph that a batch with these target rows may not see, (k,) int64."""
+        return None
+
+
+class TargetLinkRemoval(FullGraph):
+    """The batch's graph lacks exactly the batch's links (target-link removal, arXiv 2302.00890).
+
+    Both directions of every link go, and with them every duplicate of a target, since the graph is
+    simple (the release removes the batch's rows alone, so that on ogbl-collab another year's copy
+    survives). Where the links stand in the graph is looked up once; a batch costs one mask.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch_size: int | None,
+        graph: Graph,
+        targets: Tensor,
+        negatives: NegativeSampler,
+        generators: Generators,
+    ) -> None:
+        super().__init__(
+            batch_size=batch_size,
+            graph=graph,
+            targets=targets,
+            negatives=negatives,
+            generators=generators,
+        )
+        self._entries = torch.stack([graph.find(targets), graph.find(targets.flip(0))])
+
+    def hidden_entries(self, rows: Tensor) -> Tensor:
+        entries = self._entries[:, rows]
+        return entries[entries >= 0]
+
+
+def default_batch_size(num_targets: int) -> int:
+    """The power of two that makes an epoch of 8 to 16 steps, at most 65,536.
+
+    Raises:
+        RunnerError: if there are no training links.
+    """
+    if num_targets < 1:
+        raise RunnerError("the training set has no links: give a graph with more edges")
+    return min(65_536, 2 ** max(0, (num_targets // 8).bit_length() - 1))

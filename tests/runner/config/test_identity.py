@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from runner.config.identity import experiment_id
+
+BEFORE = {
+    "run": {"model": "ncnc", "dataset": "cora"},
+    "seed": 0,
+    "hardware": {"device": "cpu"},
+    "model": {"hidden": 4, "completion": {"t": 0.5, "seed": 3}},
+    "train": {"epochs": 10, "checkpoint_minutes": 30},
+}
+LATER = {"dropout": (True, False), "memory_gib": (None, 2.0), "precision": (None, "bfloat16")}
+
+
+def changed(**completion):
+    config = copy.deepcopy(BEFORE)
+    config["model"]["completion"].update(completion)
+    return config
+
+
+@pytest.mark.parametrize(("key", "values"), LATER.items())
+def test_keys_that_came_later_part_no_runs_until_they_are_used(key, values):
+    default, other = values
+    identity = experiment_id(BEFORE, warm_start=None)
+    assert experiment_id(changed(**{key: default}), warm_start=None) == identity
+    assert experiment_id(changed(**{key: other}), warm_start=None) != identity
+
+
+def test_seed_and_machine_part_no_runs():
+    config = {**changed(seed=9), "seed": 1, "hardware": {"device": "cuda"}}
+    assert experiment_id(config, warm_start=None) == experiment_id(BEFORE, warm_start=None)
+    assert experiment_id(changed(t=0.4), warm_start=None) != experiment_id(BEFORE, warm_start=None)
+    assert experiment_id(BEFORE, warm_start="weights") != experiment_id(BEFORE, warm_start=None)
+
+
+def test_what_is_saved_when_parts_no_runs_and_what_is_skipped_does():
+    def trained(**keys):
+        return {**BEFORE, "train": {**BEFORE["train"], **keys}}
+
+    identity = experiment_id(BEFORE, warm_start=None)
+    saving = {"checkpoint_steps": 3, "keep_checkpoints": 5, "grace_seconds": 9}
+    assert experiment_id(trained(**saving, not_finite="stop"), warm_start=None) == identity
+    assert experiment_id(trained(not_finite="skip"), warm_start=None) != identity
+
+
+def test_the_encoding_parts_runs_unless_it_is_that_of_before():
+    identity = experiment_id(BEFORE, warm_start=None)
+    full = {"_target_": "runner.training.encoding.FullEncoding"}
+    assert experiment_id({**BEFORE, "encoding": full}, warm_start=None) == identity
+    local = {"_target_": "runner.training.encoding.LocalEncoding", "fan_outs": None}
+    assert experiment_id({**BEFORE, "encoding": local}, warm_start=None) != identity
+    sparse = {"sparse_embedding": True}
+    assert experiment_id({**BEFORE, "encoder": sparse}, warm_start=None) != experiment_id(
+        {**BEFORE, "encoder": {"sparse_embedding": False}}, warm_start=None
+    )

@@ -1,0 +1,84 @@
+import warnings
+
+import pytest
+import torch
+
+from runner.data.ogb import _import_ogb_master
+from runner.errors import RunnerError
+from runner.training.metrics import hits_at_k, mrr, parse_metric
+
+
+def tied(count, seed):
+    """Scores with many ties."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(12, (count,), generator=generator).float() / 4
+
+
+@pytest.fixture(scope="module")
+def ogb_evaluator():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _import_ogb_master()
+        from ogb.linkproppred import Evaluator
+    return Evaluator
+
+
+@pytest.mark.parametrize("k", [1, 20, 50])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("scores", [tied, lambda n, s: torch.randn(n) + s])
+def test_hits_agree_with_ogb_to_the_last_digit(ogb_evaluator, k, seed, scores):
+    positive, negative = scores(113, seed), scores(61, seed + 10)
+    judge = ogb_evaluator("ogbl-ddi")
+    judge.K = k
+    expected = judge.eval({"y_pred_pos": positive, "y_pred_neg": negative})[f"hits@{k}"]
+    assert hits_at_k(positive, negative, k) == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("scores", [tied, lambda n, s: torch.randn(n) + s])
+def test_mrr_agrees_with_ogb_to_the_last_digit(ogb_evaluator, seed, scores):
+    positive, negative = scores(40, seed), scores(40 * 30, seed + 10).view(40, 30)
+    judge = ogb_evaluator("ogbl-citation2")
+    found = judge.eval({"y_pred_pos": positive, "y_pred_neg": negative})["mrr_list"]
+    assert mrr(positive, negative) == found.mean().item()
+
+
+def test_shared_negatives_are_the_same_list_for_every_positive():
+    positive, negative = tied(50, 0), tied(30, 1)
+    assert mrr(positive, negative) == mrr(positive, negative.expand(50, 30))
+
+
+def test_by_hand():
+    positive, negative = torch.tensor([3.0, 2.0, 0.0]), torch.tensor([2.0, 1.0])
+    assert hits_at_k(positive, negative, 1) == pytest.approx(1 / 3)  # the tie at 2 is lost
+    assert hits_at_k(positive, negative, 2) == pytest.approx(2 / 3)
+    assert mrr(positive, negative) == pytest.approx((1 + 1 / 1.5 + 1 / 3) / 3)
+
+
+def test_fewer_negatives_than_k_is_no_perfect_score():
+    with pytest.raises(ValueError, match="hits@5 needs at least 5 negatives, got 2"):
+        hits_at_k(torch.ones(3), torch.zeros(2), 5)
+
+
+@pytest.mark.parametrize("metric", [lambda p, n: hits_at_k(p, n, 1), mrr])
+def test_scores_that_are_not_numbers_are_refused(metric):
+    bad = torch.tensor([1.0, float("nan")])
+    with pytest.raises(ValueError, match="NaN"):
+        metric(bad, torch.zeros(2))
+    with pytest.raises(ValueError, match="NaN"):
+        metric(torch.ones(2), bad)
+    with pytest.raises(ValueError, match="at least one"):
+        metric(torch.ones(0), torch.zeros(2))
+
+
+def test_every_positive_needs_its_negatives():
+    with pytest.raises(ValueError, match="5 positives, but negatives for 1"):
+        mrr(torch.ones(5), torch.zeros(1, 4))
+
+
+def test_names():
+    assert parse_metric("hits@50").k == 50
+    assert parse_metric("mrr").k is None
+    for name in ("hits@0", "hits", "hits@-1", "auc", "Hits@50"):
+        with pytest.raises(RunnerError, match=r"use mrr or hits@K"):
+            parse_metric(name)

@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from runner.errors import RunnerError
+from runner.ops.csr import Graph
+from runner.training.negatives import RandomTargets, UniformNonEdges
+
+
+@pytest.fixture
+def graph():
+    edges = torch.randint(12, (2, 25), generator=torch.Generator().manual_seed(0))
+    return Graph.from_edges(edges, 12)
+
+
+def test_non_edges_are_uniform_over_ordered_pairs(graph):
+    positives = torch.zeros(2, 40_000, dtype=torch.int64)
+    u, v = UniformNonEdges().epoch(graph, positives, torch.Generator().manual_seed(0))
+    assert u.shape == v.shape == (40_000,)
+    counts = torch.zeros(12, 12).index_put((u, v), torch.ones(u.numel()), accumulate=True)
+    assert counts[graph.row, graph.col].sum() == 0 and counts.diagonal().sum() == 0
+    drawn = counts[counts > 0]
+    assert drawn.numel() == 12 * 11 - graph.num_entries
+    assert drawn.min() > 0.75 * drawn.mean() and drawn.max() < 1.25 * drawn.mean()
+
+
+def test_a_graph_without_room_is_refused():
+    complete = Graph.from_edges(torch.combinations(torch.arange(9)).T, 9)
+    with pytest.raises(RunnerError, match="36 edges on 9 nodes"):
+        UniformNonEdges().epoch(complete, torch.zeros(2, 3, dtype=torch.int64), torch.Generator())
+
+
+def test_random_targets_keep_the_source(graph):
+    positives = torch.randint(12, (2, 5000))
+    drawn = RandomTargets().epoch(graph, positives, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn[0], positives[0])
+    assert drawn[1].bincount(minlength=12).min() > 300
+
+
+@pytest.mark.parametrize("kind", [UniformNonEdges, RandomTargets])
+def test_the_generator_decides(kind, graph):
+    positives = torch.randint(12, (2, 50))
+    one, same, other = (
+        kind().epoch(graph, positives, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same) and not torch.equal(one, other)
