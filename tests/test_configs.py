@@ -13,7 +13,8 @@ from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
 
-from runner.config import resolvers, schema
+from runner.config import resolvers
+from runner.config.signatures import signature
 from runner.config.validate import resolve
 from runner.experiment.build import build, build_model, build_with
 from runner.training.generators import Generators
@@ -86,16 +87,22 @@ def test_samplers_build(sampler):
     assert len(list(built.epoch())) == 1
 
 
-@pytest.mark.parametrize("target", sorted(schema.NODES))
-def test_schema_agrees_with_the_signature(target):
-    every = inspect.signature(get_object(target)).parameters.values()
+TARGETS = sorted({
+    target
+    for path in CONF.rglob("*.yaml")
+    for target in re.findall(r"(runner\.[\w.]+\.[A-Za-z_]\w*)", path.read_text())
+    if "_target_" in path.read_text() and not target.startswith("runner.conf")
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_signature_read_from_the_source_is_that_of_the_import(target):
+    read, real = signature(target), inspect.signature(get_object(target)).parameters.values()
     # nn.Module's own *args and **kwargs take nothing.
-    parameters = {p.name for p in every if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    given = set().union(*schema.GIVEN_AT_BUILD.values()) if "runner.data" not in target else set()
-    if target.startswith("models.") and "encoder" not in target:
-        given = set()
-    declared = set(schema.NODES[target].model_fields)
-    assert declared == parameters - (given & parameters - declared)
+    named = [p for p in real if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    assert list(read.parameters) == [p.name for p in named]
+    required = {name for name, parameter in read.parameters.items() if parameter.required}
+    assert required == {p.name for p in named if p.default is p.empty}
 
 
 def test_published_columns_name_real_keys():

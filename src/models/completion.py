@@ -6,11 +6,13 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from runner.keys import Before, NotNegative, Positive, PositiveInt, RunSeed, Width
 from runner.ops.aggregate import gather
 from runner.ops.backend import exact
 from runner.ops.distinct import PairTable, distinct_pairs
@@ -32,7 +34,7 @@ class LearnedPrior(nn.Module):
         hidden: width H of the embeddings.
     """
 
-    def __init__(self, *, hidden: int) -> None:
+    def __init__(self, *, hidden: Width) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
             nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 1)
@@ -78,18 +80,18 @@ class Completion(nn.Module):
     def __init__(
         self,
         *,
-        t: float | LearnedPrior,
+        t: Positive | LearnedPrior,
         s: float,
         o: float,
-        alpha: float,
-        chunk_size: int | None,
-        keep_train: int | None,
-        keep_eval: int | None,
-        seed: int,
+        alpha: NotNegative,
+        chunk_size: PositiveInt | None,
+        keep_train: PositiveInt | None,
+        keep_eval: PositiveInt | None,
+        seed: RunSeed,
         replacement: bool = False,
-        dropout: bool = True,
-        memory_gib: float | None = None,
-        precision: str | None = None,
+        dropout: Annotated[bool, Before(True)] = True,
+        memory_gib: Annotated[Positive | None, Before(None)] = None,
+        precision: Annotated[Literal["bfloat16"] | None, Before(None)] = None,
     ) -> None:
         super().__init__()
         if memory_gib is not None and memory_gib <= 0:

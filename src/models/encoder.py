@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
+from runner.keys import Before, Layers, Probability, Width
 from runner.models.convolution import Convolution
 from runner.models.mlp import MLP, Dropout
 from runner.models.node_embedding import NodeEmbedding
@@ -50,17 +52,17 @@ class Encoder(nn.Module):
         *,
         num_features: int,
         num_categories: int | None,
-        hidden: int,
-        layers: int,
+        hidden: Width,
+        layers: Layers,
         convolution: type[Convolution],
         residual: bool,
         jumping_knowledge: bool,
         layer_norm: bool,
-        input_dropout: float,
-        hidden_dropout: float,
-        output_dropout: float,
-        edge_dropout: float,
-        sparse_embedding: bool = False,
+        input_dropout: Probability,
+        hidden_dropout: Probability,
+        output_dropout: Probability,
+        edge_dropout: Probability,
+        sparse_embedding: Annotated[bool, Before(False)] = False,
     ) -> None:
         super().__init__()
         if layers < 0:

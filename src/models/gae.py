@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from runner.keys import Probability, Width
 from runner.models.mlp import head, pair_mlp
 from runner.ops.aggregate import pair_product
 from runner.ops.csr import Graph
@@ -28,8 +29,8 @@ class GAE(nn.Module):
     def __init__(
         self,
         *,
-        hidden: int,
-        dropout: float,
+        hidden: Width,
+        dropout: Probability,
         last_linear: bool,
         two_layer_head: bool,
         layer_norm: bool,

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from runner.keys import Probability, Width
 from runner.models.mlp import head, neighbour_mlp, pair_mlp
 from runner.ops.aggregate import pair_product
 from runner.ops.csr import Graph
@@ -33,9 +34,9 @@ class GAECN(nn.Module):
     def __init__(
         self,
         *,
-        hidden: int,
-        dropout: float,
-        edge_dropout: float,
+        hidden: Width,
+        dropout: Probability,
+        edge_dropout: Probability,
         last_linear: bool,
         two_layer_head: bool,
         layer_norm: bool,

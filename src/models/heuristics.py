@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from runner.keys import PositiveInt, Share, Weight
 from runner.ops.aggregate import pool
 from runner.ops.csr import Graph
 from runner.ops.overlap import common_neighbours
@@ -65,7 +66,7 @@ class WalkHeuristic(nn.Module):
     both_directions: ClassVar[bool] = False
     """Whether the score of (u, v) is the sum of that from u at v and that from v at u."""
 
-    def __init__(self, *, starts_at_a_time: int = 256) -> None:
+    def __init__(self, *, starts_at_a_time: PositiveInt = 256) -> None:
         super().__init__()
         if starts_at_a_time < 1:
             raise ValueError(f"starts_at_a_time must be at least 1, got {starts_at_a_time}")
@@ -104,7 +105,11 @@ class PersonalisedPageRank(WalkHeuristic):
     both_directions = True
 
     def __init__(
-        self, *, damping: float = 0.85, iterations: int = 50, starts_at_a_time: int = 256
+        self,
+        *,
+        damping: Share = 0.85,
+        iterations: PositiveInt = 50,
+        starts_at_a_time: PositiveInt = 256,
     ) -> None:
         super().__init__(starts_at_a_time=starts_at_a_time)
         if not 0 < damping < 1:
@@ -136,7 +141,11 @@ class Katz(WalkHeuristic):
     """
 
     def __init__(
-        self, *, beta: float = 0.005, max_length: int = 6, starts_at_a_time: int = 256
+        self,
+        *,
+        beta: Weight = 0.005,
+        max_length: PositiveInt = 6,
+        starts_at_a_time: PositiveInt = 256,
     ) -> None:
         super().__init__(starts_at_a_time=starts_at_a_time)
         if beta <= 0 or max_length < 1:
@@ -164,7 +173,9 @@ class ShortestPath(WalkHeuristic):
         max_length: steps of the longest paths that count.
     """
 
-    def __init__(self, *, max_length: int = 10, starts_at_a_time: int = 256) -> None:
+    def __init__(
+        self, *, max_length: PositiveInt = 10, starts_at_a_time: PositiveInt = 256
+    ) -> None:
         super().__init__(starts_at_a_time=starts_at_a_time)
         if max_length < 1:
             raise ValueError(f"max_length must be at least 1, got {max_length}")

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from runner.keys import Probability, Width
 from runner.models.mlp import head, neighbour_mlp, node_mlp, pair_mlp
 from runner.ops.aggregate import pair_product
 from runner.ops.csr import Graph
@@ -42,9 +43,9 @@ class NCN(nn.Module):
     def __init__(
         self,
         *,
-        hidden: int,
-        dropout: float,
-        edge_dropout: float,
+        hidden: Width,
+        dropout: Probability,
+        edge_dropout: Probability,
         node_transform: bool,
         last_linear: bool,
         two_layer_head: bool,

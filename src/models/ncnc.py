@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from runner.keys import Depth, Probability, Width
 from runner.models.completion import Completion
 from runner.models.inner_ncn import InnerNCN
 from runner.models.ncn import NCN
@@ -48,15 +49,15 @@ class NCNC(nn.Module):
     def __init__(
         self,
         *,
-        hidden: int,
-        dropout: float,
-        edge_dropout: float,
+        hidden: Width,
+        dropout: Probability,
+        edge_dropout: Probability,
         node_transform: bool,
         last_linear: bool,
         two_layer_head: bool,
         layer_norm: bool,
         completion: Completion,
-        depth: int = 1,
+        depth: Depth = 1,
         beta: float = 1.0,
     ) -> None:
         super().__init__()

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.tree import Tree
 
 from runner.config.published import Origin
-from runner.config.schema import FULL_ENCODING
 from runner.data.sizes import recall
 from runner.experiment.build import build_model
 
@@ -38,7 +37,7 @@ def _run_graph(config: Mapping[str, Any]) -> Tree:
         data.add(", ".join(f"{name} {value}" for name, value in sizes.items()))
     data.add(f"training negatives: {dataset['negatives']['_target_']}")
     tree.add(f"sampler: {config['sampler']['_target_']}")
-    tree.add(f"encoding: {config.get('encoding', FULL_ENCODING)['_target_']}")
+    tree.add(f"encoding: {config['encoding']['_target_']}")
     encoder = tree.add(f"encoder: {config['encoder']['_target_']}")
     if "path" in config["encoder"].get("convolution", {}):
         encoder.add(f"convolution: {config['encoder']['convolution']['path']}")

@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.compare.run import Run
-from runner.compare.settings import ABSENT, in_words, resolve
-from runner.config.identity import NO_PART_OF_IT
+from runner.compare.settings import ABSENT, COLUMNS, in_words, resolve
+from runner.config.facts import NOT_OF_THE_EXPERIMENT, effect_of
 from runner.errors import RunnerError
 
-_NO_PART_BELOW = (
-    "seeds.", "hardware", "tracker", "run.", "dataset.published", "dataset.tuned",
-)  # fmt: skip
 _LABEL_KEYS = 4  # as many as `sweep=completion` varies
 _LABEL_LENGTH = 60
 
@@ -121,9 +118,8 @@ def varying(many: Sequence[Mapping[str, Any]]) -> list[str]:
     A key whose values are those of another one in all of them (an interpolated copy) counts once,
     with the first.
     """
-    names = dict.fromkeys(name for settings in many for name in settings if is_identity(name))
     columns: dict[tuple[Any, ...], str] = {}
-    for name in names:
+    for name in _of_experiments(many):
         first = many[0].get(name, ABSENT)
         if all(settings.get(name, ABSENT) == first for settings in many):
             continue  # by far the most
@@ -133,9 +129,16 @@ def varying(many: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(columns.values())
 
 
-def is_identity(name: str) -> bool:
-    """Whether a setting belongs to what a run computes."""
-    return name not in NO_PART_OF_IT and not name.startswith(_NO_PART_BELOW)
+def is_identity(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a setting belongs to what a run computes, and is no column that says it again."""
+    return effect_of(name, settings) not in NOT_OF_THE_EXPERIMENT and not name.startswith(COLUMNS)
+
+
+def _of_experiments(many: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of settings that belong to what runs compute, in their order."""
+    owners = {name: settings for settings in reversed(many) for name in settings}
+    names = dict.fromkeys(name for settings in many for name in settings)
+    return [name for name in names if is_identity(name, owners[name])]
 
 
 def _labels(
@@ -178,9 +181,8 @@ class ShortNames:
     """The shortest ending of a key that no other key of these settings has."""
 
     def __init__(self, many: Sequence[Mapping[str, Any]]) -> None:
-        names = {name for settings in many for name in settings if is_identity(name)}
         self._counts: dict[str, int] = {}
-        for name in names:
+        for name in _of_experiments(many):
             for end in _ends(name):
                 self._counts[end] = self._counts.get(end, 0) + 1
 

@@ -61,7 +61,7 @@ def read_run(folder: Path, name: str) -> Run:
 
 def _digest(settings: Mapping[str, Any]) -> str:
     """What stands for the experiment of a run whose meta.json cannot be read."""
-    identity = {key: value for key, value in settings.items() if is_identity(key)}
+    identity = {key: value for key, value in settings.items() if is_identity(key, settings)}
     text = json.dumps(identity, sort_keys=True, default=str)
     return f"unrecorded-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 

@@ -16,7 +16,7 @@ from runner.errors import RunnerError
 ABSENT = "absent"  # what a run says of a key that it has not
 _SHORT = {"model": "run.model", "dataset": "run.dataset"}
 # A dataset's published column says again what other keys have.
-_COLUMNS = ("dataset.tuned", "dataset.published")
+COLUMNS = ("dataset.tuned", "dataset.published")
 # A top-level key and what belongs to it, in the block style that a run folder is written in.
 _BLOCK = re.compile(r"^(?=[A-Za-z_])", re.MULTILINE)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -104,7 +104,7 @@ def resolve(key: str, known: Iterable[str]) -> str:
         return key
     if _SHORT.get(key) in names:
         return _SHORT[key]
-    names = [name for name in names if not name.startswith(_COLUMNS)]
+    names = [name for name in names if not name.startswith(COLUMNS)]
     ends = [name for name in names if name.endswith(f".{key}")]
     if len(ends) == 1:
         return ends[0]

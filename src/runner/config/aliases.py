@@ -28,6 +28,20 @@ _TODAY = {
 }
 
 
+def modernise(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """A saved config under today's names, with the keys that it is too old to have."""
+    from runner.config.facts import later  # not at the top: slow
+
+    config: dict[str, Any] = today(saved)
+    for name, value in [*later(config)]:
+        *parents, last = name.split(".")
+        node: Any = config
+        for part in parents:
+            node = node[part]
+        node.setdefault(last, value)
+    return config
+
+
 def today(node: Any) -> Any:
     """A saved value, nested as it may be, with today's names of our classes and functions."""
     return _renamed(node, _TODAY)

@@ -8,56 +8,38 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.config import aliases
-
-# What says where, how fast and how often a run computes, not what; seeds are told apart otherwise.
-NO_PART_OF_IT = frozenset({
-    "seed", "dataset.source.split.seed", "model.completion.seed",
-    "dataset.root", "dataset.source.root", "dataset.source.cache",
-    "train.checkpoint_minutes", "train.checkpoint_steps", "train.keep_checkpoints",
-    "train.grace_seconds", "train.init_from",
-})  # fmt: skip
-_NO_PART_AS_A_WHOLE = {"seeds", "hardware", "tracker", "run", "dataset.published"}
+from runner.config.flat import flat
 
 
 def experiment_id(config: Mapping[str, Any], *, warm_start: str | None) -> str:
     """What runs share that differ in nothing but seed, machine and place: the W&B group.
 
+    It is taken over a canonical form: every key under its first name, and a key that came later
+    left out where it has the value that stands for runs from before. So it is one id for a run of
+    today and for its repeats from before.
+
     Args:
         warm_start: the mode in which the run has begun with another, None for none.
     """
-    from runner.config.schema import (
-        FULL_ENCODING,
-        Completion,
-        Encoder,
-        Strict,
-        Train,
-    )  # not at the top: slow
-
-    # Keys with a default in the schema came later: runs from before have none of them.
-    nodes: dict[str, type[Strict]] = {
-        "model.completion": Completion, "train": Train, "encoder": Encoder,
-    }  # fmt: skip
-    later = {
-        f"{node}.{name}": field.default
-        for node, schema in nodes.items()
-        for name, field in schema.model_fields.items()
-        if not field.is_required()
-    } | {"encoding": FULL_ENCODING}
-    dropped = NO_PART_OF_IT | _NO_PART_AS_A_WHOLE
-    text = json.dumps([aliases.first(_without(config, dropped, later)), warm_start])
+    text = json.dumps([canonical(config), warm_start])
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     return f"{config['run']['dataset']}-{config['run']['model']}-{digest}"
 
 
-def _without(
-    node: Any, dropped: frozenset[str], unless_changed: Mapping[str, Any], prefix: str = ""
-) -> Any:
-    """Without these keys, and without those that have the value that runs had before they came."""
-    if not isinstance(node, Mapping):
-        return node
-    return {
-        key: _without(value, dropped, unless_changed, f"{prefix}{key}.")
-        for key, value in node.items()
-        if (name := f"{prefix}{key}") not in dropped
-        and not (name in unless_changed and value == unless_changed[name])
-    }
+def canonical(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the result of a run, as its config would first have said it."""
+    from runner.config.facts import NOT_OF_THE_EXPERIMENT, effect_of, later  # not at the top: slow
+
+    values, before = flat(config, "."), dict(later(config))
+
+    def kept(node: Any, prefix: str = "") -> Any:
+        if not isinstance(node, Mapping):
+            return node
+        return {
+            key: kept(value, f"{prefix}{key}.")
+            for key, value in node.items()
+            if effect_of(f"{prefix}{key}", values) not in NOT_OF_THE_EXPERIMENT
+            and not (f"{prefix}{key}" in before and value == before[f"{prefix}{key}"])
+        }
+
+    return aliases.first(kept(config))

@@ -12,15 +12,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config.schema import TUNABLE
+from runner.config.schema import COLUMN
 
 _ABSENT = object()
 _OF_OPTIONS = {"encoder.convolution.path", "sampler._target_"}
 # Where the value of a column's key stands in the config.
 _TUNABLE = {
     f"model.{section}.{key}" if section == "completion" else f"{section}.{key}"
-    for section, keys in TUNABLE.items()
-    for key in keys
+    for section, part in COLUMN.items()
+    for key in part.model_fields
 } - {"encoder.convolution"} | _OF_OPTIONS
 
 

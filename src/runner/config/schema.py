@@ -1,25 +1,33 @@
-"""The typed schema of every group of `conf/`, without importing torch.
+"""The sections of a run's config, a class each, with the facts of every key.
 
-A node with a `_target_` listed in `NODES` is checked against its model here, any other `_target_`
-against its real signature (`runner.config.validate`); a test holds both to be the same.
+A fact stands here once: a key's type and range, what it changes (:class:`runner.keys.Effect`), and,
+of a key that came later, what stands for runs from before (:class:`runner.keys.Before`). The nodes
+that a `_target_` builds are described by their constructors (`runner.config.signatures`).
 """
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from annotated_types import Ge, Gt, Le, MinLen
+from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
 
-Probability = Annotated[float, Field(ge=0, lt=1)]
-PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
-Width = Annotated[int, Field(gt=0, le=65_536)]
-Positive = Annotated[float, Field(gt=0)]
-LearningRate = Annotated[float, Field(ge=0, le=1e30)]  # beyond, a step is no float32
-Seconds = Annotated[float, Field(gt=0, le=1e9)]  # a timer knows no longer time
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Text = Annotated[str, Field(min_length=1)]
+from runner.keys import (
+    Before,
+    Effect,
+    Layers,
+    LearningRate,
+    NotNegative,
+    Positive,
+    PositiveInt,
+    Probability,
+    RunSeed,
+    Seconds,
+    Text,
+    Width,
+)
+
 Overlap = Literal[
     "valid_in_train", "test_in_train", "test_in_valid", "self_loops",
     "valid_negative_in_train", "valid_negative_in_valid", "valid_negative_in_test",
@@ -45,68 +53,65 @@ def _name(value: str) -> str:
     return value
 
 
-Metrics = Annotated[list[Annotated[str, AfterValidator(_metric)]], Field(min_length=1)]
+Metrics = Annotated[list[Annotated[str, AfterValidator(_metric)]], MinLen(1)]
 # Checked on its own, by its `_target_`.
 Node = Annotated[dict[str, Any], AfterValidator(_has_target)]
+Name = Annotated[str, AfterValidator(_name), Effect.LABEL]
 
 
-def _prior(value: Any) -> Any:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not isinstance(value, dict) and not (number and 0 < value < math.inf):
-        raise ValueError("give a number above 0, or a node that learns it")
-    return value
+class Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
+    )
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+class Seeds(Section):
+    split: RunSeed
+    initialisation: RunSeed
+    batches: RunSeed
+    negatives: RunSeed
+    dropout: RunSeed
+    completion: RunSeed
 
 
-class Seeds(Strict):
-    split: Seed
-    initialisation: Seed
-    batches: Seed
-    negatives: Seed
-    dropout: Seed
-    completion: Seed
+class Run(Section):
+    dry: Annotated[bool, Effect.LABEL]
+    model: Name
+    dataset: Name
+    cache: Annotated[Text, Effect.PLACE]
 
 
-class Run(Strict):
-    dry: bool
-    model: Annotated[str, AfterValidator(_name)]
-    dataset: Annotated[str, AfterValidator(_name)]
-    cache: Text
-
-
-class Hardware(Strict):
+class Hardware(Section):
     device: Literal["auto", "cpu", "cuda", "mps"]
-    threads: Annotated[int, Field(gt=0, le=4096)] | None
+    threads: Annotated[int, Gt(0), Le(4096)] | None
     deterministic: bool
-    keep_freed_memory: bool = True  # came later: runs from before have none
-    profile: bool = False  # came later, and the following
-    compile: bool = False
-    processes: Annotated[int, Field(gt=0, le=1024)] | Literal["auto"] = 1
-    features: Literal["device", "host"] = "device"
-    embeddings: Literal["device", "host", "disk"] = "device"
+    keep_freed_memory: Annotated[bool, Before(True)]
+    compile: Annotated[bool, Before(False)]
+    profile: Annotated[bool, Before(False)]
+    processes: Annotated[Annotated[int, Gt(0), Le(1024)] | Literal["auto"], Before(1)]
+    features: Annotated[Literal["device", "host"], Before("device")]
+    embeddings: Annotated[Literal["device", "host", "disk"], Before("device")]
 
 
-class Train(Strict):
-    epochs: Annotated[int, Field(ge=0)]
+class Train(Section):
+    epochs: Annotated[int, Ge(0), Effect.LENGTH]
     batch_size: PositiveInt | None
     eval_batch_size: PositiveInt
     lr_encoder: LearningRate
     lr_predictor: LearningRate
-    clip_norm: Positive | None
-    checkpoint_minutes: Positive
-    checkpoint_steps: PositiveInt | None = None  # came later, and the following
-    keep_checkpoints: Annotated[int, Field(gt=0, le=1000)] = 2
-    grace_seconds: Seconds = 25
-    not_finite: Literal["stop", "skip"] = "stop"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    init_from: Text | None
+    # A resume keeps what it began from; repeats have begun in the same mode, not from the same run.
+    init_from: Annotated[Text | None, Effect.LABEL]
     init_mode: Literal["weights", "embeddings"]
+    clip_norm: Positive | None
+    checkpoint_minutes: Annotated[Positive, Effect.SAVING]
+    checkpoint_steps: Annotated[PositiveInt | None, Effect.SAVING, Before(None)]
+    keep_checkpoints: Annotated[int, Gt(0), Le(1000), Effect.SAVING, Before(2)]
+    grace_seconds: Annotated[Seconds, Effect.SAVING, Before(25)]
+    precision: Annotated[Literal["float32", "bfloat16"], Before("float32")]
+    not_finite: Annotated[Literal["stop", "skip"], Before("stop")]
 
 
-class Protocol(Strict):
+class Protocol(Section):
     metrics: Metrics | None
     select: str | None
     validation_edges_in_test_graph: bool
@@ -114,140 +119,105 @@ class Protocol(Strict):
     permitted_overlaps: list[Overlap]
 
 
-class PublishedFigure(Strict):
+class PublishedFigure(Section):
     metric: str
     mean: float
     std: float | None
 
 
-class Encoder(Strict):
-    convolution: Node
-    hidden: Width
-    layers: Annotated[int, Field(ge=0, le=1000)]
-    residual: bool
-    jumping_knowledge: bool
-    layer_norm: bool
-    input_dropout: Probability
-    hidden_dropout: Probability
-    output_dropout: Probability
-    edge_dropout: Probability
-    sparse_embedding: bool = False  # came later
-
-
-class GetClass(Strict):
-    path: Text
-
-
-class GAE(Strict):
-    hidden: Width
-    dropout: Probability
-    last_linear: bool
-    two_layer_head: bool
-    layer_norm: bool
-
-
-class GAECN(GAE):
-    edge_dropout: Probability
-    beta: float
-
-
-class NCN(GAECN):
-    node_transform: bool
-
-
-class NCNC(NCN):
-    completion: Node
-    depth: Annotated[int, Field(gt=0, le=10)]
-
-
-class Completion(Strict):
-    t: Annotated[Any, AfterValidator(_prior)]
-    s: float
-    o: float
-    alpha: Annotated[float, Field(ge=0)]
-    chunk_size: PositiveInt | None
-    memory_gib: Positive | None = None  # came later
-    keep_train: PositiveInt | None
-    keep_eval: PositiveInt | None
-    replacement: bool
-    dropout: bool = True  # came later
-    precision: Literal["bfloat16"] | None = None  # came later
-    seed: Seed
-
-
-def _part_of(model: type[BaseModel], names: tuple[str, ...], **others: Any) -> Any:
-    """A model with these fields of another, none of them needed, and some more."""
-    kept: dict[str, Any] = {
-        name: (model.model_fields[name].annotation | None, None)  # type: ignore[operator]
-        for name in names
-    }
-    return create_model(f"{model.__name__}Column", __base__=Strict, **(kept | others))
+def _column(**keys: Any) -> type[Section]:
+    """A part of a published column: any of these keys."""
+    fields: dict[str, Any] = {key: (kind | None, None) for key, kind in keys.items()}
+    return create_model("Column", __base__=Section, **fields)
 
 
 # What conf/ asks a column for, by section; no other key would have an effect.
-TUNABLE = {
-    "encoder": (
-        "convolution", "hidden", "layers", "residual", "jumping_knowledge", "input_dropout",
-        "hidden_dropout", "output_dropout", "edge_dropout",
+COLUMN: dict[str, type[Section]] = {
+    "encoder": _column(
+        convolution=str,
+        hidden=Width,
+        layers=Layers,
+        residual=bool,
+        jumping_knowledge=bool,
+        input_dropout=Probability,
+        hidden_dropout=Probability,
+        output_dropout=Probability,
+        edge_dropout=Probability,
     ),
-    "model": ("dropout", "edge_dropout", "node_transform", "last_linear", "two_layer_head"),
-    "completion": (
-        "t", "s", "o", "alpha", "chunk_size", "keep_train", "keep_eval", "replacement",
+    "model": _column(
+        dropout=Probability,
+        edge_dropout=Probability,
+        node_transform=bool,
+        last_linear=bool,
+        two_layer_head=bool,
     ),
-    "train": (
-        "epochs", "batch_size", "eval_batch_size", "lr_encoder", "lr_predictor", "clip_norm",
-        "init_mode",
+    "completion": _column(
+        t=Positive,
+        s=float,
+        o=float,
+        alpha=NotNegative,
+        chunk_size=PositiveInt,
+        keep_train=PositiveInt,
+        keep_eval=PositiveInt,
+        replacement=bool,
     ),
-}  # fmt: skip
+    "train": _column(
+        epochs=Annotated[int, Ge(0)],
+        batch_size=PositiveInt,
+        eval_batch_size=PositiveInt,
+        lr_encoder=LearningRate,
+        lr_predictor=LearningRate,
+        clip_norm=Positive,
+        init_mode=Literal["weights", "embeddings"],
+    ),
+}
+Column = create_model(
+    "Column",
+    __base__=Section,
+    **{name: (part, {}) for name, part in COLUMN.items()},  # type: ignore[call-overload]
+    sampler=(str | None, None),
+)
 
 
-class Column(Strict):
-    """A published column: any part of the tunable values."""
-
-    encoder: _part_of(Encoder, TUNABLE["encoder"][1:], convolution=(str, None)) = {}  # type: ignore[valid-type]
-    model: _part_of(NCN, TUNABLE["model"]) = {}  # type: ignore[valid-type]
-    completion: _part_of(Completion, TUNABLE["completion"][1:], t=(float, None)) = {}  # type: ignore[valid-type]
-    sampler: str | None = None
-    train: _part_of(Train, TUNABLE["train"]) = {}  # type: ignore[valid-type]
-
-
-class Dataset(Strict):
+class Dataset(Section):
     name: Text
-    root: Text | None = None
-    path: Text | None = None
-    features: Text | None = None
+    root: Annotated[Text | None, Effect.PLACE] = None
+    path: Annotated[Text | None, Effect.SOURCE] = None
+    features: Annotated[Text | None, Effect.SOURCE] = None
     num_nodes: PositiveInt | None = None
     source: Node
     protocol: Protocol
     negatives: Node
-    tuned: Column
-    tuned_for_completion: Column
-    tuned_for_warm_start: Column
+    tuned: Column  # type: ignore[valid-type]
+    tuned_for_completion: Column  # type: ignore[valid-type]
+    tuned_for_warm_start: Column  # type: ignore[valid-type]
     warm_start_model: str | None
-    published: dict[str, PublishedFigure | None]
+    published: Annotated[dict[str, PublishedFigure | None], Effect.LABEL]
 
 
 # What runs did before there was a choice.
 FULL_ENCODING = {"_target_": "runner.training.encoding.FullEncoding"}
 
 
-class Root(Strict):
-    seed: Seed
-    seeds: Seeds
+class RunConfig(Section):
+    """A whole run."""
+
+    seed: RunSeed
+    seeds: Annotated[Seeds, Effect.SEED]
     hyperparameters: Literal["published", "default"]
-    run: Run
-    hardware: Hardware
+    run: Annotated[Run, Effect.LABEL]
+    hardware: Annotated[Hardware, Effect.MACHINE]
     train: Train
     evaluator: Node
     sampler: Node
-    encoding: Node = FULL_ENCODING  # came later
-    tracker: Node
+    encoding: Annotated[Node, Before(FULL_ENCODING)]
+    tracker: Annotated[Node, Effect.MACHINE]
     encoder: Node
     model: Node
     dataset: Dataset
 
 
-class Search(Strict):
+class Search(Section):
     trials: PositiveInt
     sampler: Node
     pruner: Node | None
@@ -255,150 +225,11 @@ class Search(Strict):
     study: Text | None
 
 
-class Sweeper(Strict):
+class Sweeper(Section):
     params: dict[str, Any]
-    paired: list[Annotated[list[str], Field(min_length=2)]]
-    retries: Annotated[int, Field(ge=0, le=1000)]
+    paired: list[Annotated[list[str], MinLen(2)]]
+    retries: Annotated[int, Ge(0), Le(1000)]
     extend: bool
     resume: bool
     parallel: PositiveInt | None
     search: Search | None
-
-
-class LearnedPrior(Strict):
-    hidden: Width
-
-
-class PersonalisedPageRank(Strict):
-    damping: Annotated[float, Field(gt=0, lt=1)]
-    iterations: PositiveInt
-    starts_at_a_time: PositiveInt
-
-
-class Katz(Strict):
-    beta: Annotated[float, Field(gt=0, le=1)]
-    max_length: PositiveInt
-    starts_at_a_time: PositiveInt
-
-
-class ShortestPath(Strict):
-    max_length: PositiveInt
-    starts_at_a_time: PositiveInt
-
-
-class Sampler(Strict):
-    batch_size: PositiveInt | None
-
-
-def _fan_outs(value: Any) -> Any:
-    numbers = value if isinstance(value, list) and value else [value]
-    if value is not None and not all(type(x) is int and 0 < x < 2**31 for x in numbers):
-        raise ValueError("give a number above 0, a list of them, or null")
-    return value
-
-
-class LocalEncoding(Strict):
-    fan_outs: Annotated[Any, AfterValidator(_fan_outs)]
-
-
-class RankingEvaluator(Strict):
-    metrics: Metrics | None
-    select: str | None
-    batch_size: PositiveInt
-
-
-class WandbTracker(Strict):
-    project: str
-    entity: str | None
-    mode: Literal["auto", "online", "offline"]
-    init_timeout: Seconds
-    finish_timeout: Seconds
-    media: bool = True  # came later
-
-
-class Empty(Strict):
-    pass
-
-
-class RandomSplit(Strict):
-    valid: Annotated[float, Field(gt=0, lt=1)]
-    test: Annotated[float, Field(gt=0, lt=1)]
-    seed: Seed
-    valid_negatives: Annotated[float, Field(gt=0, le=1e6)]
-    test_negatives: Annotated[float, Field(gt=0, le=1e6)]
-
-
-class Coauthorship(Strict):
-    num_nodes: PositiveInt
-    num_edges: PositiveInt
-    num_topics: PositiveInt
-    num_features: PositiveInt
-    noise: Annotated[float, Field(ge=0, le=1e6)]
-    seed: Seed
-    split: Node
-
-
-class LesMiserables(Strict):
-    split: Node
-
-
-class Planetoid(Strict):
-    name: Literal["Cora", "CiteSeer", "PubMed"]
-    root: Text
-    split: Node
-
-
-class OGBLink(Strict):
-    name: str
-    root: Text
-    cache: Text
-    features: Literal["stored", "argmax", "node_id"]
-
-
-class EdgeFile(Strict):
-    path: Text
-    features: Text | None
-    num_nodes: PositiveInt | None
-    split: Node
-
-
-NODES: dict[str, type[Strict]] = {
-    "runner.models.encoder.Encoder": Encoder,
-    "runner.models.encoder.NoEncoder": Empty,
-    "hydra.utils.get_class": GetClass,
-    "runner.models.gae.GAE": GAE,
-    "runner.models.gae_cn.GAECN": GAECN,
-    "runner.models.ncn.NCN": NCN,
-    "runner.models.ncn_diff.NCNDiff": NCN,
-    "runner.models.ncn2.NCN2": NCN,
-    "runner.models.ncnc.NCNC": NCNC,
-    "runner.models.completion.Completion": Completion,
-    "runner.models.completion.LearnedPrior": LearnedPrior,
-    "runner.models.heuristics.CommonNeighbours": Empty,
-    "runner.models.heuristics.AdamicAdar": Empty,
-    "runner.models.heuristics.ResourceAllocation": Empty,
-    "runner.models.heuristics.PersonalisedPageRank": PersonalisedPageRank,
-    "runner.models.heuristics.Katz": Katz,
-    "runner.models.heuristics.ShortestPath": ShortestPath,
-    "runner.training.samplers.TargetLinkRemoval": Sampler,
-    "runner.training.samplers.FullGraph": Sampler,
-    "runner.training.encoding.FullEncoding": Empty,
-    "runner.training.encoding.LocalEncoding": LocalEncoding,
-    "runner.training.evaluator.RankingEvaluator": RankingEvaluator,
-    "runner.tracking.wandb.WandbTracker": WandbTracker,
-    "runner.tracking.tracker.NullTracker": Empty,
-    "runner.training.negatives.UniformNonEdges": Empty,
-    "runner.training.negatives.RandomTargets": Empty,
-    "runner.data.splits.RandomSplit": RandomSplit,
-    "runner.data.synthetic.coauthorship": Coauthorship,
-    "runner.data.bundled.les_miserables": LesMiserables,
-    "runner.data.planetoid.planetoid": Planetoid,
-    "runner.data.ogb.ogb_link": OGBLink,
-    "runner.data.edges.edge_file": EdgeFile,
-}
-
-# Arguments that only a run knows, given when the node is built.
-GIVEN_AT_BUILD: dict[str, frozenset[str]] = {
-    "encoder": frozenset({"num_features", "num_categories"}),
-    "sampler": frozenset({"graph", "targets", "negatives", "generators"}),
-}

@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import difflib
-import inspect
-import logging
 import os
 import re
+import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache, reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Tag,
+    ValidationError,
+    create_model,
+)
 
 from runner.config import schema
 from runner.config.hydra_messages import in_words
+from runner.config.places import PLACES
+from runner.config.signatures import Opaque, signature
 from runner.errors import RunnerError
 
-# The nodes that `experiment.build` builds, and what another node may tell Hydra about itself.
-_PARTS = (
-    "encoder", "model", "sampler", "encoding", "evaluator", "tracker", "dataset.source",
-    "dataset.negatives",
-)  # fmt: skip
+# What a node may tell Hydra about itself; a component of a run has none of it.
 _OF_HYDRA: dict[str, Callable[[Any], bool]] = {
     "_args_": lambda value: isinstance(value, list),
     "_partial_": lambda value: isinstance(value, bool),
     "_recursive_": lambda value: isinstance(value, bool),
     "_convert_": lambda value: value in ("none", "partial", "object", "all"),
 }
+_GET_CLASS = "hydra.utils.get_class"
+_CONVOLUTION = "runner.models.convolution.Convolution"
+# Rooms whose classes and functions a config may name; the rest of ours are no components.
+_OURS = (
+    "runner.models.", "runner.training.", "runner.tracking.", "runner.data.", "torch.optim.",
+)  # fmt: skip
+# What pydantic calls the member of a union, among the keys that lead to an error.
+_OF_A_UNION = re.compile(
+    r"(constrained-)?(int|float|str|bool|list|dict)(\[.*)?|literal\[.*|function-.*|\[value\]|\[node\]"
+)
+_UNFIT = " does not fit: "
 _LONGEST = 200  # characters of a value in a message
 
 
@@ -126,7 +143,7 @@ def _resolve_item(node: Any, key: Any, name: str, problems: list[str]) -> Any:
 
 def check(plain: Mapping[str, Any]) -> list[str]:
     """One line for each error of a resolved config; empty when there is none."""
-    problems = problems_of(schema.Root, plain, "")
+    problems = problems_of(schema.RunConfig, plain, "")
     for name, node in _nodes(plain, ""):
         wrong = {_key(problem) for problem in problems}
         if any(f"{name}._target_.".lstrip(".").startswith(f"{key}.") for key in wrong):
@@ -137,16 +154,17 @@ def check(plain: Mapping[str, Any]) -> list[str]:
             problems.append(f"{name}._target_: {target!r} is not the dotted path of a class")
             continue
         problems += _special_keys(name, node)
-        known = schema.NODES.get(target)
         try:
-            model = known or _signature_model(target, schema.GIVEN_AT_BUILD.get(name, frozenset()))
-            if known is schema.GetClass:
-                _locate_class(given.get("path"), a_convolution=name == "encoder.convolution")
-        except (ImportError, ValueError) as error:
-            key = f"{name}.path" if known is schema.GetClass else f"{name}._target_"
-            problems.append(f"{key}: {error}")
+            model = _model_of(target, PLACES[name].given if name in PLACES else frozenset())
+        except ValueError as error:
+            problems.append(f"{name}._target_: {error}")
             continue
         problems += problems_of(model, given, name)
+        if target == _GET_CLASS:
+            try:
+                _check_class(given.get("path"), a_convolution=name == "encoder.convolution")
+            except ValueError as error:
+                problems.append(f"{name}.path: {error}")
     return [*problems, *_contradictions(plain)]
 
 
@@ -154,12 +172,20 @@ def foreign_targets(plain: Mapping[str, Any]) -> dict[str, str]:
     """By key, the classes and functions that a config names and that are not ours."""
     found = {}
     for name, node in _nodes(plain, ""):
-        target, path = node["_target_"], node.get("path")
-        if target not in schema.NODES:
-            found[f"{name}._target_"] = str(target)
-        elif schema.NODES[target] is schema.GetClass and not str(path).startswith("runner.models."):
-            found[f"{name}.path"] = str(path)
+        key = "path" if node["_target_"] == _GET_CLASS else "_target_"
+        if not _is_ours(node.get(key)):
+            found[f"{name}.{key}"] = str(node.get(key))
     return found
+
+
+def _is_ours(target: Any) -> bool:
+    return str(target).startswith(_OURS)
+
+
+def trusted_packages() -> frozenset[str]:
+    """The packages that the environment trusts: `RUNNER_TRUST=mylab,another`."""
+    names = os.environ.get("RUNNER_TRUST", "").split(",")
+    return frozenset(name.strip() for name in names if name.strip())
 
 
 def refuse_foreign(plain: Mapping[str, Any], *, trusted: Collection[str], where: str) -> None:
@@ -168,17 +194,19 @@ def refuse_foreign(plain: Mapping[str, Any], *, trusted: Collection[str], where:
     Raises:
         RunnerError: naming what it would run, and how to allow it.
     """
+    packages = trusted_packages()
     for key, target in foreign_targets(plain).items():
-        if target not in trusted:
+        package = target.partition(".")[0]
+        if target not in trusted and package not in packages:
             raise RunnerError(
                 f"{where}: its config runs {target} ({key}), which is none of ours and could do "
-                f"anything; if you know it, say so: {key}={target}"
+                f"anything; if you know it, say so: {key}={target}, or RUNNER_TRUST={package}"
             )
 
 
 def _special_keys(name: str, node: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the keys of a node that are Hydra's own; a part of a run has none."""
-    whole = name in _PARTS or node["_target_"] in schema.NODES
+    whole = name in PLACES or _is_ours(node["_target_"]) or node["_target_"] == _GET_CLASS
     for key, value in node.items():
         if not key.startswith("_") or key == "_target_":
             continue
@@ -203,7 +231,7 @@ def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
             f"({', '.join(map(str, metrics))}); select one of them or add it there"
         )
     # What a user's own model does with a width of that name is its own business.
-    ours = all(str(node.get("_target_")) in schema.NODES for node in (encoder, model))
+    ours = all(_is_ours(node.get("_target_")) for node in (encoder, model))
     widths = encoder.get("hidden"), model.get("hidden")
     if ours and None not in widths and widths[0] != widths[1]:
         yield (
@@ -224,12 +252,24 @@ def problems_of(model: type[BaseModel], given: Mapping[str, Any], name: str) -> 
     try:
         model.model_validate(dict(given))
     except ValidationError as error:
-        return [_sentence(model, detail, name) for detail in error.errors()]
+        return _merged([_sentence(model, detail, name) for detail in error.errors()])
     return []
 
 
+def _merged(sentences: Sequence[str]) -> list[str]:
+    """One sentence for a value that none of several types fits."""
+    merged: dict[str, str] = {}
+    for sentence in sentences:
+        what, found, why = sentence.partition(_UNFIT)
+        if found and what in merged:
+            merged[what] += f", or {why.removeprefix('input should be ')}"
+        else:
+            merged[what] = sentence
+    return list(merged.values())
+
+
 def _sentence(model: type[BaseModel], detail: Any, name: str) -> str:
-    path = [str(part) for part in detail["loc"] if not str(part).startswith(("int", "float"))]
+    path = [str(part) for part in detail["loc"] if not _OF_A_UNION.fullmatch(str(part))]
     key = ".".join([name, *path] if name else path)
     if detail["type"] == "extra_forbidden":
         known = list(_fields_at(model, detail["loc"][:-1]))
@@ -243,7 +283,7 @@ def _sentence(model: type[BaseModel], detail: Any, name: str) -> str:
     message = re.sub(r" or instance of \w+", "", message)
     given = repr(detail["input"])
     shown = given if len(given) <= _LONGEST else f"{given[:_LONGEST]}…"
-    return f"{key}: {shown} does not fit: {message[0].lower()}{message[1:]}"
+    return f"{key}: {shown}{_UNFIT}{message[0].lower()}{message[1:]}"
 
 
 def _fields_at(model: Any, loc: tuple[Any, ...]) -> Iterator[str]:
@@ -255,70 +295,60 @@ def _fields_at(model: Any, loc: tuple[Any, ...]) -> Iterator[str]:
     yield from getattr(model, "model_fields", {})
 
 
-def _locate_class(path: Any, *, a_convolution: bool) -> None:
-    if isinstance(path, str) and path.startswith("runner.models.convolution."):
-        names = ("GCN", "PureGCN", "PureSum", "PureMean", "PureMax", "SAGE", "GIN")
-        if path.rsplit(".", 1)[1] in names:
-            return
-    found = _locate(path)
-    if not a_convolution:
-        return
-    from runner.models.convolution import Convolution
-
-    if not (inspect.isclass(found) and issubclass(found, Convolution)) or (
-        found.forward is Convolution.forward
-    ):
-        raise ValueError(f"{path!r} is no convolution; see runner.models.convolution")
-
-
-def _locate(path: Any) -> Callable[..., Any]:
-    import hydra.utils
-
+def _check_class(path: Any, *, a_convolution: bool) -> None:
     if not isinstance(path, str):
         raise ValueError(f"{path!r} is not the dotted path of a class")
-    log = logging.getLogger("hydra.utils")  # it would say the same in lines of its own
-    log.disabled = True
-    try:
-        found = hydra.utils.get_object(path)
-    except Exception as error:
-        reason = next(iter(str(error.__cause__ or error).splitlines()), "")
-        raise ValueError(f"{path!r} cannot be imported ({reason or 'it does not exist'})") from None
-    finally:
-        log.disabled = False
-    if not callable(found):
-        raise ValueError(f"{path!r} is not a class or function")
-    return found
+    found = signature(path)
+    if a_convolution and _CONVOLUTION not in found.bases:
+        raise ValueError(f"{path!r} is no convolution; see {_CONVOLUTION.rpartition('.')[0]}")
 
 
-def _signature_model(target: str, given_at_build: frozenset[str]) -> type[BaseModel]:
-    found = _locate(target)
-    try:
-        parameters = inspect.signature(found).parameters
-    except ValueError:
-        raise ValueError(f"{target!r} does not say which arguments it takes") from None
-    function = found.__init__ if inspect.isclass(found) else found  # type: ignore[misc]
-    try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError):
-        hints = {}
-    fields: dict[str, Any] = {}
-    extra: typing.Literal["allow", "forbid"] = "forbid"
-    for name, parameter in parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            extra = "allow"
-        elif name not in given_at_build and parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
-            required = parameter.default is inspect.Parameter.empty
-            hint = hints.get(name, Any)
-            fields[name] = (hint if _is_plain(hint) else Any, ... if required else None)
-    config = ConfigDict(extra=extra, strict=True, arbitrary_types_allowed=True)
+@cache
+def _model_of(target: str, given: frozenset[str]) -> type[BaseModel]:
+    """What checks the arguments of a target, but for those that it is given when it is built."""
+    described = signature(target)
+    # What the source of others calls a type may be more than we can read.
+    opaque = schema.Node if _is_ours(target) else Any
+    fields: dict[str, Any] = {
+        name: (_with_nodes(parameter.annotation, opaque), ... if parameter.required else None)
+        for name, parameter in described.parameters.items()
+        if name not in given
+    }
+    config = ConfigDict(
+        extra="allow" if described.open else "forbid",
+        strict=True,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+    )
     return create_model(target.rsplit(".", 1)[-1], __config__=config, **fields)
 
 
-def _is_plain(hint: Any) -> bool:
-    """Whether a config can hold such a value itself (not a module that a nested node builds)."""
-    arguments = typing.get_args(hint)
-    if typing.get_origin(hint) is typing.Literal:
-        return True
-    if arguments:
-        return all(_is_plain(argument) for argument in arguments)
-    return hint in (int, float, bool, str, type(None), list, dict)
+def _with_nodes(annotation: Any, opaque: Any) -> Any:
+    """An annotation for a config: a node stands where the constructor takes what it builds."""
+    if annotation is Opaque:
+        return opaque
+    arguments = typing.get_args(annotation)
+    if not arguments or typing.get_origin(annotation) is typing.Literal:
+        return annotation
+    if typing.get_origin(annotation) is typing.Annotated:
+        inner = _with_nodes(arguments[0], opaque)
+        return Any if inner is Any else typing.Annotated[(inner, *annotation.__metadata__)]
+    inner = tuple(_with_nodes(argument, opaque) for argument in arguments)
+    if Any in inner and opaque is Any:
+        return Any
+    if not _is_union(annotation):
+        return annotation
+    values = [part for part in inner if part is not schema.Node]
+    if len(values) == len(inner):
+        return reduce(or_, inner)
+    value: Any = typing.Annotated[reduce(or_, values), Tag("[value]")]
+    node: Any = typing.Annotated[schema.Node, Tag("[node]")]
+    return typing.Annotated[value | node, Discriminator(_value_or_node)]
+
+
+def _value_or_node(given: Any) -> str:
+    return "[node]" if isinstance(given, Mapping) else "[value]"
+
+
+def _is_union(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)

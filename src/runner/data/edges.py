@@ -21,6 +21,7 @@ from runner.data.matlab import is_version_4, read_matrix
 from runner.data.splits import RandomSplit
 from runner.data.user_file import damaged, existing_file, is_plain, load_pt
 from runner.errors import RunnerError
+from runner.keys import PositiveInt, Text
 
 _FORMATS = ".mat (key net), .csv, .tsv or .txt edge list (also .gz), SciPy .npz, PyG .pt"
 _WIDEST_GAP = 100  # nodes a used id; beyond it the ids are names, not numbers 0 to N - 1
@@ -38,7 +39,7 @@ class RawGraph:
 
 
 def edge_file(
-    *, path: str, features: str | None, num_nodes: int | None = None, split: RandomSplit
+    *, path: Text, features: Text | None, num_nodes: PositiveInt | None = None, split: RandomSplit
 ) -> LinkData:
     """Read a graph; taken as simple and undirected: repeats and reversed copies are merged.
 

@@ -21,6 +21,7 @@ import torch
 from runner.data.link_data import EvaluationSplit, LinkData
 from runner.data.ogb_raw import Features, convert
 from runner.errors import RunnerError
+from runner.keys import Folder
 from runner.ops.csr import Graph
 from runner.storage.checksums import broken, digest, seal
 from runner.storage.workshop import sync, workshop
@@ -32,7 +33,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LARGE = 2**25  # bytes of raw files, from which on a process of its own reads them
 
 
-def ogb_link(*, name: str, root: str, cache: str, features: Features) -> LinkData:
+def ogb_link(*, name: str, root: Folder, cache: Folder, features: Features) -> LinkData:
     """An OGB dataset with its official split.
 
     The files are those of `root`/ogb/<name with _>/{raw,split}, which may be read-only: what is

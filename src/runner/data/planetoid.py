@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -16,14 +16,16 @@ from runner.data.link_data import LinkData, link_data
 from runner.data.pickles import Refused, prove_harmless
 from runner.data.splits import RandomSplit
 from runner.errors import RunnerError
+from runner.keys import Folder
 from runner.storage.workshop import sync, workshop
 
 log = logging.getLogger(__name__)
 
+Name = Literal["Cora", "CiteSeer", "PubMed"]
 _PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
 
 
-def planetoid(*, name: str, root: str, split: RandomSplit) -> LinkData:
+def planetoid(*, name: Name, root: Folder, split: RandomSplit) -> LinkData:
     """One of the three citation graphs, features as stored (no row normalisation).
 
     The raw files are read from `root`/planetoid/<name>/raw, which may be read-only, and downloaded

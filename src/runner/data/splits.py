@@ -7,6 +7,7 @@ from torch import Tensor
 
 from runner.data.link_data import EvaluationSplit
 from runner.errors import RunnerError
+from runner.keys import Multiple, RunSeed, Share
 from runner.ops.csr import Graph
 
 
@@ -26,11 +27,11 @@ class RandomSplit:
     def __init__(
         self,
         *,
-        valid: float,
-        test: float,
-        seed: int,
-        valid_negatives: float,
-        test_negatives: float,
+        valid: Share,
+        test: Share,
+        seed: RunSeed,
+        valid_negatives: Multiple,
+        test_negatives: Multiple,
     ) -> None:
         if valid + test >= 1:
             raise RunnerError(

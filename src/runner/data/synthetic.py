@@ -8,6 +8,7 @@ import torch
 from runner.data.link_data import LinkData, link_data
 from runner.data.splits import RandomSplit
 from runner.errors import RunnerError
+from runner.keys import Noise, PositiveInt, Seed
 
 _TEAM_SIZES = np.arange(2, 7)
 _PRODUCTIVITY_EXPONENT = 1.3  # of a Pareto distribution: few authors write most papers
@@ -15,12 +16,12 @@ _PRODUCTIVITY_EXPONENT = 1.3  # of a Pareto distribution: few authors write most
 
 def coauthorship(
     *,
-    num_nodes: int,
-    num_edges: int,
-    num_topics: int,
-    num_features: int,
-    noise: float,
-    seed: int,
+    num_nodes: PositiveInt,
+    num_edges: PositiveInt,
+    num_topics: PositiveInt,
+    num_features: PositiveInt,
+    noise: Noise,
+    seed: Seed,
     split: RandomSplit,
 ) -> LinkData:
     """An affiliation graph: teams of 2 to 6 authors of a topic write papers, a paper is a clique.

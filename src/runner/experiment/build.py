@@ -11,24 +11,13 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from runner.config.places import PLACES
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.machine.out_of_memory import is_out_of_memory
 from runner.models.link_model import LinkModel
 
 log = logging.getLogger(__name__)
-
-# What the rest of the program asks of a part, whatever class it is of.
-_NEEDED = {
-    "encoder": ("parameters", "state_dict", "forward"),
-    "model": ("parameters", "state_dict", "forward"),
-    "sampler": ("epoch", "batch_size", "__len__"),
-    "encoding": ("prepare", "view"),
-    "evaluator": ("prepare", "evaluate"),
-    "tracker": ("start", "log", "finish", "upload_command", "url"),
-    "dataset.source": ("train", "valid", "test", "features", "fingerprint"),
-    "dataset.negatives": ("epoch",),
-}
 
 
 def build(name: str, node: Mapping[str, Any]) -> Any:
@@ -51,7 +40,8 @@ def build_with(name: str, node: Mapping[str, Any], **given: Any) -> Any:
 
 
 def _of_its_kind(name: str, node: Mapping[str, Any], built: Any) -> Any:
-    lacking = [attribute for attribute in _NEEDED.get(name, ()) if not hasattr(built, attribute)]
+    needs = PLACES[name].needs if name in PLACES else ()
+    lacking = [attribute for attribute in needs if not hasattr(built, attribute)]
     if lacking or isinstance(built, type):
         raise RunnerError(
             f"{name}._target_: {node['_target_']} gives a {type(built).__name__}, which is no "
@@ -86,7 +76,7 @@ def build_model(
         encoder = build_with(
             "encoder", config["encoder"], num_features=num_features, num_categories=num_categories
         )
-        precision = getattr(torch, config["train"].get("precision", "float32"))
+        precision = getattr(torch, config["train"]["precision"])
         return LinkModel(
             encoder=encoder,
             predictor=build("model", config["model"]),

@@ -91,7 +91,7 @@ def _is_done(folder: Path) -> bool:
 
 def _identity_of_run(folder: Path) -> tuple[Any, ...] | None:
     """That of its config with what its resumes have changed; None if it cannot be read."""
-    from runner.experiment.resume_overrides import apply
+    from runner.experiment.resume_overrides import apply, lengths
     from runner.records.checkpoint import newest
 
     run = RunFolder(folder)
@@ -105,7 +105,7 @@ def _identity_of_run(folder: Path) -> tuple[Any, ...] | None:
             run.take_records(found[1]["records"])
             config = run.config()
         for entry in run.meta()["resumes"]:
-            config = apply(config, entry["overrides"])
+            config = apply(config, lengths(entry["overrides"]))
         return _identity(config)
     except (RunnerError, LookupError, TypeError, ValueError, AttributeError, yaml.YAMLError):
         return None  # of another program, or damaged beyond help

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from runner.config.schema import FULL_ENCODING
 from runner.data.audit import Audit, audit, enforce
 from runner.data.link_data import EvaluationSplit, LinkData
 from runner.data.sizes import remember
@@ -136,13 +135,13 @@ def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
     train = config["train"]
     device = hardware.set_up(
         **{key: config["hardware"][key] for key in ("device", "threads", "deterministic")},
-        keep_freed_memory=config["hardware"].get("keep_freed_memory", True),
-        compile=config["hardware"].get("compile", False),
+        keep_freed_memory=config["hardware"]["keep_freed_memory"],
+        compile=config["hardware"]["compile"],
         place=(ranks.local_rank, ranks.local_size),
     )
     completion = config["model"].get("completion") or {}
     precisions = {
-        "train.precision": train.get("precision"),
+        "train.precision": train["precision"],
         "model.completion.precision": completion.get("precision"),
     }
     hardware.warn_of_emulated(precisions, device)
@@ -158,7 +157,7 @@ def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
     )
     scratch = _place_embeddings(model, config)
     model = model.to(device)
-    on_host = config["hardware"].get("features", "device") == "host"
+    on_host = config["hardware"]["features"] == "host"
     task = _on_device(loaded, device, torch.device("cpu") if on_host else device)
     generators = Generators(
         **{name: config["seeds"][name] for name in ("batches", "negatives", "dropout")}
@@ -171,7 +170,7 @@ def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
         negatives=build("dataset.negatives", config["dataset"]["negatives"]),
         generators=generators,
     )
-    encoding: Encoding = build("encoding", config.get("encoding", FULL_ENCODING))
+    encoding: Encoding = build("encoding", config["encoding"])
     if train["epochs"] > 0:
         encoding.prepare(model, task.train_graph, data.train, sampler.batch_size)
     return Parts(
@@ -200,7 +199,7 @@ def _place_embeddings(model: LinkModel, config: Mapping[str, Any]) -> Path | Non
     Returns:
         the folder that holds them, and is to hold their moments, if they are on disk.
     """
-    place = config["hardware"].get("embeddings", "device")
+    place = config["hardware"]["embeddings"]
     folder = Path(config["run"]["cache"]) / "scratch" if place == "disk" else None
     learned = node_embeddings(model)
     if not learned and (place != "device" or config["encoder"].get("sparse_embedding")):

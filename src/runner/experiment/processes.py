@@ -53,7 +53,7 @@ def number(config: Mapping[str, Any]) -> int:
     """How many processes this run has, itself included."""
     if dist.is_initialized():
         return dist.get_world_size()
-    wanted = config["hardware"].get("processes", 1)
+    wanted = config["hardware"]["processes"]
     if wanted == "auto":
         gpus = torch.cuda.device_count() if config["hardware"]["device"] != "cpu" else 0
         return gpus or 2

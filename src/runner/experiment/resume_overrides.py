@@ -14,16 +14,18 @@ from hydra.core.override_parser.types import ValueType
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import OmegaConf
 
+from runner.config.facts import CHANGEABLE, effect_of, has, sections
 from runner.config.hydra_messages import short
-from runner.config.schema import Hardware, Strict, Train
+from runner.config.schema import Train
 from runner.config.validate import absolute
 from runner.errors import RunnerError
+from runner.keys import Effect
 
-# The data may have moved: its fingerprint tells whether it is the same.
-_PLACES = ("dataset.root", "dataset.path", "dataset.features", "run.cache")
-_GROUPS = {"hardware": "cpu", "tracker": "none"}  # and an option of each
-_SAVING = ("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints", "grace_seconds")
-_KEYS = ("train.epochs", *(f"train.{key}" for key in _SAVING), *_PLACES)
+_GROUPS = sections(Effect.MACHINE)
+_OPTIONS = {"hardware": "cpu", "tracker": "none"}  # one of each, for an example
+_SAVING = "train.{{{}}}".format(
+    ",".join(key for key in Train.model_fields if effect_of(f"train.{key}", {}) is Effect.SAVING)
+)
 
 
 def apply(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def changeable(overrides: Sequence[str]) -> list[str]:
 def with_absolute_places(overrides: Sequence[str]) -> list[str]:
     """The overrides as they mean the same from any directory."""
     return [
-        f"{key}={absolute(value)}" if key in _PLACES and value is not None else line
+        f"{key}={absolute(value)}" if _is_place(key) and value is not None else line
         for line in overrides
         for key, value in [parse(line)]
     ]
@@ -75,43 +77,45 @@ def parse(line: str) -> tuple[str, Any]:
         raise RunnerError(f"{line}: a resume changes what is there; write key=value")
     key, value = override.key_or_group, override.value()
     if key in _GROUPS and not isinstance(value, str):
-        raise RunnerError(f"{line}: it takes the name of an option, as in {key}={_GROUPS[key]}")
+        raise RunnerError(f"{line}: it takes the name of an option, as in {key}={_OPTIONS[key]}")
     if key == "run.cache" and not (isinstance(value, str) and value):
         raise RunnerError(f"{line}: it takes a folder")
     return key, value
 
 
+def lengths(overrides: Sequence[str]) -> list[str]:
+    """Those of a resume's overrides that change what a run is: the others change where it is."""
+    return [line for line in overrides if effect_of(parse(line)[0], {}) is Effect.LENGTH]
+
+
 def _may_change(key: str) -> bool:
-    return key in (*_KEYS, *_GROUPS) or key.startswith(tuple(f"{group}." for group in _GROUPS))
+    of_a_group = key.startswith(tuple(f"{group}." for group in _GROUPS))
+    return of_a_group or (has(key) and effect_of(key, {}) in CHANGEABLE)
+
+
+def _is_place(key: str) -> bool:
+    return effect_of(key, {}) in (Effect.PLACE, Effect.SOURCE)
 
 
 def _set(config: dict[str, Any], line: str, key: str, value: Any) -> None:
     if not _may_change(key):
         raise RunnerError(
             f"{line}: a resumed run keeps its own config, only train.epochs (upwards), "
-            f"train.{{{','.join(_SAVING)}}}, hardware, tracker and the place of the data may "
-            "change; start a new run"
+            f"{_SAVING}, hardware, tracker and the place of the data may change; start a new run"
         )
     names = [key]
-    if key in _PLACES:
+    if _is_place(key):
         value = absolute(value)
         of_source = f"dataset.source.{key.rpartition('.')[2]}"
         names += [of_source] if _holds(config, of_source) else []
     for name in names:
-        if not (_holds(config, name) or _came_later(name)):
+        if not _holds(config, name):
             raise RunnerError(f"{line}: the run's config has no key {name}")
         *parents, last = name.split(".")
         node: Any = config
         for part in parents:
             node = node[part]
         node[last] = value
-
-
-def _came_later(name: str) -> bool:
-    """Whether runs have such a key now, with a default for those from before."""
-    section, _, key = name.partition(".")
-    schemas: dict[str, type[Strict]] = {"hardware": Hardware, "train": Train}
-    return section in schemas and key in schemas[section].model_fields
 
 
 def _holds(config: Mapping[str, Any], name: str) -> bool:

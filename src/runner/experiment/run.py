@@ -16,6 +16,7 @@ from runner.experiment.build import build, without_idle_training
 from runner.experiment.closing_media.collect import closing_media
 from runner.experiment.parts import Parts, assemble
 from runner.experiment.processes import together
+from runner.experiment.resume_overrides import apply, lengths
 from runner.machine import hardware
 from runner.machine.profiler import profiled
 from runner.machine.signals import StopOnSignals
@@ -93,7 +94,7 @@ def _run(
         _repair_best(folder, parts, state)
         meta = folder.meta()
         meta = {**meta, "resumes": [*meta["resumes"], *_resume_entry(resume, parts, ranks)]}
-        folder.write_meta({**meta, **_identity(config, meta.get("init_from"))})
+        folder.write_meta({**meta, **_identity(_as_begun(folder, meta), meta.get("init_from"))})
         if resume and resume["overrides"]:
             # So that they outlive meta.json.
             content = {**parts.snapshot(state), "records": folder.records()}
@@ -220,7 +221,7 @@ def _fit(
             keep_checkpoints=train["keep_checkpoints"],
             saved=(state.epoch, state.step) if state.draws else None,
         )
-        if config["hardware"].get("profile"):
+        if config["hardware"]["profile"]:
             during.enter_context(profiled(folder.path, parts.device, peak, profile))
         parts.fit(state, recorder, ranks)
         recorder.close()
@@ -255,6 +256,17 @@ def _say_what_is_unusual(config: Mapping[str, Any], parts: Parts) -> None:
             config["run"]["dataset"],
             dataset["warm_start_model"],
         )
+
+
+def _as_begun(folder: RunFolder, meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The run's config as it was begun, as long as its resumes have made it.
+
+    What a resume moves (the user's own file, say) makes no other run of it.
+    """
+    config = without_idle_training(folder.config())
+    for entry in meta["resumes"]:
+        config = apply(config, lengths(entry["overrides"]))
+    return config
 
 
 def _identity(config: Mapping[str, Any], start: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -165,7 +165,7 @@ class RunFolder:
         Raises:
             Damaged: if its file is missing or not as it was written.
         """
-        return aliases.today(yaml.safe_load(self._record("config.yaml")))
+        return aliases.modernise(yaml.safe_load(self._record("config.yaml")))
 
     def meta(self) -> dict[str, Any]:
         """The contents of meta.json.

@@ -13,13 +13,12 @@ import yaml
 from runner.config import aliases
 from runner.config.hydra_messages import short
 from runner.errors import RunnerError
+from runner.keys import Effect
 from runner.storage.files import atomic, create
 from runner.storage.seal import Damaged, read_lines, sealed_lines
 from runner.sweeps.study import Study, study_of
 
 NAME = "sweep.yaml"
-# What a sweep computes does not depend on them.
-_MACHINE = ("hardware", "tracker", "run")
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,10 @@ class Definition:
 
 
 def without_machine(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key not in _MACHINE}
+    from runner.config.facts import sections  # not at the top: slow
+
+    left_out = {*sections(Effect.MACHINE), *sections(Effect.LABEL)}
+    return {key: value for key, value in config.items() if key not in left_out}
 
 
 def _differences(part: str, earlier: Definition, later: Definition) -> Iterator[str]:

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import psutil
 
 from runner.config.flat import flat
+from runner.keys import Before, Seconds
 from runner.tracking.media import Medium
 from runner.tracking.tracker import first_line
 from runner.tracking.wandb_login import has_credentials
@@ -47,9 +48,9 @@ class WandbTracker:
         project: str,
         entity: str | None,
         mode: Literal["auto", "online", "offline"],
-        init_timeout: float,
-        finish_timeout: float,
-        media: bool = True,
+        init_timeout: Seconds,
+        finish_timeout: Seconds,
+        media: Annotated[bool, Before(True)] = True,
     ) -> None:
         self.project = project
         self.entity = entity

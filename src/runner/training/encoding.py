@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from runner.errors import RunnerError
+from runner.keys import FanOuts, PositiveInt
 from runner.models.link_model import LinkModel
 from runner.ops.bipartite import Bipartite
 from runner.ops.csr import Graph
@@ -81,7 +82,7 @@ class LocalEncoding:
             neighbours that the predictor reads are all there. None: nothing is left out.
     """
 
-    def __init__(self, *, fan_outs: int | list[int] | None) -> None:
+    def __init__(self, *, fan_outs: PositiveInt | FanOuts | None) -> None:
         self._given = fan_outs
         self._fan_outs: list[int] | None = None
         self._hops = (0, 0)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from runner.data.link_data import EvaluationSplit
 from runner.errors import RunnerError
+from runner.keys import PositiveInt
 from runner.models.link_model import LinkModel
 from runner.ops.csr import Graph
 from runner.ops.sparse_rows import SparseRows
@@ -32,7 +33,9 @@ class RankingEvaluator:
             completion samples neighbours.
     """
 
-    def __init__(self, *, metrics: list[str] | None, select: str | None, batch_size: int) -> None:
+    def __init__(
+        self, *, metrics: list[str] | None, select: str | None, batch_size: PositiveInt
+    ) -> None:
         self.metrics = None if metrics is None else [parse_metric(name) for name in metrics]
         self.select = select
         self.batch_size = batch_size

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from runner.errors import RunnerError
+from runner.keys import PositiveInt
 from runner.ops.csr import Graph
 from runner.ops.stage import stage
 from runner.training.generators import Generators
@@ -68,7 +69,7 @@ class FullGraph:
     def __init__(
         self,
         *,
-        batch_size: int | None,
+        batch_size: PositiveInt | None,
         graph: Graph,
         targets: Tensor,
         negatives: NegativeSampler,
@@ -118,7 +119,7 @@ class TargetLinkRemoval(FullGraph):
     def __init__(
         self,
         *,
-        batch_size: int | None,
+        batch_size: PositiveInt | None,
         graph: Graph,
         targets: Tensor,
         negatives: NegativeSampler,

@@ -10,7 +10,11 @@ BEFORE = {
     "run": {"model": "ncnc", "dataset": "cora"},
     "seed": 0,
     "hardware": {"device": "cpu"},
-    "model": {"hidden": 4, "completion": {"t": 0.5, "seed": 3}},
+    "model": {
+        "_target_": "runner.models.ncnc.NCNC",
+        "hidden": 4,
+        "completion": {"_target_": "runner.models.completion.Completion", "t": 0.5, "seed": 3},
+    },
     "train": {"epochs": 10, "checkpoint_minutes": 30},
 }
 LATER = {"dropout": (True, False), "memory_gib": (None, 2.0), "precision": (None, "bfloat16")}
@@ -53,7 +57,8 @@ def test_the_encoding_parts_runs_unless_it_is_that_of_before():
     assert experiment_id({**BEFORE, "encoding": full}, warm_start=None) == identity
     local = {"_target_": "runner.training.encoding.LocalEncoding", "fan_outs": None}
     assert experiment_id({**BEFORE, "encoding": local}, warm_start=None) != identity
-    sparse = {"sparse_embedding": True}
+    encoder = {"_target_": "runner.models.encoder.Encoder"}
+    sparse = {**encoder, "sparse_embedding": True}
     assert experiment_id({**BEFORE, "encoder": sparse}, warm_start=None) != experiment_id(
-        {**BEFORE, "encoder": {"sparse_embedding": False}}, warm_start=None
+        {**BEFORE, "encoder": {**encoder, "sparse_embedding": False}}, warm_start=None
     )

@@ -82,7 +82,7 @@ def test_it_says_what_is_cheaper(runner):
     [
         (("encoding=sampled", "encoding.fan_outs=[5,3]"), "encoder.layers=1"),
         (("encoding=sampled", "encoding.fan_outs=[0]"), "encoding.fan_outs: [0]"),
-        (("encoding=sampled", "encoding.fan_outs=abc"), "a list of them, or null"),
+        (("encoding=sampled", "encoding.fan_outs=abc"), "valid integer, or a valid list"),
         (("encoding=local", "encoding.fan_outs=[]"), "encoding.fan_outs"),
         (("~encoding",), "every run has one"),
     ],

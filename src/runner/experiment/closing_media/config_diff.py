@@ -12,14 +12,14 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from runner.config.facts import effect_of, sections
 from runner.config.flat import flat
 from runner.config.groups import GROUPS
+from runner.keys import Effect
 from runner.tracking.media import Table
 
 COLUMNS = ("key", "value", "shipped", "origin")
-# Machine and place, and what another key says too.
-_LEFT_OUT = ("hardware", "tracker", "run", "seed", "dataset.root", "dataset.source.root",
-             "dataset.source.cache")  # fmt: skip
+_NO_DIFFERENCE = frozenset({Effect.MACHINE, Effect.PLACE})
 
 
 def config_diff(
@@ -42,7 +42,7 @@ def config_diff(
     rows = [
         (group, option, str(defaults.get(group)), "override")
         for group, option in options.items()
-        if group not in _LEFT_OUT and option != defaults.get(group)
+        if group not in sections(Effect.MACHINE) and option != defaults.get(group)
     ]
     run = {f"run.{key}": config["run"][key] for key in ("model", "dataset")}
     given = [f"{key}={option}" for key, option in options.items()]
@@ -50,10 +50,15 @@ def config_diff(
     actual = flat(config, ".")
     for key in sorted({*actual, *shipped}):
         before, now = shipped.get(key), actual.get(key)
-        if before != now and not any(f"{key}.".startswith(f"{name}.") for name in _LEFT_OUT):
+        if before != now and not _is_left_out(key, actual):
             origin = origins.get(key) or ("override" if key in chosen else "follows from another")
             rows.append((key, str(now), str(before), origin))
     return Table(COLUMNS, rows)
+
+
+def _is_left_out(key: str, values: Mapping[str, Any]) -> bool:
+    """Machine and place, and what another key says too."""
+    return effect_of(key, values) in _NO_DIFFERENCE or key == "seed" or key.startswith("run.")
 
 
 def _split(override: str) -> tuple[str, str]:
