@@ -29,6 +29,7 @@ from runner.storage.files import discard_empty
 from runner.sweeps import definition as definitions
 from runner.sweeps import jobs as grids
 from runner.sweeps.definition import Definition
+from runner.sweeps.fitting import Fitting
 from runner.sweeps.job import JOB
 from runner.sweeps.ledger import Job, Ledger
 from runner.sweeps.overview import overview, show
@@ -81,12 +82,15 @@ class LedgerSweeper(Sweeper):
     config: DictConfig  # they are there after `setup`
     hydra_context: HydraContext
     launcher: Launcher
+    fitting: Fitting
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         self.hydra_context = hydra_context
         self.config = config
+        loader = hydra_context.config_loader
+        self.fitting = Fitting(lambda overrides: loader.load_sweep_config(config, overrides))
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -106,7 +110,7 @@ class LedgerSweeper(Sweeper):
         if planned == []:
             raise RunnerError("the sweep has no jobs: one of its keys is given no values")
         if self.config.run.dry:
-            self.launcher.launch([self._overrides(p) for p in planned or [{}]], initial_job_idx=0)
+            self.launcher.launch(self._fitted(planned or [{}]), initial_job_idx=0)
             return
         if self.search is not None and not swept:
             raise RunnerError(
@@ -218,8 +222,10 @@ class LedgerSweeper(Sweeper):
     def _launch(self, jobs: Sequence[Job]) -> None:
         if self.search is not None:
             self._validate([job.parameters for job in jobs])
+        fitted = self._fitted([job.parameters for job in jobs])
         batch = [
-            [*self._overrides(job.parameters), *self._place(job), *self._threads()] for job in jobs
+            [*overrides, *self._place(job), *self._threads()]
+            for overrides, job in zip(fitted, jobs, strict=True)
         ]
         self.launcher.launch(batch, initial_job_idx=jobs[0].job)
 
@@ -252,7 +258,13 @@ class LedgerSweeper(Sweeper):
         return [f"hardware.threads={max(share, 1)}"]
 
     def _validate(self, planned: Sequence[Mapping[str, str]]) -> None:
-        self.validate_batch_is_legal([self._overrides(parameters) for parameters in planned])
+        self.validate_batch_is_legal(self._fitted(planned))
+
+    def _fitted(self, planned: Sequence[Mapping[str, str]]) -> list[list[str]]:
+        """The overrides of each job, but for keys that its choices lack and another's have."""
+        every = [self._overrides(parameters) for parameters in planned]
+        # Beside them a job with nothing but what all of them have, which knows the default's keys.
+        return self.fitting.of([*every, self.fixed])[:-1]
 
 
 def _unfinished(root: Path, wanted: Definition) -> Path | None:
