@@ -29,12 +29,12 @@ _NUMBERS = (
 _TRUTHS = (
     "run.dry", "encoder.residual", "encoder.layer_norm", "encoder.jumping_knowledge",
     "model.last_linear", "model.node_transform", "hardware.deterministic", "hardware.profile",
-    "dataset.protocol.official_split", "dataset.protocol.validation_edges_in_test_graph",
+    "protocol.official_split", "protocol.validation_edges_in_test_graph",
 )  # fmt: skip
 _WORDS = ("hyperparameters", "hardware.device", "train.not_finite", "train.init_mode")
 _KEYS = (*_INTEGERS, *_OPTIONAL_INTEGERS, *_RATES, *_NUMBERS, *_TRUTHS, *_WORDS)
 _PARTS = (
-    "model", "encoder", "sampler", "evaluator", "tracker", "dataset.source", "dataset.negatives",
+    "model", "encoder", "sampler", "evaluator", "tracker", "dataset.source", "negatives",
     "dataset.source.split", "encoder.convolution",
 )  # fmt: skip
 _GROUPS = {
@@ -95,7 +95,7 @@ def _out_of_range() -> st.SearchStrategy[BadInput]:
 
 def _nulls() -> st.SearchStrategy[BadInput]:
     keys = (*_INTEGERS, *_RATES, *_NUMBERS, *_TRUTHS, *_WORDS)
-    sections = ("seeds", "run", "dataset.protocol", "dataset.tuned", "dataset.published")
+    sections = ("seeds", "run", "dataset.protocol", "protocol.tuned", "protocol.published")
     others = (*_PARTS[5:], *sections, "run.cache", "run.model", "dataset.name")
     return st.sampled_from(keys + others).map(
         lambda key: _set("null", key, "null", key.rpartition(".")[2], key)
@@ -230,9 +230,9 @@ def _contradictions() -> st.SearchStrategy[BadInput]:
     lines: tuple[tuple[tuple[str, ...], str], ...] = (
         (("model.hidden=3",), "model.hidden"),
         (("encoder=none",), "encoder"),
-        (("dataset.protocol.select=hits@7",), "dataset.protocol.select"),
-        (("dataset.protocol.metrics=[hits@100000]",), "dataset.protocol.metrics"),
-        (("dataset.protocol.metrics=[mrr]", "dataset.protocol.select=hits@3"), "protocol.select"),
+        (("protocol.select=hits@7",), "protocol.select"),
+        (("protocol.metrics=[hits@100000]",), "protocol.metrics"),
+        (("protocol.metrics=[mrr]", "protocol.select=hits@3"), "protocol.select"),
         (("+dataset.path=graph.csv",), "dataset.path"),
         (("+dataset.num_nodes=3",), "dataset.num_nodes"),
         (("dataset.source.split.valid=0.6", "dataset.source.split.test=0.6"), "split"),

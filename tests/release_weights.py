@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from runner.models.completion import Completion, LearnedPrior
-from runner.models.encoder import Encoder
 from runner.models.gae import GAE
 from runner.models.gae_cn import GAECN
+from runner.models.message_passing import MessagePassing
 from runner.models.ncn import NCN
 from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
@@ -29,7 +29,7 @@ def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:
     """Fill ``module`` in place with the release's weights.
 
     Args:
-        module: an Encoder, GAE, GAECN, NCN, NCNDiff, NCN2 or NCNC (of any depth, with t as a
+        module: an MessagePassing, GAE, GAECN, NCN, NCNDiff, NCN2 or NCNC (of any depth, with t as a
             number or learned), built in the same form as the release's.
         tensors: release parameter name to array: the entries after ``<name>/weight/``.
 
@@ -82,7 +82,7 @@ def _completion_numbers(completion: Completion) -> dict[str, str]:
 
 def _names(module: nn.Module) -> tuple[dict[str, str], tuple[str, ...]]:
     """Release parameter name to ours, and the release's unused entries."""
-    if isinstance(module, Encoder):
+    if isinstance(module, MessagePassing):
         return _encoder_names(module), ("adjdrop.ratio",)
     if isinstance(module, GAE):
         return _predictor_names(module, ""), ("xlin", "xcnlin", "beta", "dropadj.ratio")
@@ -123,7 +123,7 @@ def _sequential_names(mlp: nn.Module, release: str, ours: str) -> dict[str, str]
     return {release + name: ours + name for name, _ in mlp.named_parameters()}
 
 
-def _encoder_names(encoder: Encoder) -> dict[str, str]:
+def _encoder_names(encoder: MessagePassing) -> dict[str, str]:
     names = {}
     for name, _ in encoder.named_parameters():
         release = name

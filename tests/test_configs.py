@@ -14,13 +14,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
 
 from runner.config import resolvers
+from runner.config.schema import RunConfig
 from runner.config.signatures import signature
 from runner.config.validate import resolve
-from runner.experiment.build import build, build_model, build_with
+from runner.experiment.build import build, build_model
 from runner.training.generators import Generators
 
 CONF = Path(__file__).parents[1] / "conf"
-GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "local"))
+NO_GROUPS = ("hydra", "local", "published")  # the last is a part of a protocol
+GROUPS = sorted(p.name for p in CONF.iterdir() if p.is_dir() and p.name not in NO_GROUPS)
 OPTIONS = [
     f"{group}={path.stem}"
     for group in GROUPS
@@ -45,17 +47,21 @@ def resolved(*overrides: str):
         overrides = (*overrides, "dataset.path=graph.csv")
     if "encoder=none" in overrides:
         overrides = (*overrides, "model=cn")
+    if "model=none" in overrides:
+        overrides = (*overrides, "evaluator=none")
+    if "protocol=official" in overrides:
+        overrides = (*overrides, "dataset=ogbl-ddi")
     return resolve(composed(*overrides))
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_its_graph_builds(option):
     config = resolved(option)
-    model = build_model(config, num_features=5, num_categories=None)
+    model = build_model(RunConfig.read(config), num_features=5, num_categories=None)
     has_parameters = any(parameter.requires_grad for parameter in model.parameters())
     assert has_parameters or config["train"]["epochs"] == 0
     build("tracker", config["tracker"])
-    build("dataset.negatives", config["dataset"]["negatives"])
+    build("negatives", config["negatives"])
     build("evaluator", config["evaluator"])
 
 
@@ -67,7 +73,7 @@ def test_every_pair_resolves_for_published_and_default(model, dataset):
             f"model={model}", f"dataset={dataset}", f"hyperparameters={hyperparameters}"
         )
         assert config["run"]["model"] == model
-        build_model(config, num_features=3, num_categories=7)
+        build_model(RunConfig.read(config), num_features=3, num_categories=7)
 
 
 @pytest.mark.parametrize("sampler", ["plain", "target_link_removal", "auto"])
@@ -76,12 +82,12 @@ def test_samplers_build(sampler):
 
     config = resolved(f"sampler={sampler}", "train.batch_size=2")
     edges = torch.tensor([[0, 1, 2], [1, 2, 3]])
-    built = build_with(
+    built = build(
         "sampler",
         config["sampler"],
         graph=Graph.from_edges(edges, 6),
         targets=edges,
-        negatives=build("dataset.negatives", config["dataset"]["negatives"]),
+        negatives=build("negatives", config["negatives"]),
         generators=Generators(batches=0, negatives=0, dropout=0),
     )
     assert len(list(built.epoch())) == 1
@@ -110,9 +116,10 @@ def test_published_columns_name_real_keys():
     text = "".join(path.read_text() for path in CONF.rglob("*.yaml"))
     asked = set(re.findall(r"\$\{tuned:([a-z_.]+),", text))
     for dataset in DATASETS:
-        content = yaml.safe_load((CONF / "dataset" / f"{dataset}.yaml").read_text())
+        path = next(CONF.glob(f"published/*/{dataset}.yaml"), None)
+        content = yaml.safe_load(path.read_text()) if path else {}
         for column in ("tuned", "tuned_for_completion", "tuned_for_warm_start"):
-            for section, values in content[column].items():
+            for section, values in content.get(column, {}).items():
                 names = {f"{section}.{key}" for key in values} if section != "sampler" else set()
                 assert names <= asked, (dataset, names - asked)
 

@@ -13,7 +13,7 @@ from tests.runner.experiment.test_ogb_runs import UNDIRECTED, write
 from tests.runner.experiment.test_processes import WITHOUT_CHANCE, rows
 
 from runner.models.convolution import GCN, GIN, SAGE, PureGCN, PureMax, PureMean, PureSum
-from runner.models.encoder import Encoder
+from runner.models.message_passing import MessagePassing
 from runner.ops import backend, dense
 from runner.ops.aggregate import pool
 from runner.ops.csr import Graph
@@ -200,7 +200,7 @@ def test_predictors(case, model, training, products, monkeypatch):
 def test_encoders(case, convolution, training):
     graph, _ = case
     torch.manual_seed(0)
-    encoder = Encoder(
+    encoder = MessagePassing(
         num_features=5, num_categories=None, hidden=8, layers=2, convolution=convolution,
         residual=True, jumping_knowledge=True, layer_norm=True, input_dropout=0.0,
         hidden_dropout=0.0, output_dropout=0.0, edge_dropout=0.0,

@@ -16,7 +16,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from runner.config import published as tuned
+from runner.config import published
+from runner.config.schema import RunConfig
 from runner.config.validate import resolve
 from runner.data.synthetic import affiliation_edges
 from runner.experiment.build import load_data
@@ -45,7 +46,7 @@ class Case:
 
 def config(model: str, graph: str, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
     """The composed config of `runner model=… dataset=…`."""
-    tuned.register()
+    published.register()
     choices = [f"model={model}", f"dataset={DATASETS.get(graph, graph)}", *overrides]
     with initialize_config_module("runner.conf", version_base="1.3"):
         composed = compose("config", overrides=choices, return_hydra_config=True)
@@ -72,7 +73,7 @@ def load(
     """
     if graph == "collab-shaped":
         return collab_shaped(scale, density)
-    data = load_data(settings)
+    data = load_data(RunConfig.read(settings))
     return Case(data.train, data.num_nodes, data.features, data.num_categories, data.train_graph)
 
 

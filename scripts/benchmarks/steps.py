@@ -13,8 +13,9 @@ import torch
 
 from benchmarks.graphs import Case, config, load
 from benchmarks.timing import Times, unit
+from runner.config.schema import RunConfig
 from runner.data.link_data import EvaluationSplit
-from runner.experiment.build import build, build_model, build_with, load_data
+from runner.experiment.build import build, build_model, load_data
 from runner.experiment.parts import compact
 from runner.machine import hardware
 from runner.machine.profiler import StageProfile
@@ -24,9 +25,11 @@ from runner.ops.stage import observed
 from runner.training.encoding import Encoding
 from runner.training.evaluator import RankingEvaluator
 from runner.training.generators import Generators
+from runner.training.objective import LinkPrediction, Step
 from runner.training.optimizers import build_optimizer
-from runner.training.samplers import Batch, FullGraph
+from runner.training.samplers import Batch, LinkSampler
 from runner.training.step import train_step
+from runner.training.task import Inputs
 
 EVALUATED_PAIRS = 65_536
 
@@ -38,7 +41,7 @@ class Bench:
     model: Any
     features: torch.Tensor | SparseRows
     graph: Graph
-    sampler: FullGraph
+    sampler: LinkSampler
     encoding: Encoding
     optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
@@ -48,7 +51,8 @@ class Bench:
             yield from self.sampler.epoch()
 
     def step(self, batch: Batch) -> None:
-        train_step(self.model, self.features, batch, self.optimizer, None, self.encoding)
+        seen = self.encoding.view(Inputs(self.features, self.graph), batch)
+        train_step(LinkPrediction(), Step(self.model, batch, seen), self.optimizer, None)
 
     def evaluate(self, positives: torch.Tensor, negatives: torch.Tensor) -> None:
         evaluator = RankingEvaluator(
@@ -58,23 +62,25 @@ class Bench:
         )
         evaluator.prepare({"valid": EvaluationSplit(positives, negatives)})
         split = EvaluationSplit(positives, negatives)
-        evaluator.evaluate(self.model, self.features, self.graph, split)
+        evaluator.evaluate(self.model, Inputs(self.features, self.graph), split)
 
 
 def prepare(case: Case, settings: dict[str, Any], device: torch.device) -> Bench:
     features = compact(case.features).to(device)
     graph, targets = case.graph().to(device), case.edges.to(device)
     width = case.features.shape[-1]
-    model = build_model(settings, num_features=width, num_categories=case.num_categories)
+    model = build_model(
+        RunConfig.read(settings), num_features=width, num_categories=case.num_categories
+    )
     model = model.to(device)
     generators = Generators(batches=0, negatives=0, dropout=0)
     batch_size = min(settings["train"]["batch_size"], targets.shape[1])
-    sampler = build_with(
+    sampler = build(
         "sampler",
         {**settings["sampler"], "batch_size": batch_size},
         graph=graph,
         targets=targets,
-        negatives=build("dataset.negatives", settings["dataset"]["negatives"]),
+        negatives=build("negatives", settings["negatives"]),
         generators=generators,
     )
     optimizer = build_optimizer(
@@ -167,7 +173,7 @@ def measure_epoch(
     """An epoch with its evaluation of both splits, as `runner` runs it, and U afterwards."""
     settings = config(model, graph)
     place = hardware.set_up(device=device, threads=threads, deterministic=True)
-    data = load_data(settings)
+    data = load_data(RunConfig.read(settings))
     bench = prepare(load(graph, settings), settings, place)
     pairs = [
         (split.positive.to(place), split.negative.to(place)) for split in (data.valid, data.test)

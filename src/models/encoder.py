@@ -2,174 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from runner.keys import Before, Layers, Probability, Width
-from runner.models.convolution import Convolution
-from runner.models.mlp import MLP, Dropout
-from runner.models.node_embedding import NodeEmbedding
-from runner.ops.backend import exact
-from runner.ops.bipartite import Bipartite, first_rows
+from runner.ops.bipartite import Bipartite
 from runner.ops.csr import Graph
-from runner.ops.edge_dropout import drop_entries
 from runner.ops.sparse_rows import SparseRows
 
 
 class Encoder(nn.Module):
-    """An input stage and a stack of convolutions.
+    """Embeds nodes. A subclass with ``__init__`` and ``forward`` is complete.
 
-    Input stage: real features → dropout(input) → for convolutions without weights, or none at all,
-    Linear → dropout(hidden). Categories → orthogonal embedding → dropout(hidden).
-
-    Layers: convolutions with weights are followed by LayerNorm, dropout(hidden), ReLU, except the
-    last of several; of those without, the last alone is followed by dropout(output), the only place
-    where that rate acts.
-
-    Args:
-        num_features: F; ignored where ``num_categories`` is given.
-        num_categories: number of category ids, None for real features.
-        hidden: width H of the embeddings.
-        layers: number of convolutions; 0 is the input stage alone.
-        convolution: class of every convolution.
-        residual: add a layer's input to its output where the widths agree.
-        jumping_knowledge: return a learned combination of all layers' outputs, the weights drawn
-            from N(0, 1) and not normalised.
-        layer_norm: LayerNorm after convolutions with weights.
-        edge_dropout: share of directed entries dropped, anew in every layer; kept ones are scaled
-            by 1 / (1 - p), and the convolution's normalisation sees the scaled ones.
-        sparse_embedding: the gradient of the embedding holds the rows that were looked up alone.
-
-    Raises:
-        ValueError: if ``layers`` is below 0 or a rate out of range.
+    It is built with ``num_features`` (F) and ``num_categories`` (the number of category ids, None
+    for real features) beside the arguments of its config.
     """
 
-    def __init__(
-        self,
-        *,
-        num_features: int,
-        num_categories: int | None,
-        hidden: Width,
-        layers: Layers,
-        convolution: type[Convolution],
-        residual: bool,
-        jumping_knowledge: bool,
-        layer_norm: bool,
-        input_dropout: Probability,
-        hidden_dropout: Probability,
-        output_dropout: Probability,
-        edge_dropout: Probability,
-        sparse_embedding: Annotated[bool, Before(False)] = False,
-    ) -> None:
-        super().__init__()
-        if layers < 0:
-            raise ValueError(f"layers must be at least 0, got {layers}")
-        if not 0 <= edge_dropout < 1:
-            raise ValueError(f"edge_dropout must be in [0, 1), got {edge_dropout}")
-        self.num_categories = num_categories
-        self.hidden = hidden
-        self.residual = residual
-        self.edge_dropout = edge_dropout
+    layers: int | None = None
+    """How many steps away a node may be that has a part in an embedding; None if not known."""
 
-        self.input: nn.Sequential
-        width = hidden
-        if num_categories is not None:
-            embedding = NodeEmbedding(num_categories, hidden, sparse=sparse_embedding)
-            self.input = nn.Sequential(embedding, Dropout(hidden_dropout))
-        elif layers == 0 or not convolution.has_weights:
-            linear = nn.Linear(num_features, hidden)
-            self.input = nn.Sequential(Dropout(input_dropout), linear, Dropout(hidden_dropout))
-        else:
-            self.input = nn.Sequential(Dropout(input_dropout))
-            width = num_features
-
-        self.convolutions = nn.ModuleList()
-        self.activations = nn.ModuleList()
-        for layer in range(layers):
-            last = layer == layers - 1
-            self.convolutions.append(convolution(width, hidden))
-            width = hidden
-            activation: nn.Module = nn.Identity()
-            if not convolution.has_weights:
-                if last:
-                    activation = Dropout(output_dropout)
-            elif layers == 1 or not last:
-                norm = nn.LayerNorm(hidden) if layer_norm else nn.Identity()
-                activation = MLP(norm, nn.Dropout(hidden_dropout), nn.ReLU())
-            self.activations.append(activation)
-        self.layer_weights = (
-            nn.Parameter(torch.randn(layers)) if jumping_knowledge and layers > 0 else None
-        )
-
-    @property
-    def layers(self) -> int:
-        """How many steps away a node may be that has a part in an embedding."""
-        return len(self.convolutions)
+    needs_features: ClassVar[bool] = True
+    """Whether it reads the nodes' features."""
 
     def forward(
-        self, features: Tensor | SparseRows, graph: Graph | Sequence[Graph | Bipartite]
+        self,
+        features: Tensor | SparseRows,
+        graph: Graph | Sequence[Graph | Bipartite],
+        weight: Tensor | None = None,
     ) -> Tensor:
-        """Embed every node, or those that a receptive field is around.
+        """Embeddings, (N, H), of every node, or of the rows of the last of several graphs.
 
         Args:
             features: (N, F) floating point, dense or sparse, or (N,) int64 category ids.
             graph: for all layers, or one for each, from the features of all nodes to fewer rows.
-
-        Returns:
-            (N, H), or one for every row of the last layer's graph.
+            weight: (E,) of the graph's entries; None for ones. It scales their messages.
         """
-        graphs = [graph] * self.layers if isinstance(graph, Graph) else graph
-        x = self._embed(features)
-        outputs = []
-        for convolution, activation, own in zip(
-            self.convolutions, self.activations, graphs, strict=True
-        ):
-            out = activation(convolution(x, *self._thin(own, x)))
-            residual = self.residual and out.shape[1] == x.shape[1]
-            x = out + first_rows(x, out.size(0)) if residual else out
-            outputs.append(x)
-        if self.layer_weights is None:
-            return x
-        with torch.autocast(x.device.type, enabled=False):
-            outputs = [exact(first_rows(out, x.size(0))) for out in outputs]
-            return torch.stack(outputs, dim=-1) @ self.layer_weights
+        raise NotImplementedError
 
-    def _embed(self, features: Tensor | SparseRows) -> Tensor:
-        """The input stage. Dropout of the zeros of sparse features would change nothing."""
-        if not isinstance(features, SparseRows):
-            return self.input(features)
-        if len(self.input) == 1:  # dropout alone: the convolution maps the features itself
-            return self.input(features.to_dense())
-        input_dropout, linear, hidden_dropout = self.input
-        assert isinstance(linear, nn.Linear)
-        features = features.with_value(input_dropout(features.value))
-        return hidden_dropout(features.times(linear.weight.t().contiguous()) + linear.bias)
+    def every_layer(
+        self, features: Tensor | SparseRows, graph: Graph, weight: Tensor | None = None
+    ) -> list[Tensor]:
+        """The outputs of the layers, the first one first; of an encoder that has none its own."""
+        return [self(features, graph, weight)]
 
-    def _thin(
-        self, graph: Graph | Bipartite, like: Tensor
-    ) -> tuple[Graph | Bipartite, Tensor | None]:
-        """One draw of edge dropout, and the weights, (E',), of the kept entries."""
-        weight = graph.weight if isinstance(graph, Bipartite) else None
-        if not self.training or self.edge_dropout == 0:
-            return graph, weight
-        graph = drop_entries(graph, self.edge_dropout)
-        if isinstance(graph, Bipartite) and graph.weight is not None:
-            return graph, graph.weight / (1 - self.edge_dropout)
-        return graph, like.new_full((graph.num_entries,), 1 / (1 - self.edge_dropout))
+    def loss_terms(self) -> Mapping[str, Tensor]:
+        """Further terms of the loss of what was just embedded, by name, scalars."""
+        return {}
 
 
-class NoEncoder(nn.Module):
+class NoEncoder(Encoder):
     """No embeddings, (N, 0): for heuristics, which read the graph alone.
 
     Args:
         num_features, num_categories: of the features, which are not looked at.
     """
 
+    needs_features = False
+
     def __init__(self, *, num_features: int, num_categories: int | None) -> None:
         super().__init__()
 
-    def forward(self, features: Tensor | SparseRows, graph: Graph) -> Tensor:
+    def forward(
+        self,
+        features: Tensor | SparseRows,
+        graph: Graph | Sequence[Graph | Bipartite],
+        weight: Tensor | None = None,
+    ) -> Tensor:
+        assert isinstance(graph, Graph), "nothing is local without layers"
         return torch.zeros(graph.num_nodes, 0, device=graph.col.device)

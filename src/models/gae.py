@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from runner.keys import Probability, Width
 from runner.models.mlp import head, pair_mlp
+from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pair_product
-from runner.ops.csr import Graph
 
 
-class GAE(nn.Module):
+class GAE(Predictor):
     """logit(u, v) = head(f_pair(h_u ⊙ h_v)).
 
     Args:
@@ -23,8 +21,7 @@ class GAE(nn.Module):
         layer_norm: LayerNorm in f_pair and the head.
     """
 
-    reach: ClassVar[int] = 0
-    """Steps from a pair within which embeddings are read, and the links among those nodes."""
+    reach = 0
 
     def __init__(
         self,
@@ -41,6 +38,6 @@ class GAE(nn.Module):
         )
         self.head = head(hidden, dropout=dropout, layer_norm=layer_norm, two_layer=two_layer_head)
 
-    def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+    def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H); the graph is not read."""
         return self.head(self.f_pair(pair_product(h, pairs))).squeeze(-1)

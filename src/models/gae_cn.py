@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 
 from runner.keys import Probability, Width
 from runner.models.mlp import head, neighbour_mlp, pair_mlp
+from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pair_product
-from runner.ops.csr import Graph
 from runner.ops.edge_dropout import drop_entries
 from runner.ops.overlap import common_neighbours
 
 
-class GAECN(nn.Module):
+class GAECN(Predictor):
     """logit(u, v) = head(β f_cn(|N(u) ∩ N(v)|) + f_pair(h_u ⊙ h_v)).
 
     Args:
@@ -28,8 +26,7 @@ class GAECN(nn.Module):
         beta: what the learned scalar β starts from.
     """
 
-    reach: ClassVar[int] = 1
-    """Steps from a pair within which embeddings are read, and the links among those nodes."""
+    reach = 1
 
     def __init__(
         self,
@@ -53,10 +50,9 @@ class GAECN(nn.Module):
         self.head = head(hidden, dropout=dropout, layer_norm=layer_norm, two_layer=two_layer_head)
         self.beta = nn.Parameter(torch.tensor([float(beta)]))
 
-    def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+    def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
-        if self.training:
-            graph = drop_entries(graph, self.edge_dropout)
+        graph = drop_entries(view.graph, self.edge_dropout) if self.training else view.graph
         count = common_neighbours(graph, pairs).counts().unsqueeze(1).to(h.dtype)
         f_pair = self.f_pair(pair_product(h, pairs))
         return self.head(self.beta * self.f_cn(count) + f_pair).squeeze(-1)

@@ -1,6 +1,6 @@
 """Heuristics: scores of pairs that are read from the graph alone, without parameters.
 
-Each is called as the predictors are, ``heuristic(h, graph, pairs)``, and leaves h alone. Scores are
+Each is called as the predictors are, ``heuristic(h, view, pairs)``, and leaves h alone. Scores are
 float64, so that sums over different neighbours tie only where they are equal.
 """
 
@@ -9,34 +9,35 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from runner.keys import PositiveInt, Share, Weight
+from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pool
 from runner.ops.csr import Graph
 from runner.ops.overlap import common_neighbours
 
 
-class CommonNeighbours(nn.Module):
+class CommonNeighbours(Predictor):
     """|N(u) ∩ N(v)| (Newman 2001)."""
 
-    def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+    def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Scores, (B,) float64, of ``pairs``, (2, B)."""
-        return common_neighbours(graph, pairs).counts().double()
+        return common_neighbours(view.graph, pairs).counts().double()
 
 
-class WeightedNeighbours(nn.Module):
+class WeightedNeighbours(Predictor):
     """The sum over the common neighbours of a weight that falls with their degree."""
 
     def weight(self, degree: Tensor) -> Tensor:
         """The weight of every node, (N,), from its degree, (N,) float64 of at least 2."""
         raise NotImplementedError
 
-    def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+    def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Scores, (B,) float64, of ``pairs``, (2, B)."""
         # A common neighbour of two nodes has two neighbours; only u = v may see fewer.
-        weight = self.weight(graph.degree().clamp(min=2).double())
-        common = common_neighbours(graph, pairs)
+        weight = self.weight(view.graph.degree().clamp(min=2).double())
+        common = common_neighbours(view.graph, pairs)
         return pool(weight.unsqueeze(1), common.rowptr, common.node).squeeze(1)
 
 
@@ -54,7 +55,7 @@ class ResourceAllocation(WeightedNeighbours):
         return degree.reciprocal()
 
 
-class WalkHeuristic(nn.Module):
+class WalkHeuristic(Predictor):
     """A score from walks that start at one node: a column over all nodes for each start.
 
     Takes time and memory in proportion to nodes times distinct endpoints: for small graphs.
@@ -76,11 +77,11 @@ class WalkHeuristic(nn.Module):
         """The score of every node from each of ``starts``, (S,): (N, S) float64."""
         raise NotImplementedError
 
-    def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+    def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Scores, (B,) float64, of ``pairs``, (2, B)."""
-        scores = self._from_first(graph, pairs[0], pairs[1])
+        scores = self._from_first(view.graph, pairs[0], pairs[1])
         if self.both_directions:
-            scores = scores + self._from_first(graph, pairs[1], pairs[0])
+            scores = scores + self._from_first(view.graph, pairs[1], pairs[0])
         return scores
 
     def _from_first(self, graph: Graph, first: Tensor, second: Tensor) -> Tensor:

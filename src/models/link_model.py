@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from runner.models.encoder import Encoder
 from runner.models.node_embedding import node_embeddings
+from runner.models.predictor import Predictor, View
 from runner.ops.backend import exact
 from runner.ops.bipartite import Bipartite
 from runner.ops.csr import Graph
@@ -21,15 +22,14 @@ class LinkModel(nn.Module):
 
     Args:
         encoder: ``encoder(features, graph)`` gives embeddings (N, H).
-        predictor: ``predictor(h, graph, pairs)`` gives logits (B,); if it has a method
-            ``prepare(h, graph)``, that gives ``score(pairs)``, which gives the same.
+        predictor: ``predictor(h, view, pairs)`` gives logits (B,).
         precision: what Linears are computed in (autocast); sums over neighbours, LayerNorms and the
             completion's inner predictor, which has a precision of its own, stay float32. None for
             float32 everywhere.
     """
 
     def __init__(
-        self, encoder: nn.Module, predictor: nn.Module, *, precision: torch.dtype | None = None
+        self, encoder: Encoder, predictor: Predictor, *, precision: torch.dtype | None = None
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -37,7 +37,10 @@ class LinkModel(nn.Module):
         self.precision = precision
 
     def encode(
-        self, features: Tensor | SparseRows, graph: Graph | Sequence[Graph | Bipartite]
+        self,
+        features: Tensor | SparseRows,
+        graph: Graph | Sequence[Graph | Bipartite],
+        weight: Tensor | None = None,
     ) -> Tensor:
         """Embeddings, (N, H); given a graph for every layer, of the nodes of the last one.
 
@@ -48,26 +51,30 @@ class LinkModel(nn.Module):
         if not any(embedding.stays for embedding in node_embeddings(self.encoder)):
             features = features.to(device)
         with self._autocast(device):
-            return exact(self.encoder(features, graph))
+            if weight is None:
+                return exact(self.encoder(features, graph))
+            return exact(self.encoder(features, graph, weight))
 
-    def score(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+    def score(self, h: Tensor, view: View | Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
         with self._autocast(h.device):
-            return exact(self.predictor(h, graph, pairs))
+            return exact(self.predictor(h, view, pairs))
 
-    def scorer(self, h: Tensor, graph: Graph) -> Callable[[Tensor], Tensor]:
+    def scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
         """What gives the logits, (B,), of pairs, (2, B): for many batches of one graph."""
-        prepare = getattr(self.predictor, "prepare", None)
-        if prepare is None:
-            return partial(self.score, h, graph)
         with self._autocast(h.device):
-            prepared = prepare(h, graph)
+            prepared = self.predictor.scorer(h, view)
 
         def score(pairs: Tensor) -> Tensor:
             with self._autocast(h.device):
                 return exact(prepared(pairs))
 
         return score
+
+    def loss_terms(self) -> Iterator[Tensor]:
+        """Further terms of the loss of what was just computed, scalars."""
+        for part in (self.encoder, self.predictor):
+            yield from part.loss_terms().values()
 
     def forward(self, features: Tensor | SparseRows, graph: Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B); the graph serves encoder and predictor alike."""

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from runner.keys import Probability, Width
 from runner.models.mlp import head, neighbour_mlp, node_mlp, pair_mlp
+from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pair_product
 from runner.ops.csr import Graph
 from runner.ops.edge_dropout import drop_entries
 from runner.ops.overlap import pool_common_neighbours
 
 
-class NCN(nn.Module):
+class NCN(Predictor):
     """Neural common neighbour of Wang et al. (2024).
 
     logit(u, v) = head(β f_cn(Σ_{w ∈ N(u) ∩ N(v)} x_w) + f_pair(h_u ⊙ h_v)), where x = h + g(h), or
@@ -34,8 +35,7 @@ class NCN(nn.Module):
         beta: what the learned scalar β starts from.
     """
 
-    reach: ClassVar[int] = 1
-    """Steps from a pair within which embeddings are read, and the links among those nodes."""
+    reach = 1
 
     pools_twice: ClassVar[bool] = False
     """Whether :meth:`pools` gives a second sum, for which there is then another f_cn, f_second."""
@@ -73,14 +73,19 @@ class NCN(nn.Module):
         self.beta = nn.Parameter(torch.tensor([float(beta)]))
         self.f_second = pooled_mlp() if self.pools_twice else None
 
-    def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+    def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
-        return self.score(h, self.transform(h), self.thin(graph), pairs)
+        return self.score(h, self.transform(h), self.thin(view.graph), pairs)
 
-    def prepare(self, h: Tensor, graph: Graph) -> Callable[[Tensor], Tensor]:
-        """``forward`` of many pairs of one graph in turn: pairs, (2, B), to logits, (B,)."""
-        x = self.transform(h)
+    def scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
+        x, graph = self.transform(h), View.of(view).graph
         return lambda pairs: self.score(h, x, self.thin(graph), pairs)
+
+    def names_elsewhere(self, name: str) -> tuple[str, ...]:
+        return (name, f"ncn.{name}")
+
+    def may_start_alone(self, name: str) -> bool:
+        return name.startswith("completion.")  # what an NCNC has beside its NCN
 
     def thin(self, graph: Graph) -> Graph:
         """The graph that neighbourhoods are read from: in training, one draw of edge dropout."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from runner.keys import Depth, Probability, Width
 from runner.models.completion import Completion
 from runner.models.inner_ncn import InnerNCN
 from runner.models.ncn import NCN
+from runner.models.predictor import Predictor, View
 from runner.ops import dense
 from runner.ops.aggregate import pair_product, pool
 from runner.ops.csr import Graph
@@ -23,7 +24,7 @@ _TABLES = 0.5  # of the completion's memory, what tables of inner logits may tak
 _MATRICES = 6  # of the width of the embeddings, at the most at a time
 
 
-class NCNC(nn.Module):
+class NCNC(Predictor):
     """Neural common neighbour with completion of Wang et al. (2024).
 
     NCN with P(v, w) x_w pooled over w ∈ N(u) \\ N(v) and P(u, w) x_w over w ∈ N(v) \\ N(u) as well;
@@ -45,6 +46,8 @@ class NCNC(nn.Module):
 
     The other arguments are those of :class:`~runner.models.ncn.NCN`.
     """
+
+    column = "completion"
 
     def __init__(
         self,
@@ -77,25 +80,38 @@ class NCNC(nn.Module):
         self.completion = completion
 
     @property
-    def reach(self) -> int:
+    def reach(self) -> int:  # type: ignore[override]
         """Steps from a pair within which embeddings are read: one more at every level."""
         return self.depth
 
-    def forward(self, h: Tensor, graph: Graph, pairs: Tensor) -> Tensor:
+    def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
         levels = self._levels(h, remember=self.depth > 1)
-        pools = self._pools(levels, self.ncn.thin(graph), pairs)
+        pools = self._pools(levels, self.ncn.thin(view.graph), pairs)
         del levels  # as large as the graph, and of no more use
         return self.ncn.combine(*pools)
 
-    def prepare(self, h: Tensor, graph: Graph) -> Callable[[Tensor], Tensor]:
-        """``forward`` of many pairs of one graph in turn: pairs, (2, B), to logits, (B,).
+    def scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
+        """What gives the logits, (B,), of pairs, (2, B), for many batches of one graph in turn.
 
         In evaluation, and if the graph is small enough for a table of all pairs, an inner pair that
         was scored for one call is not scored again for the next.
         """
-        levels = self._levels(h, remember=True)
+        levels, graph = self._levels(h, remember=True), View.of(view).graph
         return lambda pairs: self.ncn.combine(*self._pools(levels, self.ncn.thin(graph), pairs))
+
+    def names_elsewhere(self, name: str) -> tuple[str, ...]:
+        return (name, name.removeprefix("ncn."))
+
+    def may_start_alone(self, name: str) -> bool:
+        return name.startswith("completion.")  # a learned prior, which an NCN has not
+
+    def distributions(
+        self, h: Tensor, view: View | Graph, pairs: Tensor, *, most: int
+    ) -> Mapping[str, Tensor]:
+        graph = View.of(view).graph
+        values = self.completion_probabilities(h, graph, pairs, most=most)
+        return {"completion_probabilities": values}
 
     @torch.no_grad()
     def completion_probabilities(

@@ -9,16 +9,16 @@ from tests.models.test_predictors import build
 from torch import nn
 
 from runner.models.convolution import GCN
-from runner.models.encoder import Encoder
 from runner.models.gae_cn import GAECN
 from runner.models.link_model import LinkModel
+from runner.models.message_passing import MessagePassing
 from runner.ops import backend
 from runner.ops.csr import Graph
 
 
 def test_scores_pairs_with_encoder_and_predictor():
     graph = Graph.from_edges(torch.tensor([[0, 1, 2], [1, 2, 3]]), 5)
-    encoder = Encoder(
+    encoder = MessagePassing(
         num_features=3,
         num_categories=None,
         hidden=4,

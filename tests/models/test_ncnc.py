@@ -284,7 +284,7 @@ def test_prepared_scores_are_those_of_forward(case, settle, monkeypatch, depth, 
     expected = torch.cat([module(case.h, case.graph, batch) for batch in batches])
     calls, scored[:] = torch.cat(scored, dim=1).size(1), []
     module.completion.generator.set_state(state)
-    score = module.prepare(case.h, case.graph)
+    score = module.scorer(case.h, case.graph)
     found = torch.cat([score(batch) for batch in batches])
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
     together = torch.cat(scored, dim=1)

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from runner.models.convolution import GCN
-from runner.models.encoder import Encoder
 from runner.models.gae import GAE
 from runner.models.link_model import LinkModel
+from runner.models.message_passing import MessagePassing
 from runner.models.node_embedding import (
     NodeEmbedding,
     gradient_values,
@@ -54,7 +54,7 @@ def test_sparse_gradients_are_the_rows_of_the_dense_one():
 
 def test_rows_come_to_where_the_model_is():
     """A device without memory stands for a GPU."""
-    encoder = Encoder(
+    encoder = MessagePassing(
         num_features=1, num_categories=8, hidden=5, layers=0, convolution=GCN, residual=False,
         jumping_knowledge=False, layer_norm=True, input_dropout=0.0, hidden_dropout=0.0,
         output_dropout=0.0, edge_dropout=0.0,

@@ -12,9 +12,9 @@ from tests.release_weights import load_release
 
 from runner.models.completion import Completion
 from runner.models.convolution import GCN, PureGCN
-from runner.models.encoder import Encoder
 from runner.models.gae import GAE
 from runner.models.gae_cn import GAECN
+from runner.models.message_passing import MessagePassing
 from runner.models.ncn import NCN
 from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
@@ -68,7 +68,7 @@ def encoder(name):
         "gcn1_res": (GCN, 1),
         "puregcn3_res": (PureGCN, 3),
     }[name]
-    return Encoder(
+    return MessagePassing(
         num_features=24,
         num_categories=None,
         hidden=16,

@@ -9,8 +9,8 @@ from tests.release_weights import load_release
 
 from runner.models.completion import Completion, LearnedPrior
 from runner.models.convolution import GCN, PureGCN
-from runner.models.encoder import Encoder
 from runner.models.link_model import LinkModel
+from runner.models.message_passing import MessagePassing
 from runner.models.ncn import NCN
 from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
@@ -28,7 +28,7 @@ FORM = {
 
 
 def embedding_encoder():
-    return Encoder(
+    return MessagePassing(
         num_features=0,
         num_categories=9,
         hidden=4,
@@ -152,7 +152,7 @@ def test_learned_prior():
 
 def test_three_layers_with_weights():
     """As the release's encoder for ogbl-ppa: normalisation after all layers but the last."""
-    module = Encoder(
+    module = MessagePassing(
         num_features=0,
         num_categories=9,
         hidden=4,

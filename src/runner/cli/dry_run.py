@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from runner.config.published import Origin
+from runner.config.schema import RunConfig
 from runner.data.sizes import recall
 from runner.experiment.build import build_model
 
@@ -30,20 +31,22 @@ def _run_graph(config: Mapping[str, Any]) -> Tree:
     dataset, model = config["dataset"], config["model"]
     tree = Tree(f"run: {config['run']['model']} on {config['run']['dataset']}")
     data = tree.add(f"dataset: {dataset['source']['_target_']}")
-    sizes = recall(config)
+    sizes = recall(config["dataset"]["source"], config["run"]["cache"])
     if sizes is None:
         data.add("sizes are known after the first run on it")
     else:
         data.add(", ".join(f"{name} {value}" for name, value in sizes.items()))
-    data.add(f"training negatives: {dataset['negatives']['_target_']}")
+    data.add(f"training negatives: {config['negatives']['_target_']}")
     tree.add(f"sampler: {config['sampler']['_target_']}")
+    tree.add(f"objective: {config['objective']['_target_']}")
     tree.add(f"encoding: {config['encoding']['_target_']}")
     encoder = tree.add(f"encoder: {config['encoder']['_target_']}")
     if "path" in config["encoder"].get("convolution", {}):
         encoder.add(f"convolution: {config['encoder']['convolution']['path']}")
     predictor = tree.add(f"predictor: {model['_target_']}")
-    if "completion" in model:
-        predictor.add(f"completion stage: {model['completion']['_target_']}")
+    for key, node in model.items():
+        if isinstance(node, dict) and "_target_" in node:
+            predictor.add(f"{key}: {node['_target_']}")
     tree.add(f"evaluator: {config['evaluator']['_target_']}")
     tree.add(f"tracker: {config['tracker']['_target_']}")
     tree.add(_parameters(config, sizes))
@@ -54,7 +57,7 @@ def _parameters(config: Mapping[str, Any], sizes: Mapping[str, Any] | None) -> s
     sizes = _input_sizes(config, sizes)
     known = sizes or {"num_features": 1, "num_categories": None}
     model = build_model(
-        config,
+        RunConfig.read(config),
         num_features=known["num_features"],
         num_categories=known["num_categories"],
     )

@@ -16,6 +16,7 @@ from hydra.errors import (
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.config.aliases import key_of_today
 from runner.config.groups import GROUPS
 from runner.config.hydra_messages import in_words
 
@@ -55,6 +56,9 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         return f"{key}: it takes the name of an option, as in tracker=none or model=ncn"
     if key and ("not in struct" in str(cause) or "No match in the defaults list" in str(error)):
         known = [name for name in _known_keys(overrides) if name != key]
+        moved = key_of_today(key)
+        if moved != key:
+            return f"{key}: this key stands elsewhere now; write {moved}=…"
         close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"; did you mean {close[0]}?" if close else ""
         return f"{key}: there is no such key{hint} (`runner --cfg job` prints all keys)"

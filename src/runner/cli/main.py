@@ -9,9 +9,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from hydra_plugins.runner_sweeper import LedgerSweeper
 from runner.cli.flags import flags_first
-from runner.config import published as tuned
-from runner.config import resolvers
+from runner.config import published, resolvers
 from runner.errors import EXIT_INTERRUPTED, Interrupted, Pruned, RunnerError
 from runner.machine.out_of_memory import REMEDY, is_out_of_memory
 from runner.records.early_folders import EarlyFolders
@@ -102,10 +101,7 @@ def _meet() -> None:
 def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:
     """Run what the arguments say; with `go_on`, where it has an unfinished run already, that."""
     sys.argv[1:] = flags_first(arguments)
-
-    def job(config: DictConfig) -> Exception | None:
-        return _job(config, go_on=go_on)
-
+    job = update_wrapper(partial(_job, go_on=go_on), _job)
     application = hydra.main(
         version_base="1.3", config_path="pkg://runner.conf", config_name="config"
     )(job)
@@ -177,8 +173,8 @@ def _run(
     try:
         refuse_groups(overrides, choices, multirun=_is_multirun())
         plain = resolve(config)
-        origins = tuned.origins(config, overrides, choices)
-        note = tuned.untuned_note(config, origins)
+        origins = published.origins(config, overrides, choices)
+        note = published.untuned_note(config, origins)
         if note:
             log.info("%s", note)
         if plain["run"]["dry"]:
@@ -201,15 +197,18 @@ def _run(
         from runner.experiment.resume_overrides import changeable
 
         log.info("goes on with %s", earlier)
-        go_on_with = partial(
-            _resume_experiment,
-            earlier,
-            changeable(overrides),
-            trusted=foreign_targets(plain).values(),
-            judge=judge,
-        )
-        return _finish(RunFolder(earlier), go_on_with)
-    return _finish(folder, partial(_experiment, plain, folder, judge))
+        with _recorded(RunFolder(earlier)):
+            from runner.experiment.resume import resume
+
+            trusted = foreign_targets(plain).values()
+            summary = resume(earlier, changeable(overrides), trusted=trusted, judge=judge)
+    else:
+        with _recorded(folder), folder.recording_status():
+            from runner.experiment.run import run_experiment  # torch: a signal may come meanwhile
+
+            summary = run_experiment(plain, folder, judge=judge)
+    _close(summary)
+    return summary
 
 
 def _output_folder() -> Path:
@@ -248,43 +247,24 @@ def _resume(given: str, overrides: Sequence[str]) -> int:
     path = latest(Path("outputs")) if given == "latest" else Path(os.path.expanduser(given))
     RunFolder.reopen(path)  # before torch is imported
     try:
-        _finish(RunFolder(path.absolute()), partial(_resume_experiment, path, overrides))
+        with _recorded(RunFolder(path.absolute())):
+            from runner.experiment.resume import resume
+
+            summary = resume(path, overrides)
     except KeyboardInterrupt:
         return _interrupted()
+    _close(summary)
     return 0
 
 
-def _experiment(
-    config: Mapping[str, Any], folder: RunFolder, judge: Judge | None
-) -> dict[str, Any]:
-    with folder.recording_status():
-        from runner.experiment.run import run_experiment  # torch: a signal may come meanwhile
-
-        return run_experiment(config, folder, judge=judge)
-
-
-def _resume_experiment(
-    path: Path,
-    overrides: Sequence[str],
-    *,
-    trusted: Collection[str] = (),
-    judge: Judge | None = None,
-) -> dict[str, Any]:
-    from runner.experiment.resume import resume
-
-    return resume(path, overrides, trusted=trusted, judge=judge)
-
-
-def _finish(folder: RunFolder, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Run, and close with the table; every failure becomes one line."""
-    from rich.console import Console
-
+@contextmanager
+def _recorded(folder: RunFolder) -> Iterator[None]:
+    """Lock a run's folder and log into it; every failure inside becomes one line."""
     from runner.storage.locks import locked
-    from runner.terminal.tables import closing_table
 
     try:
         with locked(folder.path), folder.logging():
-            summary = run()
+            yield
     except (RunnerError, HydraException, KeyboardInterrupt, Pruned):
         raise
     except OSError as error:
@@ -301,15 +281,21 @@ def _finish(folder: RunFolder, run: Callable[[], dict[str, Any]]) -> dict[str, A
         raise RunnerError(
             f"unexpected {type(error).__name__}: {error} (traceback in {folder.log})"
         ) from error
+
+
+def _close(summary: Mapping[str, Any]) -> None:
+    from rich.console import Console
+
+    from runner.terminal.tables import closing_table
+
     closing_table(summary, Console())
-    return summary
 
 
 def _out_of_memory(error: Exception) -> RunnerError:
     return RunnerError(f"the memory does not suffice; {REMEDY} ({str(error).splitlines()[0]})")
 
 
-def _describe(config: Mapping[str, Any], origins: Sequence[tuned.Origin]) -> None:
+def _describe(config: Mapping[str, Any], origins: Sequence[published.Origin]) -> None:
     from rich.console import Console
 
     from runner.cli.dry_run import describe

@@ -134,7 +134,7 @@ def _may_be_published(run: Run) -> bool:
         return False
     if run.folder is None or not run.settings:
         return True
-    return f"dataset.published.{run.model}.mean" in run.settings
+    return f"protocol.published.{run.model}.mean" in run.settings
 
 
 def _seeds(count: int) -> str:

@@ -16,7 +16,7 @@ from runner.errors import RunnerError
 ABSENT = "absent"  # what a run says of a key that it has not
 _SHORT = {"model": "run.model", "dataset": "run.dataset"}
 # A dataset's published column says again what other keys have.
-COLUMNS = ("dataset.tuned", "dataset.published")
+COLUMNS = ("protocol.tuned", "protocol.published")
 # A top-level key and what belongs to it, in the block style that a run folder is written in.
 _BLOCK = re.compile(r"^(?=[A-Za-z_])", re.MULTILINE)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -49,7 +49,8 @@ def _flat_yaml(text: str) -> Sequence[tuple[str, Any]]:
         return []
     if not isinstance(found, dict):
         raise ValueError("not a mapping")
-    return list(aliases.today(flat(found)).items())
+    found = aliases.today(flat(found))
+    return [(aliases.key_of_today(key), value) for key, value in found.items()]
 
 
 def flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:

@@ -9,8 +9,8 @@ from runner.errors import RunnerError
 
 # Every run has one option of each.
 GROUPS = (
-    "dataset", "encoder", "encoding", "evaluator", "hardware", "model", "sampler", "tracker",
-    "train",
+    "dataset", "encoder", "encoding", "evaluator", "hardware", "model", "negatives", "objective",
+    "protocol", "sampler", "tracker", "train",
 )  # fmt: skip
 _OPTIONAL = ("experiment", "search", "sweep")
 

@@ -42,4 +42,4 @@ def canonical(config: Mapping[str, Any]) -> dict[str, Any]:
             and not (f"{prefix}{key}" in before and value == before[f"{prefix}{key}"])
         }
 
-    return aliases.first(kept(config))
+    return aliases.first(aliases.places_first(kept(config)))

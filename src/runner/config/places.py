@@ -10,25 +10,29 @@ class Place:
     """A node of the config that a component is built from.
 
     Attributes:
-        needs: attributes that the rest of the program asks of it.
+        contract: the class that the component is of.
         given: arguments that only a run knows, and no config.
     """
 
-    needs: tuple[str, ...]
+    contract: str
     given: frozenset[str] = frozenset()
 
 
-_MODULE = ("parameters", "state_dict", "forward")
 PLACES = {
-    "encoder": Place(_MODULE, frozenset({"num_features", "num_categories"})),
-    "model": Place(_MODULE),
+    "encoder": Place(
+        "runner.models.encoder.Encoder", frozenset({"num_features", "num_categories"})
+    ),
+    "model": Place("runner.models.predictor.Predictor"),
+    "objective": Place("runner.training.objective.Objective"),
+    "negatives": Place("runner.training.negatives.NegativeSampler"),
     "sampler": Place(
-        ("epoch", "batch_size", "__len__"),
+        "runner.training.samplers.LinkSampler",
         frozenset({"graph", "targets", "negatives", "generators"}),
     ),
-    "encoding": Place(("prepare", "view")),
-    "evaluator": Place(("prepare", "evaluate")),
-    "tracker": Place(("start", "log", "finish", "upload_command", "url")),
-    "dataset.source": Place(("train", "valid", "test", "features", "fingerprint")),
-    "dataset.negatives": Place(("epoch",)),
+    "encoding": Place("runner.training.encoding.Encoding"),
+    "evaluator": Place("runner.training.evaluator.Evaluator"),
+    "tracker": Place("runner.tracking.tracker.Tracker"),
+    "dataset.source": Place("runner.data.link_data.LinkData"),
+    "train.optimizer": Place("torch.optim.Optimizer", frozenset({"params"})),
+    "train.schedule": Place("torch.optim.lr_scheduler.LRScheduler", frozenset({"optimizer"})),
 }

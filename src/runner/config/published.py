@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from runner.config.schema import COLUMN
+from runner.config.signatures import constant
 
 _ABSENT = object()
 _OF_OPTIONS = {"encoder.convolution.path", "sampler._target_"}
@@ -52,15 +53,21 @@ def _from_column(root: DictConfig, path: str) -> Any:
     if root.hyperparameters != "published":
         return _ABSENT
     columns = ["tuned"]
-    if "completion" in root.model:
-        columns.insert(0, "tuned_for_completion")
+    own = column_of(root.model.get("_target_"))
+    if own is not None:
+        columns.insert(0, f"tuned_for_{own}")
         if root.train.init_from is not None:
             columns.insert(0, "tuned_for_warm_start")
     for column in columns:
-        value = _walk(root.dataset.get(column), path.split("."))
+        value = _walk(root.protocol.get(column), path.split("."))
         if value is not _ABSENT:
             return value
     return _ABSENT
+
+
+def column_of(target: Any) -> str | None:
+    """The column that a predictor takes before the common one (`Predictor.column`)."""
+    return constant(str(target), "column")
 
 
 def _walk(node: Any, path: Sequence[str]) -> Any:
@@ -81,7 +88,7 @@ def origins(
         choices: option of every group.
     """
     overridden = {override.lstrip("+~").split("=", 1)[0] for override in overrides}
-    in_column = "published column" if config.dataset.published else "dataset"
+    in_column = "published column" if config.protocol.published else "dataset"
     found = []
     for key, raw in _leaves(OmegaConf.to_container(config, resolve=False)):
         if key not in _TUNABLE:

@@ -8,6 +8,7 @@ that a `_target_` builds are described by their constructors (`runner.config.sig
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
@@ -35,9 +36,10 @@ Overlap = Literal[
 ]  # fmt: skip
 
 
-def _metric(value: str) -> str:
-    if not re.fullmatch(r"mrr|hits@[1-9]\d*", value):
-        raise ValueError("use mrr or hits@K, as hits@50")
+def _metric(value: Any) -> Any:
+    named = isinstance(value, str) and re.fullmatch(r"mrr|hits@[1-9]\d*", value)
+    if not named and not (isinstance(value, dict) and "_target_" in value):
+        raise ValueError("use mrr or hits@K, as hits@50, or a node with a _target_")
     return value
 
 
@@ -53,7 +55,7 @@ def _name(value: str) -> str:
     return value
 
 
-Metrics = Annotated[list[Annotated[str, AfterValidator(_metric)]], MinLen(1)]
+Metrics = Annotated[list[Annotated[Any, AfterValidator(_metric)]], MinLen(1)]
 # Checked on its own, by its `_target_`.
 Node = Annotated[dict[str, Any], AfterValidator(_has_target)]
 Name = Annotated[str, AfterValidator(_name), Effect.LABEL]
@@ -78,6 +80,7 @@ class Run(Section):
     dry: Annotated[bool, Effect.LABEL]
     model: Name
     dataset: Name
+    protocol: Annotated[str, Effect.LABEL, Before("")]
     cache: Annotated[Text, Effect.PLACE]
 
 
@@ -99,6 +102,11 @@ class Train(Section):
     eval_batch_size: PositiveInt
     lr_encoder: LearningRate
     lr_predictor: LearningRate
+    weight_decay: Annotated[NotNegative, Before(0.0)]
+    optimizer: Annotated[Node, Before({"_target_": "torch.optim.Adam"})]
+    schedule: Annotated[Node | None, Before(None)]
+    patience: Annotated[PositiveInt | None, Before(None)]
+    evaluate_every: Annotated[PositiveInt, Before(1)]
     # A resume keeps what it began from; repeats have begun in the same mode, not from the same run.
     init_from: Annotated[Text | None, Effect.LABEL]
     init_mode: Literal["weights", "embeddings"]
@@ -109,14 +117,6 @@ class Train(Section):
     grace_seconds: Annotated[Seconds, Effect.SAVING, Before(25)]
     precision: Annotated[Literal["float32", "bfloat16"], Before("float32")]
     not_finite: Annotated[Literal["stop", "skip"], Before("stop")]
-
-
-class Protocol(Section):
-    metrics: Metrics | None
-    select: str | None
-    validation_edges_in_test_graph: bool
-    official_split: bool
-    permitted_overlaps: list[Overlap]
 
 
 class PublishedFigure(Section):
@@ -171,12 +171,8 @@ COLUMN: dict[str, type[Section]] = {
         init_mode=Literal["weights", "embeddings"],
     ),
 }
-Column = create_model(
-    "Column",
-    __base__=Section,
-    **{name: (part, {}) for name, part in COLUMN.items()},  # type: ignore[call-overload]
-    sampler=(str | None, None),
-)
+_SECTIONS: dict[str, Any] = {name: (part, part()) for name, part in COLUMN.items()}
+Column: Any = create_model("Column", __base__=Section, sampler=(str | None, None), **_SECTIONS)
 
 
 class Dataset(Section):
@@ -186,17 +182,27 @@ class Dataset(Section):
     features: Annotated[Text | None, Effect.SOURCE] = None
     num_nodes: PositiveInt | None = None
     source: Node
-    protocol: Protocol
-    negatives: Node
-    tuned: Column  # type: ignore[valid-type]
-    tuned_for_completion: Column  # type: ignore[valid-type]
-    tuned_for_warm_start: Column  # type: ignore[valid-type]
+
+
+class Protocol(Section):
+    """How one is judged, and what was published under it."""
+
+    metrics: Metrics | None
+    select: str | None
+    split: Node | None
+    validation_edges_in_test_graph: bool
+    official_split: bool
+    permitted_overlaps: list[Overlap]
+    tuned: Column
+    tuned_for_completion: Column
+    tuned_for_warm_start: Column
     warm_start_model: str | None
     published: Annotated[dict[str, PublishedFigure | None], Effect.LABEL]
 
 
 # What runs did before there was a choice.
 FULL_ENCODING = {"_target_": "runner.training.encoding.FullEncoding"}
+LINK_PREDICTION = {"_target_": "runner.training.objective.LinkPrediction"}
 
 
 class RunConfig(Section):
@@ -209,12 +215,20 @@ class RunConfig(Section):
     hardware: Annotated[Hardware, Effect.MACHINE]
     train: Train
     evaluator: Node
+    objective: Annotated[Node, Before(LINK_PREDICTION)]
+    negatives: Node
     sampler: Node
     encoding: Annotated[Node, Before(FULL_ENCODING)]
     tracker: Annotated[Node, Effect.MACHINE]
     encoder: Node
     model: Node
+    protocol: Protocol
     dataset: Dataset
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> RunConfig:
+        """The typed sections of a resolved and checked config."""
+        return cls.model_validate(dict(config))
 
 
 class Search(Section):

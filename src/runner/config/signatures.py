@@ -95,6 +95,25 @@ def _from_source(target: str) -> Signature | None:
     return Signature(bases=bases)
 
 
+@cache
+def constant(target: str, name: str) -> Any:
+    """A constant of a class, as `column = "completion"`, its bases' included; None without one."""
+    place = _definition(target)
+    if place is None or not isinstance(place[1], ast.ClassDef):
+        return None
+    assigned = (
+        item
+        for _, cls in _lineage(place[0], place[1])
+        for item in cls.body
+        if isinstance(item, ast.Assign)
+    )
+    for item in assigned:
+        target_node, value = item.targets[0], item.value
+        if isinstance(target_node, ast.Name) and target_node.id == name:
+            return value.value if isinstance(value, ast.Constant) else None
+    return None
+
+
 _NO_ARGUMENTS = {"object", "torch.nn.Module", "abc.ABC", "typing.Protocol", "typing.Generic"}
 
 

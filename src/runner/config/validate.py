@@ -84,21 +84,23 @@ def _without_followers(config: DictConfig, problems: Sequence[str]) -> list[str]
     wrong = {_key(problem) for problem in problems}
     kept = []
     for problem in problems:
-        node = _node(config, _key(problem))
-        followed = re.fullmatch(r"\$\{([\w.]+)\}", str(node._value())) if node else None
-        if followed is None or followed.group(1) not in wrong:
+        if _followed(config, _key(problem)) not in wrong:
             kept.append(problem)
     return kept or list(problems)  # they follow each other in a circle
 
 
-def _node(config: DictConfig, key: str) -> Any:
-    """The node of a full key as it stands in the config, not resolved; None without one."""
+def _followed(config: DictConfig, key: str) -> str | None:
+    """The key whose value this one only takes, itself or with the node that it lies in."""
     node: Any = config
-    for part in key.split("."):
+    parts = key.split(".")
+    for place, part in enumerate(parts):
         if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
             return None
         node = node._get_node(part)
-    return node if node is not None and node._is_interpolation() else None
+        if node is not None and node._is_interpolation():
+            name = re.fullmatch(r"\$\{([\w.]+)\}", str(node._value()))
+            return ".".join([name.group(1), *parts[place + 1 :]]) if name else None
+    return None
 
 
 def _with_absolute_paths(plain: dict[str, Any]) -> dict[str, Any]:
@@ -223,11 +225,16 @@ def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
     for key in ("root", "path", "features", "num_nodes"):
         if dataset.get(key) is not None and key not in source:
             yield f"dataset.{key}: there is no such key; this dataset's source does not read it"
-    protocol = dataset.get("protocol") or {}
+    protocol = plain.get("protocol") or {}
+    named = (plain.get("run") or {}).get("protocol")
+    if protocol.get("split") is not None and source and "split" not in source:
+        yield f"protocol={named}: this dataset has a split of its own; use protocol=official"
+    if "split" in source and source["split"] is None:
+        yield f"protocol={named}: this dataset has no split of its own; use protocol=random"
     metrics, select = protocol.get("metrics"), protocol.get("select")
     if isinstance(metrics, list) and select is not None and select not in metrics:
         yield (
-            f"dataset.protocol.select: {select!r} is not among dataset.protocol.metrics "
+            f"protocol.select: {select!r} is not among protocol.metrics "
             f"({', '.join(map(str, metrics))}); select one of them or add it there"
         )
     # What a user's own model does with a width of that name is its own business.

@@ -131,7 +131,7 @@ def _selections(preset: str, fixed: Sequence[str], swept: Mapping[str, Override]
     found = set()
     for dataset in datasets:
         of_one = [] if dataset is None else [f"dataset={dataset}"]
-        found.add(_compose([f"sweep={preset}", *fixed, *of_one]).dataset.protocol.select)
+        found.add(_compose([f"sweep={preset}", *fixed, *of_one]).protocol.select)
     return found if None not in found else set()
 
 

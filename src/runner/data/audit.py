@@ -117,7 +117,7 @@ def enforce(audit: Audit, *, official: bool, permitted: Sequence[str]) -> list[t
     if leaks and not official:
         raise RunnerError(
             f"{'; '.join(lines)}; the split leaks and its results would mean nothing. "
-            "Allow it by name in dataset.protocol.permitted_overlaps if the protocol wants it so"
+            "Allow it by name in protocol.permitted_overlaps if the protocol wants it so"
         )
     allowed = [
         f"leak audit: {count:,} rows are {_words(name)}, as the protocol permits"

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def remember(config: Mapping[str, Any], data: LinkData) -> None:
-    """Keep the sizes of the config's dataset in the cache; a cache that fails is no error."""
-    path = _path(config)
+def remember(source: Mapping[str, Any], cache: str, data: LinkData) -> None:
+    """Keep the sizes of a source's dataset in the cache; a cache that fails is no error."""
+    path = _path(source, cache)
     sizes = {
         "nodes": data.num_nodes,
         "num_features": data.features.shape[-1],
@@ -34,17 +34,17 @@ def remember(config: Mapping[str, Any], data: LinkData) -> None:
         log.debug("no statistics kept: %s", error)
 
 
-def recall(config: Mapping[str, Any]) -> dict[str, Any] | None:
+def recall(source: Mapping[str, Any], cache: str) -> dict[str, Any] | None:
     """The remembered sizes, or None where there are none or they are damaged."""
     try:
-        return read_json(_path(config))
+        return read_json(_path(source, cache))
     except (OSError, ValueError):
         return None
 
 
-def _path(config: Mapping[str, Any]) -> Path:
+def _path(given: Mapping[str, Any], cache: str) -> Path:
     # Another seed's split has the same sizes.
-    source = dict(config["dataset"]["source"])
+    source = dict(given)
     source["split"] = {k: v for k, v in source.get("split", {}).items() if k != "seed"}
     digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:16]
-    return Path(config["run"]["cache"]) / "statistics" / f"{digest}.json"
+    return Path(cache) / "statistics" / f"{digest}.json"

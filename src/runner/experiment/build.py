@@ -5,49 +5,49 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from runner.config.locate import locate
 from runner.config.places import PLACES
+from runner.config.schema import RunConfig, Train
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.machine.out_of_memory import is_out_of_memory
 from runner.models.link_model import LinkModel
+from runner.models.predictor import Predictor
+from runner.training.objective import Objective
+from runner.training.optimizers import Schedule, build_optimizer
 
 log = logging.getLogger(__name__)
 
 
-def build(name: str, node: Mapping[str, Any]) -> Any:
-    """Build one node, nested nodes first.
+def build(name: str, node: Mapping[str, Any], **given: Any) -> Any:
+    """Build a component from its node, nested nodes first, and from what only this run knows.
 
     Raises:
         RunnerError: naming the node and what it refused, or if its `_target_` gives something else
-            than such a part of a run.
+            than the class that belongs in this place.
     """
-    return _of_its_kind(
-        name, node, _unwrap(name, partial(instantiate, dict(node), _convert_="all"))
-    )
-
-
-def build_with(name: str, node: Mapping[str, Any], **given: Any) -> Any:
-    """Build one node from its config and from what only this run knows."""
     # Partial first: Hydra would take our dataclasses among `given` for configs.
     factory = _unwrap(name, partial(instantiate, dict(node), _convert_="all", _partial_=True))
-    return _of_its_kind(name, node, _unwrap(name, partial(factory, **given)))
-
-
-def _of_its_kind(name: str, node: Mapping[str, Any], built: Any) -> Any:
-    needs = PLACES[name].needs if name in PLACES else ()
-    lacking = [attribute for attribute in needs if not hasattr(built, attribute)]
-    if lacking or isinstance(built, type):
+    built = _unwrap(name, partial(factory, **given))
+    contract = PLACES[name].contract if name in PLACES else None
+    if contract is not None and not isinstance(built, locate(contract)):  # type: ignore[arg-type]
         raise RunnerError(
             f"{name}._target_: {node['_target_']} gives a {type(built).__name__}, which is no "
-            f"{name.rpartition('.')[2]} (it has no {', '.join(lacking) or 'values'})"
+            f"{contract.rpartition('.')[2]}; see {contract}"
         )
     return built
+
+
+def build_maker(name: str, node: Mapping[str, Any]) -> Any:
+    """What makes a component of what it is given later, by position."""
+    return _unwrap(name, partial(instantiate, dict(node), _convert_="all", _partial_=True))
 
 
 def _unwrap(name: str, make: Any) -> Any:
@@ -67,37 +67,61 @@ def _unwrap(name: str, make: Any) -> Any:
         raise RunnerError(f"{name} cannot be built: {error}") from error
 
 
-def build_model(
-    config: Mapping[str, Any], *, num_features: int, num_categories: int | None
-) -> LinkModel:
+def build_model(config: RunConfig, *, num_features: int, num_categories: int | None) -> LinkModel:
     """Encoder and predictor, initialised by `seeds.initialisation` alone."""
     with torch.random.fork_rng():
-        torch.manual_seed(config["seeds"]["initialisation"])
-        encoder = build_with(
-            "encoder", config["encoder"], num_features=num_features, num_categories=num_categories
+        torch.manual_seed(config.seeds.initialisation)
+        encoder = build(
+            "encoder", config.encoder, num_features=num_features, num_categories=num_categories
         )
-        precision = getattr(torch, config["train"]["precision"])
+        precision = getattr(torch, config.train.precision)
         return LinkModel(
             encoder=encoder,
-            predictor=build("model", config["model"]),
+            predictor=build("model", config.model),
             precision=None if precision == torch.float32 else precision,
         )
 
 
-def load_data(config: Mapping[str, Any]) -> LinkData:
+def build_optimiser(
+    model: LinkModel, train: Train, folder: Path | None
+) -> tuple[torch.optim.Optimizer, Schedule | None]:
+    """The optimiser of both parts, and the schedule of its learning rates.
+
+    Args:
+        folder: where the moments of embeddings on disk live.
+    """
+    optimizer = _unwrap(
+        "train.optimizer",
+        lambda: build_optimizer(
+            model,
+            make=build_maker("train.optimizer", train.optimizer),
+            lr_encoder=train.lr_encoder,
+            lr_predictor=train.lr_predictor,
+            weight_decay=train.weight_decay,
+            folder=folder,
+        ),
+    )
+    if train.schedule is None:
+        return optimizer, None
+    make = build_maker("train.schedule", train.schedule)
+    return optimizer, Schedule(_unwrap("train.schedule", lambda: make(optimizer)))
+
+
+def load_data(config: RunConfig) -> LinkData:
     """The dataset of the config, with its split."""
-    return build("dataset.source", config["dataset"]["source"])
+    return build("dataset.source", config.dataset.source)
 
 
 def without_idle_training(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The config with `train.epochs=0` if its predictor has no parameters, as heuristics have not.
+    """The config with `train.epochs=0` if there is nothing to train, as of heuristics.
 
     So that a sweep over models may set `train.epochs`.
     """
     epochs = config["train"]["epochs"]
     with torch.random.fork_rng():
-        predictor = build("model", config["model"])
-    if epochs == 0 or any(True for _ in predictor.parameters()):
+        predictor: Predictor = build("model", config["model"])
+        objective: Objective = build("objective", config["objective"])
+    if epochs == 0 or predictor.trainable or not objective.scores_pairs:
         return config
     log.info(
         "%s has nothing to train: train.epochs=%d is taken as 0", config["run"]["model"], epochs

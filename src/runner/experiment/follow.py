@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.config.schema import RunConfig
 from runner.experiment.parts import assemble
+from runner.training.loop import fit
 from runner.training.ranks import Ranks
 from runner.training.state import TrainingState
 
@@ -15,9 +17,9 @@ def compute(
     *, config: Mapping[str, Any], folder: str, checkpoint: Mapping[str, Any] | None, ranks: Ranks
 ) -> None:
     """Take part in the run of `folder`, from the same state as process 0."""
-    parts = assemble(config, Path(folder), ranks)
+    parts = assemble(RunConfig.read(config), Path(folder), ranks)
     state = TrainingState() if checkpoint is None else parts.restore(checkpoint)
-    parts.fit(state, Silent(), ranks)
+    fit(parts.training, state, Silent(), ranks)
 
 
 class Silent:

@@ -11,26 +11,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from runner.config.flat import flat
+from runner.config.schema import RunConfig
 from runner.data.audit import Audit, audit, enforce
 from runner.data.link_data import EvaluationSplit, LinkData
 from runner.data.sizes import remember
 from runner.errors import RunnerError
-from runner.experiment import warm_start
-from runner.experiment.build import build, build_model, build_with, load_data
+from runner.experiment import structures, warm_start
+from runner.experiment.build import build, build_model, build_optimiser, load_data
 from runner.machine import hardware
 from runner.models.link_model import LinkModel
 from runner.models.node_embedding import node_embeddings
+from runner.models.predictor import NoPredictor
 from runner.ops.csr import Graph
 from runner.ops.sparse_rows import SparseRows
 from runner.records import checkpoint
 from runner.training.encoding import Encoding
-from runner.training.evaluator import RankingEvaluator
+from runner.training.evaluator import Evaluator
 from runner.training.generators import Generators
-from runner.training.loop import Recorder, Task, fit
-from runner.training.optimizers import build_optimizer, on_disk
+from runner.training.loop import Training
+from runner.training.objective import Objective
+from runner.training.optimizers import on_disk
 from runner.training.ranks import Ranks
-from runner.training.samplers import FullGraph
+from runner.training.samplers import LinkSampler
 from runner.training.state import TrainingState
+from runner.training.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -39,54 +44,21 @@ _SPARSE = 0.05  # share of entries that are not zero up to which sparse products
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Everything that `runner.training.loop.fit` works with, freshly initialised."""
+    """Everything that a run works with, freshly initialised."""
 
-    config: Mapping[str, Any]
+    config: RunConfig
     device: torch.device
     data: LinkData
     audit: Audit
-    task: Task
-    model: LinkModel
-    generators: Generators
-    sampler: FullGraph
-    encoding: Encoding
-    evaluator: RankingEvaluator
-    optimizer: torch.optim.Optimizer
+    training: Training
 
     def snapshot(self, state: TrainingState) -> dict[str, Any]:
         """What a checkpoint of this moment holds."""
-        return checkpoint.snapshot(
-            model=self.model,
-            optimizer=self.optimizer,
-            generators=self.generators,
-            state=state,
-            fingerprint=self.data.fingerprint,
-        )
+        return checkpoint.snapshot(self.training, state, self.data.fingerprint)
 
     def restore(self, content: Mapping[str, Any]) -> TrainingState:
         """Take up a checkpoint's content."""
-        return checkpoint.restore(
-            content, model=self.model, optimizer=self.optimizer, generators=self.generators
-        )
-
-    def fit(self, state: TrainingState, recorder: Recorder, ranks: Ranks) -> None:
-        """Train from `state` on as the config says, in one of the run's processes."""
-        train = self.config["train"]
-        fit(
-            model=self.model,
-            task=self.task,
-            sampler=self.sampler,
-            encoding=self.encoding,
-            generators=self.generators,
-            evaluator=self.evaluator,
-            optimizer=self.optimizer,
-            epochs=train["epochs"],
-            clip_norm=train["clip_norm"],
-            not_finite=train["not_finite"],
-            state=state,
-            recorder=recorder,
-            ranks=ranks,
-        )
+        return checkpoint.restore(content, self.training)
 
     @property
     def device_name(self) -> str:
@@ -96,7 +68,8 @@ class Parts:
 
     def facts(self) -> dict[str, Any]:
         """What meta.json keeps of them."""
-        with_validation = self.task.test_graph is not self.task.train_graph
+        task = self.training.task
+        with_validation = task.test_graph is not task.train_graph
         return {
             "data": {"fingerprint": self.data.fingerprint, "audit": self.audit.counts},
             "device": self.device_name,
@@ -104,8 +77,8 @@ class Parts:
             "sizes": {
                 "nodes": self.data.num_nodes,
                 "training_links": self.data.train.shape[1],
-                "undirected_edges": self.task.train_graph.num_entries // 2,
-                "parameters": sum(p.numel() for p in self.model.parameters()),
+                "undirected_edges": task.train_graph.num_entries // 2,
+                "parameters": sum(p.numel() for p in self.training.model.parameters()),
             },
         }
 
@@ -126,27 +99,27 @@ class _Loaded:
 _SHARED = (_Loaded, LinkData, EvaluationSplit, Audit, SparseRows, Graph)
 
 
-def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
+def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     """Build the parts of the run whose folder is `folder`, in one of its processes.
 
     Raises:
         RunnerError: if the data is missing, damaged or leaks, or a part cannot be built.
     """
-    train = config["train"]
+    machine, train = config.hardware, config.train
     device = hardware.set_up(
-        **{key: config["hardware"][key] for key in ("device", "threads", "deterministic")},
-        keep_freed_memory=config["hardware"]["keep_freed_memory"],
-        compile=config["hardware"]["compile"],
+        device=machine.device,
+        threads=machine.threads,
+        deterministic=machine.deterministic,
+        keep_freed_memory=machine.keep_freed_memory,
+        compile=machine.compile,
         place=(ranks.local_rank, ranks.local_size),
     )
-    completion = config["model"].get("completion") or {}
-    precisions = {
-        "train.precision": train["precision"],
-        "model.completion.precision": completion.get("precision"),
-    }
+    values = flat({"train": {"precision": train.precision}, "model": config.model}, ".")
+    precisions = {key: value for key, value in values.items() if key.endswith(".precision")}
     hardware.warn_of_emulated(precisions, device)
     hardware.reset_peak_memory(device)
-    evaluator: RankingEvaluator = build("evaluator", config["evaluator"])
+    objective: Objective = build("objective", config.objective)
+    evaluator: Evaluator = build("evaluator", config.evaluator)
     loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)
     data = loaded.data
     ranks.agree(data.fingerprint, "data")
@@ -155,54 +128,77 @@ def assemble(config: Mapping[str, Any], folder: Path, ranks: Ranks) -> Parts:
     model = build_model(
         config, num_features=loaded.num_features, num_categories=loaded.num_categories
     )
+    _refuse_contradictions(model, objective, evaluator, ranks)
     scratch = _place_embeddings(model, config)
     model = model.to(device)
-    on_host = config["hardware"]["features"] == "host"
-    task = _on_device(loaded, device, torch.device("cpu") if on_host else device)
-    generators = Generators(
-        **{name: config["seeds"][name] for name in ("batches", "negatives", "dropout")}
-    )
-    sampler: FullGraph = build_with(
+    features = torch.device("cpu") if machine.features == "host" else device
+    task = _on_device(loaded, device, features)
+    task = structures.with_structures(task, model.predictor, config, ranks)
+    seeds = config.seeds
+    generators = Generators(batches=seeds.batches, negatives=seeds.negatives, dropout=seeds.dropout)
+    sampler: LinkSampler = build(
         "sampler",
-        config["sampler"],
+        config.sampler,
         graph=task.train_graph,
         targets=data.train.to(device),
-        negatives=build("dataset.negatives", config["dataset"]["negatives"]),
+        negatives=build("negatives", config.negatives),
         generators=generators,
     )
-    encoding: Encoding = build("encoding", config["encoding"])
-    if train["epochs"] > 0:
+    encoding: Encoding = build("encoding", config.encoding)
+    if train.epochs > 0:
         encoding.prepare(model, task.train_graph, data.train, sampler.batch_size)
+    optimizer, schedule = build_optimiser(model, train, scratch)
     return Parts(
         config=config,
         device=device,
         data=data,
         audit=loaded.audit,
-        task=task,
-        model=model,
-        generators=generators,
-        sampler=sampler,
-        encoding=encoding,
-        evaluator=evaluator,
-        optimizer=build_optimizer(
-            model,
-            lr_encoder=train["lr_encoder"],
-            lr_predictor=train["lr_predictor"],
-            folder=scratch,
+        training=Training(
+            model=model,
+            task=task,
+            objective=objective,
+            sampler=sampler,
+            encoding=encoding,
+            evaluator=evaluator,
+            generators=generators,
+            optimizer=optimizer,
+            schedule=schedule,
+            settings=train,
         ),
     )
 
 
-def _place_embeddings(model: LinkModel, config: Mapping[str, Any]) -> Path | None:
+def _refuse_contradictions(
+    model: LinkModel, objective: Objective, evaluator: Evaluator, ranks: Ranks
+) -> None:
+    predictor = model.predictor
+    if isinstance(predictor, NoPredictor) and (objective.scores_pairs or evaluator.names):
+        raise RunnerError(
+            "model=none: this objective and evaluator score pairs, which takes a predictor; give "
+            "an objective that learns the encoder alone, and evaluator=none"
+        )
+    if predictor.normalises_pairs:
+        if ranks.size > 1:
+            raise RunnerError(
+                "hardware.processes: this predictor normalises the pairs of a batch together, and "
+                "several processes would each see a part of them; give hardware.processes=1"
+            )
+        log.info(
+            "this predictor normalises the pairs that are scored together: its scores depend on "
+            "train.batch_size and train.eval_batch_size"
+        )
+
+
+def _place_embeddings(model: LinkModel, config: RunConfig) -> Path | None:
     """Leave learned embeddings off the device where the config says so.
 
     Returns:
         the folder that holds them, and is to hold their moments, if they are on disk.
     """
-    place = config["hardware"]["embeddings"]
-    folder = Path(config["run"]["cache"]) / "scratch" if place == "disk" else None
+    place = config.hardware.embeddings
+    folder = Path(config.run.cache) / "scratch" if place == "disk" else None
     learned = node_embeddings(model)
-    if not learned and (place != "device" or config["encoder"].get("sparse_embedding")):
+    if not learned and (place != "device" or config.encoder.get("sparse_embedding")):
         log.info("the encoder has no learned embeddings: keys about them have no effect")
     for embedding in learned if place != "device" else ():
         if folder and not embedding.sparse:
@@ -214,21 +210,21 @@ def _place_embeddings(model: LinkModel, config: Mapping[str, Any]) -> Path | Non
     return folder
 
 
-def _load(config: Mapping[str, Any], folder: Path) -> _Loaded:
-    protocol = config["dataset"]["protocol"]
+def _load(config: RunConfig, folder: Path) -> _Loaded:
+    protocol = config.protocol
     data = load_data(config)
-    remember(config, data)
+    remember(config.dataset.source, config.run.cache, data)
     for note in data.notes:
-        log.info("%s: %s", config["run"]["dataset"], note)
-    checked = audit(data, cache=Path(config["run"]["cache"]))
+        log.info("%s: %s", config.run.dataset, note)
+    checked = audit(data, cache=Path(config.run.cache))
     for level, line in enforce(
-        checked, official=protocol["official_split"], permitted=protocol["permitted_overlaps"]
+        checked, official=protocol.official_split, permitted=protocol.permitted_overlaps
     ):
         log.log(level, "%s", line)
 
     train_graph = data.train_graph or Graph.from_edges(data.train, data.num_nodes)
     test_graph = train_graph
-    if protocol["validation_edges_in_test_graph"]:
+    if protocol.validation_edges_in_test_graph:
         edges = torch.cat([data.train, data.valid.positive], dim=1)
         test_graph = Graph.from_edges(edges, data.num_nodes)
     features, num_categories = warm_start.input_features(folder, config, data, train_graph)

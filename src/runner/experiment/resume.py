@@ -17,6 +17,8 @@ from runner.records.checkpoint import newest, set_damaged_aside
 from runner.records.folder import RunFolder, now
 from runner.records.recorder import Judge
 from runner.records.summary import read_summary
+from runner.training.loop import out_of_patience
+from runner.training.state import TrainingState
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +78,7 @@ def resume(
         with folder.recording_status():
             return run_experiment(config, folder, resume=entry, judge=judge)
     if config["train"] == before["train"]:
-        summary = _finished(folder, found[1], config["train"]["epochs"])
+        summary = _finished(folder, found[1], config["train"])
         if summary is not None:
             return summary
     if config["train"]["epochs"] == 0:
@@ -103,13 +105,17 @@ def _without_confirmations(
     return kept, confirmed
 
 
-def _finished(folder: RunFolder, content: Mapping[str, Any], epochs: int) -> dict[str, Any] | None:
+def _finished(
+    folder: RunFolder, content: Mapping[str, Any], train: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """The summary of a run that has all its epochs and is intact; damaged records are mended."""
     try:
         summary = read_summary(folder.path)
     except RunnerError:
         return None  # it is written again
-    if summary["epochs"] < epochs or 0 < epochs >= content["state"]["epoch"]:
+    epochs, reached = train["epochs"], content["state"]["epoch"]
+    gave_up = out_of_patience(TrainingState(**content["state"]), train["patience"])
+    if not gave_up and (summary["epochs"] < epochs or 0 < epochs >= reached):
         return None
     set_damaged_aside(folder.checkpoints)
     if not (folder.checkpoints / "best.pt").exists():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from runner.config.identity import experiment_id
+from runner.config.schema import RunConfig
 from runner.errors import EXIT_INTERRUPTED, Pruned, RunnerError
 from runner.experiment import warm_start
 from runner.experiment.build import build, without_idle_training
@@ -22,11 +24,12 @@ from runner.machine.profiler import profiled
 from runner.machine.signals import StopOnSignals
 from runner.records.checkpoint import check_data, set_damaged_aside, write
 from runner.records.folder import RunFolder
-from runner.records.recorder import Judge, RunRecorder
+from runner.records.recorder import Judge, RunRecorder, Watched
 from runner.records.summary import published_warm_start, read_summary, summary_of, with_selected
 from runner.terminal.progress import Progress
 from runner.tracking.background import SafeTracker
-from runner.tracking.tracker import Tracker
+from runner.tracking.tracker import RunInfo
+from runner.training.loop import fit
 from runner.training.ranks import Ranks
 from runner.training.state import TrainingState
 
@@ -45,12 +48,13 @@ def run_experiment(
 ) -> dict[str, Any]:
     """Train, evaluate and record one run; the contents of its summary.json.
 
-    The caller records the status of a run that begins; one that goes on does so from where it can.
+    The caller records the status of a run that begins; one that is resumed does so from where it
+    can be.
 
     Args:
         config: resolved and checked.
         folder: a claimed folder, or a reopened one for a resume.
-        checkpoint: content of the checkpoint to go on from, None to begin.
+        checkpoint: content of the checkpoint to resume from, None to begin.
         resume: the entry for meta.json of a resume, None for a new run.
         judge: is told epoch and validation metric after each epoch, and may raise `Pruned`.
 
@@ -59,29 +63,50 @@ def run_experiment(
         Interrupted: after a signal; `runner resume=` goes on.
     """
     config = without_idle_training(config)
-    with together(config, folder=str(folder.path.absolute()), checkpoint=checkpoint) as ranks:
-        return _run(config, folder, checkpoint, resume, judge, ranks)
+    told = {"folder": str(folder.path.absolute()), "checkpoint": checkpoint}
+    with ExitStack() as during:
+        ranks = during.enter_context(together(config, **told))
+        parts, state = _begin(RunConfig.read(config), folder, checkpoint, ranks)
+        if checkpoint is not None:
+            during.enter_context(folder.recording_status())
+        _record_start(config, folder, parts, state, resume, ranks)
+        settings, training = parts.config, parts.training
+        stop = during.enter_context(
+            StopOnSignals(
+                grace_seconds=settings.train.grace_seconds, give_up=partial(_give_up, folder)
+            )
+        )
+        tracked = during.enter_context(_tracked(config, folder, parts, state, resume is not None))
+        with _recorder(folder, parts, state, tracked, stop, judge) as recorder:
+            fit(training, state, recorder, ranks)
+            recorder.close()
+        tracked.result = _summary(folder, parts, state)
+        folder.write_json("summary.json", tracked.result)
+        if tracked.tracker.wants_media:
+            selection = training.evaluator.selection
+            media = closing_media(parts, folder, selection, lambda: stop.requested)
+            tracked.tracker.show_media(media)
+    return {
+        **read_summary(folder.path),
+        "folder": str(folder.path),
+        "upload": tracked.tracker.upload_command,
+        "url": tracked.tracker.url,
+    }
 
 
-def _run(
-    config: Mapping[str, Any],
-    folder: RunFolder,
-    checkpoint: Mapping[str, Any] | None,
-    resume: Mapping[str, Any] | None,
-    judge: Judge | None,
-    ranks: Ranks,
-) -> dict[str, Any]:
+def _begin(
+    config: RunConfig, folder: RunFolder, checkpoint: Mapping[str, Any] | None, ranks: Ranks
+) -> tuple[Parts, TrainingState]:
+    """The parts of the run, in the state that it is begun or resumed from.
+
+    Until the checkpoint is in place, nothing in the folder changes: a resume that cannot be is as
+    if it had never been tried.
+    """
     if checkpoint is None:
-        start = warm_start.take(config, folder)
+        warm_start.take(config, folder)
         parts = assemble(config, folder.path, ranks)
-        warm_start.initialise(parts.model, config, folder.path, parts.data)
-        meta = folder.meta()
-        resumes = [*meta["resumes"], *_resume_entry(resume, parts, ranks)]
-        meta = {**meta, "init_from": start, "resumes": resumes, "processes": ranks.size}
-        folder.write_meta({**meta, **parts.facts(), **_identity(config, start)})
-        return _train(config, folder, parts, TrainingState(), judge, ranks, resumed=bool(resume))
-    # Until the checkpoint is in place, nothing in the folder changes: a resume that cannot be is
-    # as if it had never been tried.
+        warm_start.initialise(parts.training.model, config, folder.path, parts.data)
+        return parts, TrainingState()
     if folder.meta().get("init_from") and not (folder.path / "init").is_dir():
         raise RunnerError(
             f"resume={folder.path}: init/, what the run began from, is missing; restore it"
@@ -90,24 +115,36 @@ def _run(
     check_data(checkpoint, folder.checkpoints / "last.pt", parts.data.fingerprint)
     state = parts.restore(checkpoint)
     folder.repair()
-    with folder.recording_status():
+    return parts, state
+
+
+def _record_start(
+    config: Mapping[str, Any],
+    folder: RunFolder,
+    parts: Parts,
+    state: TrainingState,
+    resume: Mapping[str, Any] | None,
+    ranks: Ranks,
+) -> None:
+    """Record in the folder what the run is made of, or how it is resumed."""
+    begins = not state.draws and state.best is None
+    if not begins:
         _repair_best(folder, parts, state)
-        meta = folder.meta()
-        meta = {**meta, "resumes": [*meta["resumes"], *_resume_entry(resume, parts, ranks)]}
-        folder.write_meta({**meta, **_identity(_as_begun(folder, meta), meta.get("init_from"))})
-        if resume and resume["overrides"]:
-            # So that they outlive meta.json.
-            content = {**parts.snapshot(state), "records": folder.records()}
-            write(folder.checkpoints / "last.pt", content)
-        log.info("resumed at epoch %d, step %d of %d", state.epoch, state.step, len(parts.sampler))
-        return _train(config, folder, parts, state, judge, ranks, resumed=True)
-
-
-def _resume_entry(
-    resume: Mapping[str, Any] | None, parts: Parts, ranks: Ranks
-) -> list[dict[str, Any]]:
+    meta = folder.meta()
     where = {"device": parts.device_name, "processes": ranks.size}
-    return [{**resume, **where}] if resume else []
+    meta["resumes"] = [*meta["resumes"], *([{**resume, **where}] if resume else [])]
+    if begins:
+        meta = {**meta, "init_from": meta.get("init_from"), "processes": ranks.size}
+        meta.update(parts.facts())
+    folder.write_meta({**meta, **_identity(_as_begun(folder, meta), meta.get("init_from"))})
+    if not begins and resume and resume["overrides"]:
+        # So that they outlive meta.json.
+        content = {**parts.snapshot(state), "records": folder.records()}
+        write(folder.checkpoints / "last.pt", content)
+    if not begins:
+        steps = len(parts.training.sampler)
+        log.info("resumed at epoch %d, step %d of %d", state.epoch, state.step, steps)
+    _say_what_is_unusual(parts)
 
 
 def _repair_best(folder: RunFolder, parts: Parts, state: TrainingState) -> None:
@@ -127,104 +164,80 @@ def _repair_best(folder: RunFolder, parts: Parts, state: TrainingState) -> None:
     )
 
 
-def _train(
-    config: Mapping[str, Any],
-    folder: RunFolder,
-    parts: Parts,
-    state: TrainingState,
-    judge: Judge | None,
-    ranks: Ranks,
-    *,
-    resumed: bool,
-) -> dict[str, Any]:
-    meta = folder.meta()
-    _say_what_is_unusual(config, parts)
+def _summary(folder: RunFolder, parts: Parts, state: TrainingState) -> dict[str, Any]:
+    peak = hardware.peak_memory_gib(parts.device)
+    selection = parts.training.evaluator.selection
+    return summary_of(parts.config, folder.meta(), selection, state, peak)
 
-    def summary() -> dict[str, Any]:
-        peak = hardware.peak_memory_gib(parts.device)
-        return summary_of(config, meta, parts.evaluator.selection, state, peak)
 
-    with StopOnSignals(
-        grace_seconds=config["train"]["grace_seconds"], give_up=partial(_give_up, folder)
-    ) as stop:
-        tracker = SafeTracker(build("tracker", config["tracker"]))
-        tracker.start(
+@dataclass
+class _Tracked:
+    """A tracker, and what it is told at the end."""
+
+    tracker: SafeTracker
+    result: dict[str, Any] = field(default_factory=dict)
+    profile: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def _tracked(
+    config: Mapping[str, Any], folder: RunFolder, parts: Parts, state: TrainingState, resumed: bool
+) -> Iterator[_Tracked]:
+    """The run's tracker, started, and finished at the end whatever happens."""
+    meta, run = folder.meta(), parts.config.run
+    tracked = _Tracked(SafeTracker(build("tracker", parts.config.tracker)))
+    tracked.tracker.start(
+        RunInfo(
             folder=folder.path,
             run_id=meta["run_id"],
-            name=f"{config['run']['model']}-{config['run']['dataset']}-seed{config['seed']}",
+            name=f"{run.model}-{run.dataset}-seed{parts.config.seed}",
             group=meta["experiment"],
-            job_type="train",
-            tags=_tags(config, meta),
+            tags=_tags(parts.config, meta),
             config={**config, "sweep": meta.get("sweep") or {}},
             resumed=resumed,
         )
-        exit_code = 1
-        profile: dict[str, Any] = {}
-        result: dict[str, Any] = {}
-        try:
-            _fit(config, folder, parts, state, tracker, stop, judge, profile, ranks)
-            result = summary()
-            folder.write_json("summary.json", result)
-            if tracker.wants_media:
-                selection = parts.evaluator.selection
-                media = closing_media(parts, folder, selection, lambda: stop.requested)
-                tracker.show_media(media)
-            exit_code = 0
-        except Pruned:
-            exit_code = 0  # it has told what was asked of it
-            raise
-        finally:
-            # A run that stops early has a best epoch too, which W&B would not know of by itself.
-            if not result and state.best:
-                result = summary()
-            tracker.finish({**with_selected(result), **profile}, exit_code=exit_code)
-    return {
-        **read_summary(folder.path),
-        "folder": str(folder.path),
-        "upload": tracker.upload_command,
-        "url": tracker.url,
-    }
+    )
+    exit_code = 1
+    try:
+        yield tracked
+        exit_code = 0
+    except Pruned:
+        exit_code = 0  # it has told what was asked of it
+        raise
+    finally:
+        # A run that stops early has a best epoch too, which W&B would not know of by itself.
+        if not tracked.result and state.best:
+            tracked.result = _summary(folder, parts, state)
+        summary = {**with_selected(tracked.result), **tracked.profile}
+        tracked.tracker.finish(summary, exit_code=exit_code)
 
 
-def _fit(
-    config: Mapping[str, Any],
+@contextmanager
+def _recorder(
     folder: RunFolder,
     parts: Parts,
     state: TrainingState,
-    tracker: Tracker,
+    tracked: _Tracked,
     stop: StopOnSignals,
     judge: Judge | None,
-    profile: dict[str, Any],
-    ranks: Ranks,
-) -> None:
-    train = config["train"]
+) -> Iterator[RunRecorder]:
+    """The recorder of the loop, with its progress display and, if asked for, a profile."""
+    train, selection = parts.config.train, parts.training.evaluator.selection
     peak = partial(hardware.peak_memory_gib, parts.device)
-    with (
-        ExitStack() as during,
-        Progress(
-            epochs=train["epochs"],
-            start_epoch=state.epoch - 1,
-            metric_name=parts.evaluator.selection,
-        ) as progress,
-    ):
-        recorder = RunRecorder(
-            folder=folder,
-            tracker=tracker,
-            progress=progress,
-            snapshot=parts.snapshot,
-            stop_requested=lambda: stop.requested,
-            peak_memory_gib=peak,
-            selection=parts.evaluator.selection,
-            judge=judge,
-            checkpoint_minutes=train["checkpoint_minutes"],
-            checkpoint_steps=train["checkpoint_steps"],
-            keep_checkpoints=train["keep_checkpoints"],
+    with ExitStack() as during:
+        progress = during.enter_context(
+            Progress(
+                epochs=train.epochs, start_epoch=state.epoch - 1, metric_name=selection or "metric"
+            )
+        )
+        if parts.config.hardware.profile:
+            during.enter_context(profiled(folder.path, parts.device, peak, tracked.profile))
+        yield RunRecorder(
+            (folder, tracked.tracker, progress),
+            Watched(parts.snapshot, lambda: stop.requested, peak, selection, judge),
+            train,
             saved=(state.epoch, state.step) if state.draws else None,
         )
-        if config["hardware"]["profile"]:
-            during.enter_context(profiled(folder.path, parts.device, peak, profile))
-        parts.fit(state, recorder, ranks)
-        recorder.close()
 
 
 def _give_up(folder: RunFolder) -> None:
@@ -237,24 +250,25 @@ def _give_up(folder: RunFolder) -> None:
         os._exit(EXIT_INTERRUPTED)
 
 
-def _say_what_is_unusual(config: Mapping[str, Any], parts: Parts) -> None:
-    train, dataset = config["train"], config["dataset"]
-    metrics = dataset["protocol"]["metrics"]
-    if train["epochs"] > 0 and None in (config["sampler"]["batch_size"], metrics):
+def _say_what_is_unusual(parts: Parts) -> None:
+    config, training = parts.config, parts.training
+    asked = config.sampler.get("batch_size"), config.protocol.metrics
+    if config.train.epochs > 0 and None in asked and training.evaluator.names:
         log.info(
             "by the size of the graph: train.batch_size=%d (%d steps an epoch), metrics %s, "
             "selected on %s",
-            parts.sampler.batch_size,
-            len(parts.sampler),
-            ", ".join(parts.evaluator.names),
-            parts.evaluator.selection,
+            training.sampler.batch_size,
+            len(training.sampler),
+            ", ".join(training.evaluator.names),
+            training.evaluator.selection,
         )
-    if published_warm_start(config) and config["train"]["init_from"] is None:
+    if published_warm_start(config) and config.train.init_from is None:
         log.warning(
-            "the published completion on %s starts from a trained %s: "
+            "the published %s on %s starts from a trained %s: "
             "train.init_from=<its run folder>; this run trains from scratch",
-            config["run"]["dataset"],
-            dataset["warm_start_model"],
+            config.run.model,
+            config.run.dataset,
+            config.protocol.warm_start_model,
         )
 
 
@@ -275,9 +289,9 @@ def _identity(config: Mapping[str, Any], start: Mapping[str, Any] | None) -> dic
     return {"experiment": experiment_id(config, warm_start=mode), "seeds": config["seeds"]}
 
 
-def _tags(config: Mapping[str, Any], meta: Mapping[str, Any]) -> list[str]:
-    sampler = str(config["sampler"]["_target_"]).rsplit(".", 1)[-1]
-    convolution = str(config["encoder"].get("convolution", {}).get("path", "")).rsplit(".", 1)[-1]
+def _tags(config: RunConfig, meta: Mapping[str, Any]) -> list[str]:
+    sampler = str(config.sampler["_target_"]).rsplit(".", 1)[-1]
+    convolution = str(config.encoder.get("convolution", {}).get("path", "")).rsplit(".", 1)[-1]
     sweep = f"sweep:{meta['sweep']['name']}" if meta.get("sweep") else ""
-    tags = [config["run"]["model"], config["run"]["dataset"], convolution, sampler, sweep]
+    tags = [config.run.model, config.run.dataset, convolution, sampler, sweep]
     return [tag[:_LONGEST_TAG] for tag in tags if tag]

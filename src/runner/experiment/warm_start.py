@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from runner.config.published import column_of
+from runner.config.schema import RunConfig
 from runner.config.validate import foreign_targets, refuse_foreign
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.experiment.build import build_model
+from runner.models.link_model import LinkModel
 from runner.ops.csr import Graph
 from runner.records import checkpoint
 from runner.records.folder import RunFolder
@@ -34,7 +36,7 @@ _SHAPE_OF_ENCODER = (
 _FILES = ("config.yaml", "meta.json", "checkpoints/best.pt")
 
 
-def take(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any] | None:
+def take(config: RunConfig, folder: RunFolder) -> dict[str, Any] | None:
     """Copy what a new run begins with into its folder; facts for meta.json, None without.
 
     `train.init_from=auto` is the newest finished run of the dataset's `warm_start_model` with the
@@ -44,7 +46,7 @@ def take(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any] | None:
     Raises:
         RunnerError: if there is no such run, or it lacks a file.
     """
-    if config["train"]["init_from"] is None:
+    if config.train.init_from is None:
         return None
     known = folder.meta().get("init_from")
     if known and all((folder.path / "init" / name).is_file() for name in _FILES):
@@ -68,45 +70,45 @@ def take(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any] | None:
     sync(target)
     log.info("begins from %s", source)
     run_id = RunFolder(target).meta().get("run_id")
-    taken = {"folder": str(source), "run_id": run_id, "mode": config["train"]["init_mode"]}
+    taken = {"folder": str(source), "run_id": run_id, "mode": config.train.init_mode}
     folder.write_meta({**folder.meta(), "init_from": taken})
     return taken
 
 
-def _source(config: Mapping[str, Any], folder: RunFolder) -> Path | None:
-    given = config["train"]["init_from"]
+def _source(config: RunConfig, folder: RunFolder) -> Path | None:
+    given = str(config.train.init_from)
     if given != "auto":
         return Path(given)
-    dataset = config["dataset"]
-    if "completion" not in config["model"] or dataset["warm_start_model"] is None:
+    other = config.protocol.warm_start_model
+    if column_of(config.model["_target_"]) is None or other is None:
         return None
-    beside = folder.path.parents[1] / dataset["warm_start_model"]
+    beside = folder.path.parents[1] / other
     finished = [path.parent for path in beside.glob("*/summary.json") if _is_repeat(path, config)]
     if not finished:
         raise RunnerError(
-            f"train.init_from=auto: no finished run of {dataset['warm_start_model']} with "
-            f"seed={config['seed']} in {beside}; run it first, or give train.init_from=<run folder>"
+            f"train.init_from=auto: no finished run of {other} with "
+            f"seed={config.seed} in {beside}; run it first, or give train.init_from=<run folder>"
         )
     return max(finished, key=lambda path: (path / "summary.json").stat().st_mtime)
 
 
-def _is_repeat(summary: Path, config: Mapping[str, Any]) -> bool:
+def _is_repeat(summary: Path, config: RunConfig) -> bool:
     """Whether the finished run of a summary had the same seeds, and so the same split."""
     try:
         status = json.loads((summary.parent / "status.json").read_text())["status"]
         seeds = json.loads((summary.parent / "meta.json").read_text())["seeds"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return status == "done" and seeds == config["seeds"]
+    return status == "done" and seeds == config.seeds.model_dump()
 
 
-def _is_in_use(folder: Path, config: Mapping[str, Any], mode: str) -> bool:
+def _is_in_use(folder: Path, config: RunConfig, mode: str) -> bool:
     """Whether the run in `folder`, with this config, has begun with another, in this mode."""
-    return (folder / "init").is_dir() and config["train"]["init_mode"] == mode
+    return (folder / "init").is_dir() and config.train.init_mode == mode
 
 
 def input_features(
-    folder: Path, config: Mapping[str, Any], data: LinkData, graph: Graph
+    folder: Path, config: RunConfig, data: LinkData, graph: Graph
 ) -> tuple[Tensor, int | None]:
     """What the encoder of the run in `folder` is given, and the number of its categories.
 
@@ -125,17 +127,16 @@ def input_features(
         return model.encode(features, graph), None
 
 
-def _config_of_source(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+def _config_of_source(folder: Path, config: RunConfig) -> RunConfig:
     found = RunFolder(folder).config()
-    refuse_foreign(found, trusted=foreign_targets(config).values(), where=str(folder))
-    return found
+    refuse_foreign(found, trusted=foreign_targets(config.model_dump()).values(), where=str(folder))
+    return RunConfig.read(found)
 
 
-def initialise(model: nn.Module, config: Mapping[str, Any], folder: Path, data: LinkData) -> None:
+def initialise(model: LinkModel, config: RunConfig, folder: Path, data: LinkData) -> None:
     """With `train.init_mode=weights`, give `model` the weights of the best epoch in `init/`.
 
-    A predictor with completion takes those of its inner predictor from a run without, and the
-    other way round; a learned prior, which such a run has not, keeps its own.
+    Related predictors take each other's weights (`Predictor.names_elsewhere`).
 
     Raises:
         RunnerError: if the encoders differ, or a weight of either run has no counterpart of the
@@ -145,7 +146,7 @@ def initialise(model: nn.Module, config: Mapping[str, Any], folder: Path, data: 
         return
     source = _config_of_source(folder / "init", config)
     different = [
-        key for key in _SHAPE_OF_ENCODER if source["encoder"].get(key) != config["encoder"].get(key)
+        key for key in _SHAPE_OF_ENCODER if source.encoder.get(key) != config.encoder.get(key)
     ]
     if different or _is_in_use(folder / "init", source, "embeddings"):
         what = ", ".join(f"encoder.{key}" for key in different) or "train.init_mode=embeddings"
@@ -154,20 +155,22 @@ def initialise(model: nn.Module, config: Mapping[str, Any], folder: Path, data: 
             "nothing here: give a run with the same encoder, or train.init_mode=embeddings"
         )
     found = _weights(folder / "init", data)
-    unused = {name for name in found if not name.startswith("predictor.completion.")}
+    predictor, prefix = model.predictor, "predictor."
+    unused = {name for name in found if not predictor.may_start_alone(name.removeprefix(prefix))}
     lacking = []
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            names = (
-                name,
-                name.replace("predictor.ncn.", "predictor."),
-                name.replace("predictor.", "predictor.ncn."),
-            )
+            names: tuple[str, ...] = (name,)
+            may_start = False
+            if name.startswith(prefix):
+                own = name.removeprefix(prefix)
+                names = tuple(prefix + other for other in predictor.names_elsewhere(own))
+                may_start = predictor.may_start_alone(own)
             known = next((n for n in names if n in found), None)
             if known is not None and found[known].shape == parameter.shape:
                 parameter.copy_(found[known])
                 unused.discard(known)
-            elif not name.startswith("predictor.completion."):
+            elif not may_start:
                 lacking.append(name)
     if lacking or unused:
         raise RunnerError(

@@ -17,10 +17,9 @@ from typing import Any
 import torch
 
 from runner.errors import RunnerError
-from runner.models.link_model import LinkModel
 from runner.storage.files import atomic
 from runner.storage.seal import Damaged, seal_archive, verify_archive
-from runner.training.generators import Generators
+from runner.training.loop import Training
 from runner.training.state import TrainingState
 
 log = logging.getLogger(__name__)
@@ -32,22 +31,17 @@ class OtherData(RunnerError):
     """A checkpoint of a run on other data, or on another split of the same."""
 
 
-def snapshot(
-    *,
-    model: LinkModel,
-    optimizer: torch.optim.Optimizer,
-    generators: Generators,
-    state: TrainingState,
-    fingerprint: str,
-) -> dict[str, Any]:
+def snapshot(run: Training, state: TrainingState, fingerprint: str) -> dict[str, Any]:
     """What a checkpoint of this moment holds; the tensors are those of the run, not copies."""
+    schedule = {"schedule": run.schedule.state_dict()} if run.schedule is not None else {}
     return {
         "format": FORMAT,
         "fingerprint": fingerprint,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "generators": generators.state(),
+        "model": run.model.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "generators": run.generators.state(),
         "state": asdict(state),
+        **schedule,
     }
 
 
@@ -195,18 +189,14 @@ def set_damaged_aside(folder: Path) -> None:
             os.replace(path, aside)
 
 
-def restore(
-    content: Mapping[str, Any],
-    *,
-    model: LinkModel,
-    optimizer: torch.optim.Optimizer,
-    generators: Generators,
-) -> TrainingState:
-    """Put a checkpoint's content into the parts of a run."""
-    model.load_state_dict(content["model"])
-    optimizer.load_state_dict(content["optimizer"])
-    generators.restore(content["generators"])
+def restore(content: Mapping[str, Any], run: Training) -> TrainingState:
+    """Put a checkpoint's content into what a run trains with."""
+    run.model.load_state_dict(content["model"])
+    run.optimizer.load_state_dict(content["optimizer"])
+    if run.schedule is not None:
+        run.schedule.load_state_dict(content["schedule"])
+    run.generators.restore(content["generators"])
     state = TrainingState(**content["state"])
     if state.draws:  # a run without training has none
-        generators.restore_draws(state.draws)
+        run.generators.restore_draws(state.draws)
     return state

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from runner.config.schema import Train
 from runner.errors import RunnerError
 from runner.records import checkpoint
 from runner.records.folder import RunFolder
@@ -21,6 +24,25 @@ log = logging.getLogger(__name__)
 Judge = Callable[[int, str, float], None]
 
 
+@dataclass(frozen=True)
+class Watched:
+    """What a recorder asks of the run under way.
+
+    Attributes:
+        snapshot: a checkpoint's content at this moment, its records aside.
+        stop_requested: whether the run shall end after the step under way.
+        peak_memory_gib: the most memory so far.
+        selection: the metric that chooses the best epoch; None without evaluation.
+        judge: of the validation metric after each epoch, once it is saved.
+    """
+
+    snapshot: Callable[[TrainingState], dict[str, Any]]
+    stop_requested: Callable[[], bool]
+    peak_memory_gib: Callable[[], float]
+    selection: str | None
+    judge: Judge | None
+
+
 class RunRecorder:
     """Writes each epoch where it belongs, in an order that a kill at any point survives.
 
@@ -29,41 +51,24 @@ class RunRecorder:
     not take it, training goes on, and what is missing is tried again with the next checkpoint.
 
     Args:
-        snapshot: a checkpoint's content at this moment, its records aside.
-        judge: of the validation metric after each epoch, once it is saved.
-        stop_requested: whether the run shall end after the step under way.
-        checkpoint_minutes, checkpoint_steps: what makes a checkpoint due inside an epoch.
-        keep_checkpoints: last.pt, and that many less one of its predecessors.
+        outputs: the run's folder, its tracker and its progress display.
+        run: the run under way.
+        train: what makes a checkpoint due inside an epoch, and how many are kept.
         saved: the epoch and step of the checkpoint that the run goes on from.
     """
 
     def __init__(
         self,
-        *,
-        folder: RunFolder,
-        tracker: Tracker,
-        progress: Progress,
-        snapshot: Callable[[TrainingState], dict[str, Any]],
-        stop_requested: Callable[[], bool],
-        peak_memory_gib: Callable[[], float],
-        selection: str,
-        judge: Judge | None,
-        checkpoint_minutes: float,
-        checkpoint_steps: int | None,
-        keep_checkpoints: int,
+        outputs: tuple[RunFolder, Tracker, Progress],
+        run: Watched,
+        train: Train,
         saved: tuple[int, int] | None = None,
     ) -> None:
-        self.folder = folder
-        self.tracker = tracker
-        self.progress = progress
-        self.snapshot = snapshot
-        self.stop_requested = stop_requested
-        self.peak_memory_gib = peak_memory_gib
-        self.selection = selection
-        self.judge = judge
-        self.checkpoint_seconds = 60 * checkpoint_minutes
-        self.checkpoint_steps = checkpoint_steps
-        self.keep_checkpoints = keep_checkpoints
+        self.folder, self.tracker, self.progress = outputs
+        self.run = run
+        self.checkpoint_seconds = 60 * train.checkpoint_minutes
+        self.checkpoint_steps = train.checkpoint_steps
+        self.keep_checkpoints = train.keep_checkpoints
         self._saved = saved
         self._saved_at = time.monotonic()
         self._steps = 0  # since the last checkpoint
@@ -71,33 +76,34 @@ class RunRecorder:
         self._problem: OSError | None = None
         self._told: set[str] = set()  # problems since the last good checkpoint
 
+    @property
+    def stop_requested(self) -> Callable[[], bool]:
+        return self.run.stop_requested
+
     def step(self, state: TrainingState, steps: int, loss: float) -> None:
         self._steps += 1
         self.progress.step(state.step, steps, loss)
 
     def epoch(self, row: dict[str, float], state: TrainingState, improved: bool) -> None:
-        epoch = int(row["epoch"])
-        row = {**row, "memory_gib": self.peak_memory_gib()}
+        epoch, select = int(row["epoch"]), self.run.selection
+        row = {**row, "memory_gib": self.run.peak_memory_gib()}
         try:
             self.folder.append_metrics(row)
         except OSError as error:
             self._warn("metrics.jsonl", error)
+        valid = row.get(f"valid/{select}")
         # Under names that are the same for every dataset, so that one chart shows them all.
-        selected = {f"selected/{s}": row[f"{s}/{self.selection}"] for s in ("valid", "test")}
+        splits = ("valid", "test") if valid is not None else ()
+        selected = {f"selected/{split}": row[f"{split}/{select}"] for split in splits}
         self.tracker.log({**row, **selected}, step=epoch)
         if improved:
             self._unsaved_best = self._content(state)
         self.checkpoint(state)
-        assert state.best is not None
-        self.progress.epoch(
-            epoch,
-            row.get("loss"),
-            row[f"valid/{self.selection}"],
-            row["seconds"],
-            best=state.best["valid"][self.selection],
-        )
-        if self.judge is not None:
-            self.judge(epoch, self.selection, row[f"valid/{self.selection}"])
+        best = state.best["valid"].get(select) if state.best is not None else None
+        shown, best_shown = (math.nan if x is None else x for x in (valid, best))
+        self.progress.epoch(epoch, row.get("loss"), shown, row["seconds"], best=best_shown)
+        if self.run.judge is not None and select is not None and valid is not None:
+            self.run.judge(epoch, select, valid)
 
     def checkpoint(self, state: TrainingState) -> None:
         """Save where the run stands; a disk that does not take it is a warning."""
@@ -161,7 +167,7 @@ class RunRecorder:
             )
 
     def _content(self, state: TrainingState) -> dict[str, Any]:
-        return {**self.snapshot(state), "records": self.folder.records()}
+        return {**self.run.snapshot(state), "records": self.folder.records()}
 
     def _warn(self, what: str, error: OSError) -> None:
         reason = f"{what} cannot be written ({error.strerror or error})"

@@ -6,29 +6,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.config.published import column_of
+from runner.config.schema import RunConfig
 from runner.errors import RunnerError
 from runner.storage.seal import Damaged, read_json
 from runner.training.state import TrainingState
 
 
 def summary_of(
-    config: Mapping[str, Any],
+    config: RunConfig,
     meta: Mapping[str, Any],
-    selection: str,
+    selection: str | None,
     state: TrainingState,
     peak: float,
 ) -> dict[str, Any]:
-    """What summary.json says of a run that has evaluated an epoch.
+    """What summary.json says of a run that has ended an epoch.
 
     Args:
-        selection: the metric by which validation chooses the epoch.
+        selection: the metric by which validation chooses the epoch; None without evaluation.
         peak: memory in GiB.
     """
     assert state.best is not None
     return {
-        "model": config["run"]["model"],
-        "dataset": config["run"]["dataset"],
-        "seed": config["seed"],
+        "model": config.run.model,
+        "dataset": config.run.dataset,
+        "seed": config.seed,
         "epochs": state.epoch - 1,
         "best_epoch": state.best["epoch"],
         "select": selection,
@@ -55,28 +57,29 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 def with_selected(summary: Mapping[str, Any]) -> dict[str, Any]:
     """With the selection metric's values under names that are the same for every dataset."""
-    if not summary:
-        return {}
+    if not summary or summary["select"] is None:
+        return dict(summary)
     selected = {split: summary[split][summary["select"]] for split in ("valid", "test")}
     return {**summary, "selected": selected}
 
 
-def _published(config: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any] | None:
+def _published(config: RunConfig, meta: Mapping[str, Any]) -> dict[str, Any] | None:
     """The figure for this very model, trained as it was: with its sampler and warm start."""
-    dataset = config["dataset"]
-    trained = config["train"]["epochs"] > 0
-    if trained and config["sampler"]["_target_"] != dataset["tuned"].get("sampler"):
+    protocol = config.protocol
+    trained = config.train.epochs > 0
+    if trained and config.sampler["_target_"] != protocol.tuned.sampler:
         return None
     start = meta.get("init_from")
     if (start and start["mode"]) != published_warm_start(config):
         return None
-    if config["model"].get("depth", 1) != 1:
+    if config.model.get("depth", 1) != 1:
         return None
-    return dataset["published"].get(config["run"]["model"])
+    figure = protocol.published.get(config.run.model)
+    return None if figure is None else figure.model_dump()
 
 
-def published_warm_start(config: Mapping[str, Any]) -> str | None:
+def published_warm_start(config: RunConfig) -> str | None:
     """The `init_mode` with which the published run of such a model starts, None without."""
-    if "completion" not in config["model"]:
+    if column_of(config.model["_target_"]) is None:
         return None
-    return config["dataset"]["tuned_for_warm_start"].get("train", {}).get("init_mode")
+    return config.protocol.tuned_for_warm_start.train.init_mode

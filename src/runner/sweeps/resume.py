@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.config.aliases import key_of_today
 from runner.errors import RunnerError
 from runner.sweeps.definition import NAME, Definition
 from runner.sweeps.ledger import ENDED, Ledger
@@ -32,8 +33,15 @@ def arguments_of(given: str, others: Sequence[str]) -> list[str]:
     if Path(definition.directory).is_dir():
         os.chdir(definition.directory)
     newer = {_key(argument) for argument in others}
-    kept = [argument for argument in definition.arguments if _key(argument) not in newer]
+    began = [_of_today(argument) for argument in definition.arguments]
+    kept = [argument for argument in began if _key(argument) not in newer]
     return [*kept, *others, f"hydra.sweep.dir={folder}"]
+
+
+def _of_today(argument: str) -> str:
+    """An argument of an earlier version of the program, with its key where it is today."""
+    key, equals, value = argument.partition("=")
+    return f"{key_of_today(key)}{equals}{value}"
 
 
 def _key(argument: str) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
 from runner.tracking.media import Medium
-from runner.tracking.tracker import BlockingTracker, first_line
+from runner.tracking.tracker import RunInfo, Tracker, first_line
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +21,14 @@ _GRACE_SECONDS = 15.0
 _ABANDON_SECONDS = 3.0  # to notice that it was abandoned
 
 
-class SafeTracker:
+class SafeTracker(Tracker):
     """Calls a tracker in order on a thread of its own, and keeps its failures from the run.
 
     The first failure is logged; after it only `finish` is called. `finish` alone is waited for: as
     long as the tracker's timeouts say, then it is abandoned.
     """
 
-    def __init__(self, tracker: BlockingTracker) -> None:
+    def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None: the end
         self._end: Callable[[], None] = lambda: None
@@ -41,52 +40,28 @@ class SafeTracker:
         self._thread = Thread(target=self._work, name="tracker", daemon=True)
 
     @property
-    def upload_command(self) -> str | None:
+    def upload_command(self) -> str | None:  # type: ignore[override]
         return self._tracker.upload_command
 
     @property
-    def url(self) -> str | None:
+    def url(self) -> str | None:  # type: ignore[override]
         return self._tracker.url
 
-    def start(
-        self,
-        *,
-        folder: Path,
-        run_id: str,
-        name: str,
-        group: str,
-        job_type: str,
-        tags: Sequence[str],
-        config: Mapping[str, Any],
-        resumed: bool,
-    ) -> None:
+    def start(self, run: RunInfo) -> None:
         self._started = monotonic()
-        self._calls.put(
-            partial(
-                self._tracker.start,
-                folder=folder,
-                run_id=run_id,
-                name=name,
-                group=group,
-                job_type=job_type,
-                tags=tags,
-                config=config,
-                resumed=resumed,
-            )
-        )
+        self._calls.put(partial(self._tracker.start, run))
         self._thread.start()
 
     def log(self, row: Mapping[str, float | int], step: int) -> None:
         self._calls.put(partial(self._tracker.log, dict(row), step))
 
     @property
-    def wants_media(self) -> bool:
-        """As of the tracker; one that does not say so, or has failed, wants none."""
-        return not self._failed and getattr(self._tracker, "wants_media", False)
+    def wants_media(self) -> bool:  # type: ignore[override]
+        """As of the tracker; one that has failed wants none."""
+        return not self._failed and self._tracker.wants_media
 
     def show_media(self, media: Mapping[str, Medium]) -> None:
-        tracker: Any = self._tracker  # a MediaTracker, as it wants them
-        self._calls.put(lambda: tracker.show_media(media))
+        self._calls.put(partial(self._tracker.show_media, media))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
         self._end = partial(self._tracker.finish, summary, exit_code)

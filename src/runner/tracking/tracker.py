@@ -3,103 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from runner.tracking.media import Medium
 
 
-class Tracker(Protocol):
-    """What a run tells a tracker: `start` once, `log` once an epoch, `finish` once.
+@dataclass(frozen=True)
+class RunInfo:
+    """A run, as a tracker is told of it.
 
-    One that shows media too is a :class:`MediaTracker`.
+    Attributes:
+        folder: where its records are.
+        run_id: the same in every resume of the run.
+        name: what it is called.
+        group: its experiment, which it shares with its repeats.
+        config: resolved.
+        resumed: whether it goes on with an earlier process's work.
     """
 
-    @property
-    def upload_command(self) -> str | None:
-        """The shell command that uploads what lies here only; None if there is nothing to do."""
+    folder: Path
+    run_id: str
+    name: str
+    group: str
+    tags: Sequence[str]
+    config: Mapping[str, Any]
+    resumed: bool
 
-    @property
-    def url(self) -> str | None:
-        """Where the run can be seen, if it is online."""
 
-    def start(
-        self,
-        *,
-        folder: Path,
-        run_id: str,
-        name: str,
-        group: str,
-        job_type: str,
-        tags: Sequence[str],
-        config: Mapping[str, Any],
-        resumed: bool,
-    ) -> None:
-        """Begin, or go on with, the run `run_id`, whose records are in `folder`."""
+class Tracker:
+    """A tracker that does nothing. A subclass overrides what it wants to know of.
+
+    It is told `start` once, `log` once an epoch, `show_media` at most once, `finish` once. Its
+    calls may take their time, and may fail: `tracking.background` keeps both from the run.
+
+    Attributes:
+        init_timeout, finish_timeout: seconds that `start` and `finish` may take.
+        upload_command: the shell command that uploads what lies here only; None if there is none.
+        url: where the run can be seen, if it is online.
+        wants_media: whether media are to be computed for it.
+    """
+
+    init_timeout: float = 0.0
+    finish_timeout: float = 0.0
+    upload_command: str | None = None
+    url: str | None = None
+    wants_media: bool = False
+
+    def start(self, run: RunInfo) -> None:
+        """Begin, or go on with, a run."""
 
     def log(self, row: Mapping[str, float | int], step: int) -> None:
         """Take one epoch's line of metrics.jsonl; `step` is the epoch."""
 
+    def show_media(self, media: Mapping[str, Medium]) -> None:
+        """Take what a run shows at its end, by name; once, after the last `log`."""
+
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
         """End the run; `summary` is that of summary.json, empty if the run did not get there."""
-
-
-class BlockingTracker(Tracker, Protocol):
-    """A tracker whose calls may take their time: `tracking.background` keeps them from the run.
-
-    Attributes:
-        init_timeout: seconds that `start` may take.
-        finish_timeout: seconds that `finish` may take.
-    """
-
-    init_timeout: float
-    finish_timeout: float
 
     def abandon(self) -> None:
         """Break off the call that has not come back in time; called from another thread."""
 
 
-class MediaTracker(Protocol):
-    """A tracker that shows more than numbers; for another one nothing is computed."""
-
-    @property
-    def wants_media(self) -> bool:
-        """Whether they are to be computed."""
-
-    def show_media(self, media: Mapping[str, Medium]) -> None:
-        """Take what a run shows at its end, by name; once, after the last `log`."""
-
-
-class NullTracker:
+class NullTracker(Tracker):
     """Tracks nothing."""
-
-    init_timeout = 0.0
-    finish_timeout = 0.0
-    upload_command: str | None = None
-    url: str | None = None
-
-    def start(
-        self,
-        *,
-        folder: Path,
-        run_id: str,
-        name: str,
-        group: str,
-        job_type: str,
-        tags: Sequence[str],
-        config: Mapping[str, Any],
-        resumed: bool,
-    ) -> None:
-        pass
-
-    def log(self, row: Mapping[str, float | int], step: int) -> None:
-        pass
-
-    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        pass
-
-    def abandon(self) -> None:
-        pass
 
 
 def first_line(error: Exception) -> str:

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -17,18 +17,18 @@ import psutil
 from runner.config.flat import flat
 from runner.keys import Before, Seconds
 from runner.tracking.media import Medium
-from runner.tracking.tracker import first_line
+from runner.tracking.tracker import RunInfo, Tracker, first_line
 from runner.tracking.wandb_login import has_credentials
 from runner.tracking.wandb_media import render
 
 log = logging.getLogger(__name__)
 
-# Of a dataset: what it would set, not what is set.
-_REFERENCE = ("dataset/tuned", "dataset/published")
+# Of a protocol: what it would set, not what is set.
+_REFERENCE = ("protocol/tuned", "protocol/published")
 _END_SECONDS = 3.0  # that W&B's service may take to end
 
 
-class WandbTracker:
+class WandbTracker(Tracker):
     """Weights & Biases, below `<folder>/wandb/`, online or offline.
 
     Args:
@@ -65,20 +65,9 @@ class WandbTracker:
         self._last_epoch = -1
         self._held = False
 
-    def start(
-        self,
-        *,
-        folder: Path,
-        run_id: str,
-        name: str,
-        group: str,
-        job_type: str,
-        tags: Sequence[str],
-        config: Mapping[str, Any],
-        resumed: bool,  # resume="allow" serves both
-    ) -> None:
-        self._folder = folder
-        self._last_epoch = config["train"]["epochs"]
+    def start(self, run: RunInfo) -> None:
+        self._folder = run.folder
+        self._last_epoch = run.config["train"]["epochs"]
         # W&B's reports on itself go to the same server. If it does not answer, they hold the
         # process for ten seconds at its end. Read when wandb is imported.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -90,14 +79,14 @@ class WandbTracker:
             return wandb.init(
                 project=self.project,
                 entity=self.entity,
-                dir=folder,
-                id=run_id,
-                resume="allow",
-                name=name,
-                group=group,
-                job_type=job_type,
-                tags=list(tags),
-                config=columns(config),
+                dir=run.folder,
+                id=run.run_id,
+                resume="allow",  # serves a run that begins, too
+                name=run.name,
+                group=run.group,
+                job_type="train",
+                tags=list(run.tags),
+                config=columns(run.config),
                 mode=mode,
                 # By default a second init in one process returns the first run. Nor may it wait
                 # for an earlier run that is stuck.

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,12 +13,14 @@ from torch import Tensor
 from runner.errors import RunnerError
 from runner.keys import FanOuts, PositiveInt
 from runner.models.link_model import LinkModel
+from runner.models.predictor import View
 from runner.ops.bipartite import Bipartite
 from runner.ops.csr import Graph
 from runner.ops.receptive_field import ReceptiveField, receptive_field
 from runner.ops.sparse_rows import SparseRows
 from runner.ops.stage import stage
 from runner.training.samplers import Batch
+from runner.training.task import Inputs
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +29,23 @@ _LARGE = 1_000_000  # entries from which on counting those of a batch is worth i
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class Encoded:
     """What a step computes on, with the numbers that nodes have there.
 
     Shapes:
-        features: (n, F) floating point or (n,) int64. positives, negatives: (2, B) int64.
+        features: (n, F) floating point or (n,) int64. positives, negatives: (2, B) int64. weight:
+        (E,) of the entries of the graph that is encoded, or None.
     """
 
     features: Tensor | SparseRows
     layers: Graph | Sequence[Graph | Bipartite]
-    graph: Graph
+    view: View
     positives: Tensor
     negatives: Tensor
+    weight: Tensor | None = None
 
 
-class Encoding(Protocol):
+class Encoding:
     """Decides what the encoder runs on."""
 
     def prepare(self, model: LinkModel, graph: Graph, targets: Tensor, batch_size: int) -> None:
@@ -53,11 +56,12 @@ class Encoding(Protocol):
             targets: (2, M) int64, of which ``batch_size`` are in a step.
         """
 
-    def view(self, features: Tensor | SparseRows, batch: Batch) -> View:
+    def view(self, inputs: Inputs, batch: Batch) -> Encoded:
         """What a step on this batch computes on."""
+        raise NotImplementedError
 
 
-class FullEncoding:
+class FullEncoding(Encoding):
     """The encoder runs on the whole graph, once a batch."""
 
     def prepare(self, model: LinkModel, graph: Graph, targets: Tensor, batch_size: int) -> None:
@@ -66,11 +70,15 @@ class FullEncoding:
         if graph.num_entries >= _LARGE and ends < graph.num_nodes and hops is not None:
             _survey(hops, graph, targets, batch_size)
 
-    def view(self, features: Tensor | SparseRows, batch: Batch) -> View:
-        return View(features, batch.graph, batch.graph, batch.positives, batch.negatives)
+    def view(self, inputs: Inputs, batch: Batch) -> Encoded:
+        view = View(batch.graph, batch.whole, batch.hidden, structure=inputs.structure)
+        weight = inputs.weight
+        if weight is not None and batch.hidden is not None:
+            weight = weight[batch.kept]
+        return Encoded(inputs.features, batch.graph, view, batch.positives, batch.negatives, weight)
 
 
-class LocalEncoding:
+class LocalEncoding(Encoding):
     """The encoder runs on the batch's receptive field alone; an evaluation on the whole graph.
 
     Without ``fan_outs`` the result is that of the whole graph, to rounding, but for the draws of
@@ -113,14 +121,22 @@ class LocalEncoding:
         self._kept = torch.ones_like(graph.col, dtype=torch.bool)
         _survey(hops, graph, targets, batch_size, self._fan_outs)
 
-    def view(self, features: Tensor | SparseRows, batch: Batch) -> View:
+    def view(self, inputs: Inputs, batch: Batch) -> Encoded:
+        if inputs.weight is not None:
+            raise RunnerError(
+                "encoding=local: this objective weighs the edges of the whole graph; take "
+                "encoding=full"
+            )
+        features = inputs.features
         with stage("receptive field"):
             field = self._field(batch)
             nodes = field.nodes.to(features.device)
             rows = features.take(nodes) if isinstance(features, SparseRows) else features[nodes]
             local = field.local(torch.cat([batch.positives, batch.negatives], dim=1))
             positives, negatives = local.tensor_split([batch.positives.size(1)], dim=1)
-        return View(rows, field.layers, field.graph, positives, negatives)
+        read = field.nodes[: field.graph.num_nodes]
+        view = View(field.graph, batch.whole, batch.hidden, read, inputs.structure)
+        return Encoded(rows, field.layers, view, positives, negatives)
 
     def _field(self, batch: Batch) -> ReceptiveField:
         reach, layers = self._hops
@@ -143,11 +159,8 @@ class LocalEncoding:
 
 def _hops(model: LinkModel) -> tuple[int, int] | None:
     """Steps that the predictor and the encoder see, None where they do not say."""
-    reach = getattr(model.predictor, "reach", None)
-    layers = getattr(model.encoder, "layers", None)
-    if isinstance(reach, int) and isinstance(layers, int):
-        return reach, layers
-    return None
+    reach, layers = model.predictor.reach, model.encoder.layers
+    return None if reach is None or layers is None else (reach, layers)
 
 
 def _survey(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,29 +12,57 @@ from runner.data.link_data import EvaluationSplit
 from runner.errors import RunnerError
 from runner.keys import PositiveInt
 from runner.models.link_model import LinkModel
-from runner.ops.csr import Graph
-from runner.ops.sparse_rows import SparseRows
+from runner.models.predictor import View
 from runner.ops.stage import stage
-from runner.training.metrics import parse_metric
+from runner.training.metrics import Metric, parse_metric
 from runner.training.ranks import ALONE, Ranks
+from runner.training.task import Inputs
 
 log = logging.getLogger(__name__)
 
 _AUTOMATIC_K = (1, 3, 10, 20, 50, 100)
 
 
-class RankingEvaluator:
+class Evaluator:
+    """Scores a model; this one not at all, as for a pretraining."""
+
+    names: Sequence[str] = ()
+    """The metrics of this run; fixed by :meth:`prepare`."""
+
+    selection: str | None = None
+    """The metric that decides the best epoch, on validation; None: the last epoch is the best."""
+
+    def prepare(self, splits: dict[str, EvaluationSplit]) -> None:
+        """Fix the metrics for these splits."""
+
+    def evaluate(
+        self,
+        model: LinkModel,
+        inputs: Inputs,
+        split: EvaluationSplit,
+        between_batches: Callable[[], None] = lambda: None,
+        ranks: Ranks = ALONE,
+    ) -> dict[str, float]:
+        """Every metric on one split."""
+        return {}
+
+
+class NoEvaluator(Evaluator):
+    """No evaluation, no metrics."""
+
+
+class RankingEvaluator(Evaluator):
     """Scores positives against negatives with Hits@K and MRR.
 
     Args:
-        metrics: "hits@K" and "mrr"; None chooses K's by the number of negatives.
+        metrics: "hits@K" and "mrr", or metrics; None chooses K's by the number of negatives.
         select: the metric whose validation value decides the best epoch; None: the last Hits@K.
         batch_size: pairs scored at a time; bounds memory and changes no result, unless the
             completion samples neighbours.
     """
 
     def __init__(
-        self, *, metrics: list[str] | None, select: str | None, batch_size: PositiveInt
+        self, *, metrics: list[str | Metric] | None, select: str | None, batch_size: PositiveInt
     ) -> None:
         self.metrics = None if metrics is None else [parse_metric(name) for name in metrics]
         self.select = select
@@ -55,30 +83,32 @@ class RankingEvaluator:
             self.metrics = [parse_metric(f"hits@{k}") for k in usable] + [parse_metric("mrr")]
         for metric in self.metrics:
             for name, count in counts.items():
-                if metric.k is not None and metric.k > count:
+                if metric.negatives > count:
                     raise RunnerError(
-                        f"dataset.protocol.metrics: {metric.name} needs at least {metric.k} "
+                        f"protocol.metrics: {metric.name} needs at least {metric.negatives} "
                         f"negatives, the {name} split has {count}; choose a smaller K or draw "
-                        "more negatives (dataset.source.split.*_negatives)"
+                        "more negatives (protocol.split.*_negatives)"
                     )
-        names = [metric.name for metric in self.metrics]
+        names = self.names
+        if len(set(names)) < len(names):
+            raise RunnerError(f"protocol.metrics: {', '.join(names)}: a name stands twice")
         if self.select is None:
-            hits = [metric.name for metric in self.metrics if metric.k is not None]
+            hits = [metric.name for metric in self.metrics if metric.automatic]
             self.select = (hits or names)[-1]
         if self.select not in names:
             raise RunnerError(
-                f"dataset.protocol.select={self.select}: the metrics of this run are "
+                f"protocol.select={self.select}: the metrics of this run are "
                 f"{', '.join(names)}; select one of them"
             )
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> list[str]:  # type: ignore[override]
         """The metrics of this run; fixed by `prepare`."""
         assert self.metrics is not None, "prepare() fixes the metrics"
         return [metric.name for metric in self.metrics]
 
     @property
-    def selection(self) -> str:
+    def selection(self) -> str:  # type: ignore[override]
         """The metric that decides the best epoch, on validation; fixed by `prepare`."""
         assert self.select is not None, "prepare() fixes the metrics"
         return self.select
@@ -86,27 +116,25 @@ class RankingEvaluator:
     def evaluate(
         self,
         model: LinkModel,
-        features: Tensor | SparseRows,
-        graph: Graph,
+        inputs: Inputs,
         split: EvaluationSplit,
         between_batches: Callable[[], None] = lambda: None,
         ranks: Ranks = ALONE,
     ) -> dict[str, float]:
-        """Every metric on one split; the encoder runs once on `graph`.
+        """Every metric on one split; the encoder runs once on the whole graph.
 
         Args:
             between_batches: called before each batch of pairs; what it raises ends the evaluation.
             ranks: the processes that score the batches in turn, and get all scores.
 
         Shapes:
-            features: (N, F) float or (N,) int64. split: positives (2, P), negatives (2, K) or
-            (2, P, K).
+            split: positives (2, P), negatives (2, K) or (2, P, K).
         """
         model.eval()
         with torch.no_grad(), stage("evaluation"):
             with stage("encoder"):
-                embeddings = model.encode(features, graph)
-            score = model.scorer(embeddings, graph)
+                embeddings = model.encode(inputs.features, inputs.graph, inputs.weight)
+            score = model.scorer(embeddings, View.of(inputs.graph, inputs.structure))
             shape = split.negative.shape[1:]
             flat = split.negative.reshape(2, -1)
             with ranks.own_chance(model):

@@ -7,24 +7,24 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
-from runner.data.link_data import EvaluationSplit
+from runner.config.schema import Train
 from runner.errors import Interrupted, RunnerError
 from runner.models.link_model import LinkModel
-from runner.ops.csr import Graph
-from runner.ops.sparse_rows import SparseRows
 from runner.training.encoding import Encoding
-from runner.training.evaluator import RankingEvaluator
+from runner.training.evaluator import Evaluator
 from runner.training.generators import Generators
 from runner.training.metrics import NotANumber
+from runner.training.objective import Objective, Step
+from runner.training.optimizers import Schedule
 from runner.training.ranks import ALONE, Ranks
-from runner.training.samplers import Batch, FullGraph
+from runner.training.samplers import Batch, LinkSampler
 from runner.training.state import TrainingState
-from runner.training.step import WHOLE_GRAPH, NotFinite, train_step
+from runner.training.step import NotFinite, train_step
+from runner.training.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -52,115 +52,100 @@ _MOST_SKIPPED_IN_A_ROW = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """What is learnt: features, the graphs that the model may see, and the scored links."""
+class Training:
+    """What a run trains with, freshly built."""
 
-    features: Tensor | SparseRows
-    train_graph: Graph
-    test_graph: Graph  # with the validation edges where the protocol says so
-    valid: EvaluationSplit
-    test: EvaluationSplit
+    model: LinkModel
+    task: Task
+    objective: Objective
+    sampler: LinkSampler
+    encoding: Encoding
+    evaluator: Evaluator
+    generators: Generators
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule | None
+    settings: Train
 
 
-def fit(
-    *,
-    model: LinkModel,
-    task: Task,
-    sampler: FullGraph,
-    generators: Generators,
-    evaluator: RankingEvaluator,
-    optimizer: torch.optim.Optimizer,
-    epochs: int,
-    clip_norm: float | None,
-    not_finite: Literal["stop", "skip"],
-    state: TrainingState,
-    recorder: Recorder,
-    encoding: Encoding = WHOLE_GRAPH,
-    ranks: Ranks = ALONE,
-) -> None:
-    """Train from where `state` stands to the end of epoch `epochs`, evaluating after each.
+def fit(run: Training, state: TrainingState, recorder: Recorder, ranks: Ranks = ALONE) -> None:
+    """Train from where `state` stands to the end of the last epoch, evaluating as the config says.
 
-    With `epochs` = 0 the model is evaluated as it is, once, as epoch 0.
-
-    Adam on mean softplus(-positive logits) + mean softplus(negative logits), as the NCN release.
-    `state` moves along; with the same seeds it moves the same way, wherever it is stopped.
+    Without epochs the model is evaluated as it is, once, as epoch 0. `state` moves along; with the
+    same seeds it moves the same way, wherever it is stopped.
 
     Args:
-        not_finite: what becomes of a run whose loss or gradient is not finite in a step.
-        encoding: what the encoder runs on in a step; in an evaluation it is the whole graph.
         ranks: the processes that do it together, each with its own parts in the same state.
 
     Raises:
         Interrupted: after a checkpoint, if the recorder asks to stop.
         RunnerError: if the loss or the gradient is not finite, of too many steps with "skip".
     """
-
-    def stop_requested() -> bool:
-        return ranks.any(recorder.stop_requested())
-
-    def stop_if_asked() -> None:
-        if stop_requested():
-            raise Interrupted
-
-    ranks.same_state(model)
-
-    if epochs == 0:
+    ranks.same_state(run.model)
+    if run.settings.epochs == 0:
         state.best, state.seconds = None, 0.0  # a resume does it again
-        scores, improved = _evaluate(model, task, evaluator, state, stop_if_asked, ranks, epoch=0)
+        scores, improved = _evaluate(run, state, recorder, ranks, epoch=0)
         row = {"epoch": 0, **scores, "seconds": scores["evaluation_seconds"]}
         state.seconds += row["seconds"]
         recorder.epoch(row, state, improved)
         return
     if not state.draws:
-        state.draws = generators.draws()
-    while state.epoch <= epochs:
-        model.train()
-        for batch in sampler.epoch(skip=state.step):
+        state.draws = run.generators.draws()
+    while state.epoch <= run.settings.epochs and not out_of_patience(state, run.settings.patience):
+        run.model.train()
+        inputs = run.objective.inputs(state.epoch, run.task.train_inputs)
+        for batch in run.sampler.epoch(skip=state.step):
             began = time.perf_counter()
             loss = math.nan
             ranks.moment = (state.epoch, state.step + 1)
+            step = Step(run.model, batch, run.encoding.view(inputs, batch), ranks)
             try:
-                loss, norm = train_step(
-                    model, task.features, batch, optimizer, clip_norm, encoding, ranks
-                )
+                loss, norm = train_step(run.objective, step, run.optimizer, run.settings.clip_norm)
             except NotFinite as error:
                 recorder.not_finite(_report(error, batch, state))
-                _skip(error, state, len(sampler), recorder, may_skip=not_finite == "skip")
+                _skip(error, state, run, recorder)
             else:
                 state.loss_sum += loss
                 state.gradient_norm_sum += norm
                 state.skipped_in_a_row = 0
             state.step += 1
             state.epoch_seconds += time.perf_counter() - began
-            recorder.step(state, len(sampler), loss)
-            if stop_requested():
+            recorder.step(state, len(run.sampler), loss)
+            if ranks.any(recorder.stop_requested()):
                 recorder.checkpoint(state)
                 raise Interrupted
             if recorder.checkpoint_due():
                 recorder.checkpoint(state)
 
-        before = _sampling(model)
+        before = run.generators.state(), _sampling(run.model)
         try:
-            scores, improved = _evaluate(
-                model, task, evaluator, state, stop_if_asked, ranks, epoch=state.epoch
-            )
+            scores, improved = _evaluate(run, state, recorder, ranks, epoch=state.epoch)
         except Interrupted:
-            model.load_state_dict(before, strict=False)
+            run.generators.restore(before[0])
+            run.model.load_state_dict(before[1], strict=False)
             recorder.checkpoint(state)
             raise
-        trained = len(sampler) - state.skipped
+        trained = len(run.sampler) - state.skipped
         row = {
             "epoch": state.epoch,
             "loss": state.loss_sum / trained,
             "gradient_norm": state.gradient_norm_sum / trained,
-            **({"skipped_steps": state.skipped} if not_finite == "skip" else {}),
-            **{f"lr/{group['name']}": group["lr"] for group in optimizer.param_groups},
+            **({"skipped_steps": state.skipped} if run.settings.not_finite == "skip" else {}),
+            **{f"lr/{group['name']}": group["lr"] for group in run.optimizer.param_groups},
             **scores,
-            "seconds": state.epoch_seconds + scores["evaluation_seconds"],
+            "seconds": state.epoch_seconds + scores.get("evaluation_seconds", 0.0),
         }
         state.seconds += row["seconds"]
-        state.next_epoch(generators.draws())
+        if run.schedule is not None:
+            run.schedule.epoch(scores.get(f"valid/{run.evaluator.selection}"))
+        state.next_epoch(run.generators.draws())
         recorder.epoch(row, state, improved)
+
+
+def out_of_patience(state: TrainingState, patience: int | None) -> bool:
+    """Whether that many epochs have passed since the best one."""
+    if patience is None or state.best is None:
+        return False
+    return state.epoch - 1 - int(state.best["epoch"]) >= patience
 
 
 def _sampling(model: LinkModel) -> dict[str, Any]:
@@ -181,47 +166,50 @@ def _report(error: NotFinite, batch: Batch, state: TrainingState) -> dict[str, A
     }
 
 
-def _skip(
-    error: NotFinite, state: TrainingState, steps: int, recorder: Recorder, *, may_skip: bool
-) -> None:
+def _skip(error: NotFinite, state: TrainingState, run: Training, recorder: Recorder) -> None:
     where = f"{error}, in epoch {state.epoch}, step {state.step + 1}"
-    if not may_skip:
+    if run.settings.not_finite != "skip":
         raise _diverged(where, recorder)
     state.skipped += 1
     state.skipped_in_a_row += 1
-    if state.skipped_in_a_row >= _MOST_SKIPPED_IN_A_ROW or state.skipped == steps:
+    if state.skipped_in_a_row >= _MOST_SKIPPED_IN_A_ROW or state.skipped == len(run.sampler):
         raise _diverged(f"{where}; {state.skipped_in_a_row} steps in a row were skipped", recorder)
     log.warning("%s: the step is skipped (train.not_finite=skip)", where)
 
 
 def _evaluate(
-    model: LinkModel,
-    task: Task,
-    evaluator: RankingEvaluator,
-    state: TrainingState,
-    between_batches: Callable[[], None],
-    ranks: Ranks,
-    *,
-    epoch: int,
+    run: Training, state: TrainingState, recorder: Recorder, ranks: Ranks, *, epoch: int
 ) -> tuple[dict[str, float], bool]:
     """The scores of both splits as a part of a metrics line, and whether validation improved.
 
-    The test scores are computed at the same epochs and kept beside; they steer nothing.
+    The test scores are computed at the same epochs and kept beside; they steer nothing. Without
+    metrics every epoch counts as the best so far; an epoch that is not evaluated never does.
     """
-    began = time.perf_counter()
     ranks.moment = (epoch, 0)
-    if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+    if not all(bool(parameter.isfinite().all()) for parameter in run.model.parameters()):
         raise _diverged(f"a weight is not finite at the end of epoch {epoch}")
+    if epoch % run.settings.evaluate_every and epoch != run.settings.epochs:
+        return {}, False
+    began = time.perf_counter()
+
+    def stop_if_asked() -> None:
+        if ranks.any(recorder.stop_requested()):
+            raise Interrupted
+
     try:
         valid, test = (
-            evaluator.evaluate(model, task.features, graph, split, between_batches, ranks)
-            for graph, split in ((task.train_graph, task.valid), (task.test_graph, task.test))
-        )
+            run.evaluator.evaluate(
+                run.model, run.objective.inputs(epoch, inputs), split, stop_if_asked, ranks
+            )
+            for inputs, split in (
+                (run.task.train_inputs, run.task.valid), (run.task.test_inputs, run.task.test)
+            )
+        )  # fmt: skip
     except NotANumber as error:
         raise _diverged(f"{error} at the end of epoch {epoch}") from None
     seconds = time.perf_counter() - began
-    best = state.best
-    improved = best is None or valid[evaluator.selection] > best["valid"][evaluator.selection]
+    select, best = run.evaluator.selection, state.best
+    improved = best is None or select is None or valid[select] > best["valid"][select]
     if improved:
         state.best = {"epoch": epoch, "valid": valid, "test": test}
     scores = {

@@ -3,50 +3,81 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from runner.errors import RunnerError
+from runner.keys import PositiveInt
 
 
 class NotANumber(ValueError):
     """Scores of which some are NaN, so that there is no ranking."""
 
 
-@dataclass(frozen=True)
 class Metric:
-    """A metric by its name, called with the scores of positives and negatives.
+    """How well positives are told from negatives: higher is better.
+
+    A subclass with ``name`` and ``__call__`` is complete; a config names it by ``_target_``.
 
     Attributes:
-        name: "hits@K" or "mrr".
-        k: K of Hits@K, None for MRR.
+        name: how rows and summaries call it.
+        negatives: how many it needs at least.
+        automatic: whether it may choose the best epoch where the protocol names no metric.
     """
 
     name: str
-    k: int | None
+    negatives: int = 1
+    automatic: bool = False
 
     def __call__(self, positive: Tensor, negative: Tensor) -> float:
-        if self.k is None:
-            return mrr(positive, negative)
-        return hits_at_k(positive, negative, self.k)
+        """The metric of scores, (P,) of positives and (K,) or (P, K) of negatives."""
+        raise NotImplementedError
 
 
-def parse_metric(name: str) -> Metric:
-    """The metric of a name.
+class HitsAtK(Metric):
+    """Hits@K, see :func:`hits_at_k`.
+
+    Args:
+        k: K.
+    """
+
+    automatic = True
+
+    def __init__(self, *, k: PositiveInt) -> None:
+        self.name = f"hits@{k}"
+        self.negatives = k
+
+    def __call__(self, positive: Tensor, negative: Tensor) -> float:
+        return hits_at_k(positive, negative, self.negatives)
+
+
+class MRR(Metric):
+    """Mean reciprocal rank, see :func:`mrr`."""
+
+    name = "mrr"
+
+    def __call__(self, positive: Tensor, negative: Tensor) -> float:
+        return mrr(positive, negative)
+
+
+def parse_metric(name: str | Metric) -> Metric:
+    """The metric of a short name; a metric as it is.
 
     Raises:
-        RunnerError: if the name is not "mrr" or "hits@K" with K ≥ 1.
+        RunnerError: if it is none, nor "mrr" or "hits@K" with K ≥ 1.
     """
+    if isinstance(name, Metric):
+        return name
     if name == "mrr":
-        return Metric(name, None)
+        return MRR()
     match = re.fullmatch(r"hits@([1-9]\d*)", str(name))
     if match is None:
         raise RunnerError(
-            f"dataset.protocol.metrics: {name} is no known metric; use mrr or hits@K, as hits@50"
+            f"protocol.metrics: {name} is no known metric; use mrr or hits@K, as hits@50, or a "
+            "node with the _target_ of a runner.training.metrics.Metric"
         )
-    return Metric(name, int(match.group(1)))
+    return HitsAtK(k=int(match.group(1)))
 
 
 def hits_at_k(positive: Tensor, negative: Tensor, k: int) -> float:

@@ -1,27 +1,51 @@
-"""Training negatives: one draw for a whole epoch."""
+"""Training negatives: one draw for a whole epoch. The node `negatives` of the config."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from runner.errors import RunnerError
+from runner.keys import Before, PositiveInt
 from runner.ops.csr import Graph
 
 
-class UniformNonEdges:
-    """Uniform pairs of different nodes that are no edge of the training graph, as the release."""
+class NegativeSampler:
+    """Draws an epoch's training negatives. A subclass with ``draw`` is complete.
+
+    Args:
+        per_positive: negatives for each target link.
+    """
+
+    def __init__(self, *, per_positive: Annotated[PositiveInt, Before(1)] = 1) -> None:
+        self.per_positive = per_positive
 
     def epoch(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor:
-        """One negative for each positive.
+        """Negatives of an epoch: (2, M), or (2, M, k) with k = ``per_positive`` above 1.
 
         Args:
             graph: the training graph.
             positives: (2, M) int64.
             generator: a CPU generator, whatever the device of the graph.
+        """
+        if self.per_positive == 1:
+            return self.draw(graph, positives, generator)
+        repeated = positives.repeat_interleave(self.per_positive, dim=1)
+        drawn = self.draw(graph, repeated, generator)
+        return drawn.reshape(2, positives.shape[1], self.per_positive)
 
-        Returns:
-            (2, M) int64; a pair may occur more than once.
+    def draw(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor:
+        """One negative for each column of ``positives``, (2, M) int64, in their order."""
+        raise NotImplementedError
+
+
+class UniformNonEdges(NegativeSampler):
+    """Uniform pairs of different nodes that are no edge of the training graph, as the release."""
+
+    def draw(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor:
+        """One negative for each positive, (2, M) int64; a pair may occur more than once.
 
         Raises:
             RunnerError: if the graph is so dense that pairs without an edge are hardly found.
@@ -43,10 +67,20 @@ class UniformNonEdges:
         return torch.cat(found, dim=1)
 
 
-class RandomTargets:
+class UniformPairs(NegativeSampler):
+    """Uniform pairs of different nodes, which may by chance be links."""
+
+    def draw(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor:
+        n, count = graph.num_nodes, positives.shape[1]
+        first = torch.randint(n, (count,), generator=generator)
+        second = torch.randint(n - 1, (count,), generator=generator)
+        second += second >= first
+        return torch.stack([first, second]).to(positives.device)
+
+
+class RandomTargets(NegativeSampler):
     """The positive's source with a uniform target, which may by chance be an edge (citation2)."""
 
-    def epoch(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor:
-        """One negative for each positive, (2, M) int64, in the order of the positives."""
+    def draw(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor:
         targets = torch.randint(graph.num_nodes, (positives.shape[1],), generator=generator)
         return torch.stack([positives[0], targets.to(positives.device)])

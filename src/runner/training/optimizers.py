@@ -1,4 +1,7 @@
-"""Adam, as in the NCN release, with one learning rate for the encoder, one for the predictor."""
+"""Optimisers and schedules: one learning rate for the encoder, one for the predictor.
+
+Adam by default, as in the NCN release.
+"""
 
 from __future__ import annotations
 
@@ -17,26 +20,40 @@ from runner.models.node_embedding import node_embeddings
 
 
 def build_optimizer(
-    model: LinkModel, *, lr_encoder: float, lr_predictor: float, folder: Path | None = None
+    model: LinkModel,
+    *,
+    make: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+    lr_encoder: float,
+    lr_predictor: float,
+    weight_decay: float = 0.0,
+    folder: Path | None = None,
 ) -> torch.optim.Optimizer:
-    """Adam; a group may be empty, since heuristics have nothing to train.
+    """An optimiser of two groups, encoder and predictor; a group may be empty.
 
     Node embeddings with sparse gradients are updated by :class:`torch.optim.SparseAdam`, with the
     encoder's learning rate: of rows that a step does not touch, neither weights nor moments move.
 
     Args:
+        make: torch's class, or another of its kind, with its own arguments bound.
+        weight_decay: of both groups; 0 leaves it to ``make``.
         folder: where the moments of those are to live, in a file without a name; None for memory.
     """
     sparse = [module.weight for module in node_embeddings(model) if module.sparse]
     apart = {id(weight) for weight in sparse}
+    decay = {"weight_decay": weight_decay} if weight_decay else {}
     groups = [
-        {"name": name, "params": [p for p in part.parameters() if id(p) not in apart], "lr": lr}
+        {
+            "name": name,
+            "params": [p for p in part.parameters() if id(p) not in apart],
+            "lr": lr,
+            **decay,
+        }
         for name, part, lr in (
             ("encoder", model.encoder, lr_encoder),
             ("predictor", model.predictor, lr_predictor),
         )
     ]
-    dense = torch.optim.Adam(groups)
+    dense = make(groups)
     if not sparse:
         return dense
     rows = torch.optim.SparseAdam([{"name": "embeddings", "params": sparse, "lr": lr_encoder}])
@@ -45,6 +62,30 @@ def build_optimizer(
         moments = {name: zeros(weight.data) for name in ("exp_avg", "exp_avg_sq")}
         rows.state[weight] = {"step": 0, **moments}
     return Together(dense, rows)
+
+
+class Schedule:
+    """A scheduler of torch's, stepped once an epoch.
+
+    Args:
+        scheduler: of :mod:`torch.optim.lr_scheduler`, or another of its kind.
+    """
+
+    def __init__(self, scheduler: Any) -> None:
+        self.scheduler = scheduler
+
+    def epoch(self, metric: float | None) -> None:
+        """The end of an epoch; ``metric`` is validation's, None where it was not evaluated."""
+        if not isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            self.scheduler.step()
+        elif metric is not None:
+            self.scheduler.step(metric)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.scheduler.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.scheduler.load_state_dict(dict(state))
 
 
 class Together(torch.optim.Optimizer):

@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from runner.errors import RunnerError
-from runner.keys import PositiveInt
+from runner.keys import Before, PositiveInt
 from runner.ops.csr import Graph
 from runner.ops.stage import stage
 from runner.training.generators import Generators
-
-
-class NegativeSampler(Protocol):
-    """Draws an epoch's training negatives, one for each target."""
-
-    def epoch(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor: ...
+from runner.training.negatives import NegativeSampler
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +41,23 @@ class Batch:
         if self.hidden is None:
             return self.whole
         with stage("graph without the targets"):
-            kept = torch.ones_like(self.whole.col, dtype=torch.bool)
+            return self.whole.keep(self.kept, symmetric=True)
+
+    @cached_property
+    def kept(self) -> Tensor:
+        """(E,) bool: the entries of the whole graph that the batch may see."""
+        kept = torch.ones_like(self.whole.col, dtype=torch.bool)
+        if self.hidden is not None:
             kept[self.hidden] = False
-            return self.whole.keep(kept, symmetric=True)
+        return kept
 
 
-class FullGraph:
-    """Every batch sees the whole training graph, its own targets included (the ablation).
+class LinkSampler:
+    """The batches of an epoch. A subclass says which links of the graph a batch may not see.
 
     Args:
-        batch_size: target links a batch; the last, short batch is dropped, as in the release.
-            None follows the number of targets.
+        batch_size: target links a batch; None follows the number of targets.
+        drop_last: leave out the last, short batch, as the release does.
         graph: the training graph.
         targets: (2, M) int64, the training links as rows; duplicates stay separate targets.
         negatives: draws the epoch's negatives.
@@ -70,18 +71,20 @@ class FullGraph:
         self,
         *,
         batch_size: PositiveInt | None,
+        drop_last: Annotated[bool, Before(True)] = True,
         graph: Graph,
         targets: Tensor,
         negatives: NegativeSampler,
         generators: Generators,
     ) -> None:
         count = targets.shape[1]
-        if batch_size is not None and batch_size > count:
+        if batch_size is not None and batch_size > count and drop_last:
             raise RunnerError(
                 f"train.batch_size={batch_size}: the training set has only {count} target links, "
                 f"so an epoch would train on nothing; give at most {count}"
             )
         self.batch_size = batch_size or default_batch_size(count)
+        self.drop_last = drop_last
         self.graph = graph
         self.targets = targets
         self.negatives = negatives
@@ -89,7 +92,8 @@ class FullGraph:
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        return self.targets.shape[1] // self.batch_size
+        whole, left = divmod(self.targets.shape[1], self.batch_size)
+        return whole + bool(left and not self.drop_last)
 
     def epoch(self, skip: int = 0) -> Iterator[Batch]:
         """Draw an epoch's order and negatives, then yield its batches from number `skip` on."""
@@ -99,16 +103,22 @@ class FullGraph:
         for number in range(skip, len(self)):
             rows = order[number * self.batch_size : (number + 1) * self.batch_size]
             rows = rows.to(self.targets.device)
-            yield Batch(
-                self.graph, self.targets[:, rows], drawn[:, rows], self.hidden_entries(rows)
-            )
+            negatives = drawn[:, rows].reshape(2, -1)
+            yield Batch(self.graph, self.targets[:, rows], negatives, self.hidden_entries(rows))
 
     def hidden_entries(self, rows: Tensor) -> Tensor | None:
         """Entries of the graph that a batch with these target rows may not see, (k,) int64."""
+        raise NotImplementedError
+
+
+class FullGraph(LinkSampler):
+    """Every batch sees the whole training graph, its own targets included (the ablation)."""
+
+    def hidden_entries(self, rows: Tensor) -> None:
         return None
 
 
-class TargetLinkRemoval(FullGraph):
+class TargetLinkRemoval(LinkSampler):
     """The batch's graph lacks exactly the batch's links (target-link removal, arXiv 2302.00890).
 
     Both directions of every link go, and with them every duplicate of a target, since the graph is
@@ -120,6 +130,7 @@ class TargetLinkRemoval(FullGraph):
         self,
         *,
         batch_size: PositiveInt | None,
+        drop_last: Annotated[bool, Before(True)] = True,
         graph: Graph,
         targets: Tensor,
         negatives: NegativeSampler,
@@ -127,6 +138,7 @@ class TargetLinkRemoval(FullGraph):
     ) -> None:
         super().__init__(
             batch_size=batch_size,
+            drop_last=drop_last,
             graph=graph,
             targets=targets,
             negatives=negatives,

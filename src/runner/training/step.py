@@ -5,18 +5,12 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from runner.models.link_model import LinkModel
 from runner.models.node_embedding import gradient_values, settle_sparse_gradients
-from runner.ops.sparse_rows import SparseRows
 from runner.ops.stage import stage
-from runner.training.encoding import Encoding, FullEncoding
-from runner.training.ranks import ALONE, Ranks
-from runner.training.samplers import Batch
+from runner.training.objective import Objective, Step
 
-WHOLE_GRAPH = FullEncoding()
 _STAGES = ("encoder", "predictor", "loss", "backward")
 
 
@@ -37,13 +31,10 @@ class NotFinite(Exception):
 
 
 def train_step(
-    model: LinkModel,
-    features: Tensor | SparseRows,
-    batch: Batch,
+    objective: Objective,
+    step: Step,
     optimizer: torch.optim.Optimizer,
     clip_norm: float | None,
-    encoding: Encoding = WHOLE_GRAPH,
-    ranks: Ranks = ALONE,
 ) -> tuple[float, float]:
     """One update; the loss and the gradient norm before clipping.
 
@@ -53,18 +44,11 @@ def train_step(
     Raises:
         NotFinite: if either is not finite; nothing is updated then.
     """
+    model, ranks = step.model, step.ranks
     optimizer.zero_grad(set_to_none=True)
-    view = encoding.view(features, batch)
-    with stage("encoder"):
-        embeddings = model.encode(view.features, view.layers)
-    positives, negatives = ranks.share(view.positives), ranks.share(view.negatives)
-    with stage("predictor"), ranks.own_chance(model):
-        pairs = torch.cat([positives, negatives], dim=1)
-        logits = model.score(embeddings, view.graph, pairs)
-        positive, negative = logits.tensor_split([positives.size(1)])
+    share = objective.loss(step)
+    step.computed["loss"] = share
     with stage("backward"):
-        share = F.softplus(-positive).sum() / batch.positives.size(1)
-        share = share + F.softplus(negative).sum() / batch.negatives.size(1)
         share.backward()
         settle_sparse_gradients(model)
     loss = ranks.add_gradients(list(model.parameters()), share)
@@ -73,15 +57,20 @@ def train_step(
         norms = [torch.nn.utils.get_total_norm(g).item() if g else 0.0 for g in groups]
         norm = math.hypot(*norms)
         if not math.isfinite(loss + norm):
-            in_order = (embeddings, logits, share)
-            culprits = (i for i, x in enumerate(in_order) if not bool(x.isfinite().all()))
-            culprit = _STAGES[ranks.first(next(culprits, len(in_order)))]
+            culprit = _STAGES[ranks.first(_first_not_finite(step.computed))]
             raise NotFinite(culprit, loss=loss, gradient_norm=norm)
         if clip_norm is not None:
             for gradients in groups:
                 _clip(gradients, clip_norm)
         optimizer.step()
     return loss, norm
+
+
+def _first_not_finite(computed: dict[str, Tensor]) -> int:
+    for number, name in enumerate(_STAGES[:-1]):
+        if name in computed and not bool(computed[name].isfinite().all()):
+            return number
+    return len(_STAGES) - 1
 
 
 def _gradients(part: nn.Module) -> list[Tensor]:

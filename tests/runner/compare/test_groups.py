@@ -103,5 +103,5 @@ def test_another_metric_can_be_compared(root):
 
 
 def test_a_datasets_published_column_makes_no_ending_ambiguous(tmp_path):
-    settings_of(tmp_path, {"dataset.tuned": {"train": {"lr_encoder": 0.5}}})
+    settings_of(tmp_path, {"protocol.tuned": {"train": {"lr_encoder": 0.5}}})
     assert labels(tmp_path, keys=["lr_encoder"]) == {"ncn lr_encoder=0.01": 2}

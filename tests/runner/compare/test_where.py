@@ -38,7 +38,7 @@ def runs(tmp_path):
         (["seed!=0"], [1, 2, 3]),
         (["status=failed"], [3]),
         (["status!=failed", "seed>=1"], [1, 2]),
-        (["dataset.protocol.metrics=[hits@100, mrr]"], [0, 1, 2, 3]),
+        (["protocol.metrics=[hits@100, mrr]"], [0, 1, 2, 3]),
     ],
 )
 def test_conditions_select_runs(runs, conditions, seeds):

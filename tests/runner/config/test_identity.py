@@ -57,7 +57,7 @@ def test_the_encoding_parts_runs_unless_it_is_that_of_before():
     assert experiment_id({**BEFORE, "encoding": full}, warm_start=None) == identity
     local = {"_target_": "runner.training.encoding.LocalEncoding", "fan_outs": None}
     assert experiment_id({**BEFORE, "encoding": local}, warm_start=None) != identity
-    encoder = {"_target_": "runner.models.encoder.Encoder"}
+    encoder = {"_target_": "runner.models.message_passing.MessagePassing"}
     sparse = {**encoder, "sparse_embedding": True}
     assert experiment_id({**BEFORE, "encoder": sparse}, warm_start=None) != experiment_id(
         {**BEFORE, "encoder": {**encoder, "sparse_embedding": False}}, warm_start=None

@@ -109,7 +109,7 @@ def test_a_node_of_the_users_own_may_have_them_where_they_make_sense():
         resolve(config)
 
 
-@pytest.mark.parametrize("part", ["model", "encoder", "tracker", "dataset.source.split"])
+@pytest.mark.parametrize("part", ["model", "encoder", "tracker", "protocol.split"])
 def test_a_node_without_a_target(part):
     with pytest.raises(RunnerError, match=f"{part}: .* does not fit: it has no _target_"):
         resolve(composed(f"~{part}._target_"))
@@ -142,7 +142,7 @@ def test_keys_that_follow_each_other_in_a_circle():
         ("encoder.convolution.path=3", "path: 3 is not the dotted path"),
         ("encoder.convolution.path=runner.models.convolution.Convolution", "is no convolution"),
         ("model._target_=models.nope.X", "'models.nope.X' cannot be imported .No module named"),
-        ("dataset.protocol.metrics=[hits@0]", "'hits@0' does not fit: use mrr or hits@K"),
+        ("protocol.metrics=[hits@0]", "'hits@0' does not fit: use mrr or hits@K"),
         ("train.grace_seconds=inf", "train.grace_seconds: inf does not fit: .* finite number"),
         ("train.grace_seconds=1e300", "train.grace_seconds: 1e.300 does not fit"),
         ("train.lr_encoder=1e38", "train.lr_encoder: 1e.38 does not fit"),
@@ -154,12 +154,12 @@ def test_keys_that_follow_each_other_in_a_circle():
         ("model.beta=nan", "model.beta: nan does not fit"),
         ("run.cache=", "run.cache: '' does not fit"),
         ("run.model=../x", r"run\.model: '\.\./x' does not fit: it is a part of the run folder"),
-        ("dataset.source.split.valid_negatives=1e300", "valid_negatives: 1e.300 does not fit"),
-        ("dataset.tuned=null", "dataset.tuned: None does not fit: input should be a valid dict"),
+        ("protocol.split.valid_negatives=1e300", "valid_negatives: 1e.300 does not fit"),
+        ("protocol.tuned=null", "protocol.tuned: None does not fit: input should be a valid dict"),
     ],
 )
 def test_values_that_pass_for_good_ones(override, message):
-    dataset = [] if override.startswith("dataset") else ["dataset=lesmis"]
+    dataset = [] if override.startswith(("dataset", "protocol")) else ["dataset=lesmis"]
     with pytest.raises(RunnerError, match=message) as error:
         resolve(composed(*dataset, override))
     assert "instance of" not in str(error.value)

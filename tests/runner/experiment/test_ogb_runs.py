@@ -81,7 +81,7 @@ def test_ppa(runner, tmp_path):
     ended_well(
         runner(
             "model=ncnc", "dataset=ogbl-ppa", f"dataset.root={tmp_path}", "train.batch_size=200",
-            "train.epochs=1", "dataset.protocol.permitted_overlaps=[valid_in_train]",
+            "train.epochs=1", "protocol.permitted_overlaps=[valid_in_train]",
             "tracker=none", "encoder.hidden=8", "model.completion.chunk_size=50",
         )
     )  # fmt: skip
@@ -117,7 +117,7 @@ def test_citation2_and_the_completion_on_its_saved_embeddings(runner, tmp_path):
     ncn = tmp_path / "outputs" / "c" / "ncn" / "first"
     config = yaml.safe_load((ncn / "config.yaml").read_text())
     assert config["sampler"]["_target_"] == "runner.training.samplers.FullGraph"
-    assert config["dataset"]["negatives"]["_target_"] == "runner.training.negatives.RandomTargets"
+    assert config["negatives"]["_target_"] == "runner.training.negatives.RandomTargets"
     assert config["train"]["clip_norm"] == 1.0
     summary = content(ncn, "summary.json")
     assert summary["select"] == "mrr" and 0.02 < summary["test"]["mrr"] < 1

@@ -215,8 +215,8 @@ def test_every_value_of_the_config_is_a_scalar_column():
         "seed": 3,
         "model/completion/t": 0.5,
         "model/completion/chunk_size": None,
-        "dataset/protocol/metrics": "hits@50,mrr",
-        "dataset/protocol/permitted_overlaps": "",
+        "protocol/metrics": "hits@50,mrr",
+        "protocol/permitted_overlaps": "",
     }
 
 

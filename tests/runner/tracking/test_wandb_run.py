@@ -120,9 +120,11 @@ def test_the_state_of_the_process_is_as_it_was(runner, tmp_path, monkeypatch):
 
     def watched(parts, *given, make=experiment.closing_media):
         def state():
-            generators = [v.clone() for v in parts.generators.state().values() if len(v)]
-            model = {k: torch.as_tensor(v).clone() for k, v in parts.model.state_dict().items()}
-            return generators, model, parts.model.training
+            generators = [v.clone() for v in parts.training.generators.state().values() if len(v)]
+            model = {
+                k: torch.as_tensor(v).clone() for k, v in parts.training.model.state_dict().items()
+            }
+            return generators, model, parts.training.model.training
 
         before = state()
         media = make(parts, *given)

@@ -16,6 +16,7 @@ from runner.ops.csr import Graph
 from runner.ops.receptive_field import receptive_field
 from runner.training.encoding import FullEncoding, LocalEncoding
 from runner.training.samplers import Batch
+from runner.training.task import Inputs
 
 LAYERS = ("encoder.layers=2", "train.batch_size=8", "train.epochs=1")
 
@@ -93,7 +94,7 @@ def test_what_is_wrong_is_named(runner, given, message):
 
 
 class Unknown(torch.nn.Module):
-    reach = 1
+    reach, layers = 1, None
     predictor = encoder = property(lambda self: self)
 
 
@@ -136,11 +137,11 @@ def test_links_that_a_batch_hid_are_back_for_the_next():
     encoding.prepare(Model(), graph, edges, 1)
     hidden = graph.find(torch.tensor([[0, 1], [1, 0]]))
     pair, other = torch.tensor([[0], [1]]), torch.tensor([[4], [0]])
-    without = encoding.view(torch.arange(5), Batch(graph, pair, other, hidden))
+    without = encoding.view(Inputs(torch.arange(5), graph), Batch(graph, pair, other, hidden))
     elsewhere = graph.find(torch.tensor([[2, 3], [3, 2]]))
-    again = encoding.view(torch.arange(5), Batch(graph, pair, other, elsewhere))
-    assert without.graph.find(without.positives).tolist() == [-1]
-    assert again.graph.find(again.positives).item() >= 0
+    again = encoding.view(Inputs(torch.arange(5), graph), Batch(graph, pair, other, elsewhere))
+    assert without.view.graph.find(without.positives).tolist() == [-1]
+    assert again.view.graph.find(again.positives).item() >= 0
     assert without.features[without.positives].tolist() == pair.tolist()
     assert without.features[without.negatives].tolist() == other.tolist()
 

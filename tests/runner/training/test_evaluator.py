@@ -1,27 +1,29 @@
 import pytest
 import torch
-from torch import nn
 
 from runner.data.link_data import EvaluationSplit
 from runner.errors import RunnerError
+from runner.models.encoder import Encoder
 from runner.models.link_model import LinkModel
+from runner.models.predictor import Predictor
 from runner.ops.csr import Graph
 from runner.training.evaluator import RankingEvaluator
+from runner.training.task import Inputs
 
 
-class Identity(nn.Module):
-    def forward(self, features, graph):
+class Identity(Encoder):
+    def forward(self, features, graph, weight=None):
         return features
 
 
-class FirstFeature(nn.Module):
+class FirstFeature(Predictor):
     """Scores a pair by its source's feature, and remembers how many pairs it saw at a time."""
 
     def __init__(self):
         super().__init__()
         self.seen = []
 
-    def forward(self, h, graph, pairs):
+    def forward(self, h, view, pairs):
         self.seen.append(pairs.shape[1])
         return h[pairs[0], 0]
 
@@ -30,7 +32,7 @@ class FirstFeature(nn.Module):
 def scene():
     features = torch.arange(10.0).unsqueeze(1)
     graph = Graph.from_edges(torch.tensor([[0], [1]]), 10)
-    return LinkModel(Identity(), FirstFeature()), features, graph
+    return LinkModel(Identity(), FirstFeature()), Inputs(features, graph)
 
 
 def pairs(*sources):

@@ -2,6 +2,7 @@ import pytest
 import torch
 from tests.test_configs import resolved
 
+from runner.config.schema import RunConfig
 from runner.experiment.parts import assemble
 from runner.training.generators import Generators
 from runner.training.ranks import ALONE
@@ -41,17 +42,17 @@ def chances(tmp_path, *overrides):
     config = resolved(
         "dataset=lesmis", "model=ncnc", "model.completion.keep_train=2", *overrides
     )  # fmt: skip
-    parts = assemble(config, tmp_path, ALONE)
-    weights = [p.detach().numpy().tobytes() for p in parts.model.parameters()]
+    parts = assemble(RunConfig.read(config), tmp_path, ALONE)
+    weights = [p.detach().numpy().tobytes() for p in parts.training.model.parameters()]
     # Before an epoch's draws: the targets of another split would be other batches.
-    batches, negatives, dropout = draw(parts.generators)
+    batches, negatives, dropout = draw(parts.training.generators)
     return {
         "split": parts.data.fingerprint,
         "initialisation": weights,
         "batches": batches,
         "negatives": negatives,
         "dropout": dropout,
-        "completion": parts.model.predictor.completion.get_extra_state().tolist(),
+        "completion": parts.training.model.predictor.completion.get_extra_state().tolist(),
     }
 
 

@@ -4,19 +4,28 @@ import pytest
 import torch
 
 from runner.models.convolution import GCN
-from runner.models.encoder import Encoder
 from runner.models.gae import GAE
 from runner.models.link_model import LinkModel
+from runner.models.message_passing import MessagePassing
 from runner.ops.csr import Graph
+from runner.training.encoding import FullEncoding
+from runner.training.objective import LinkPrediction, Step
 from runner.training.optimizers import build_optimizer
 from runner.training.samplers import Batch
-from runner.training.step import NotFinite, train_step
+from runner.training.step import NotFinite
+from runner.training.step import train_step as update
+from runner.training.task import Inputs
+
+
+def train_step(model, features, batch, optimizer, clip_norm):
+    seen = FullEncoding().view(Inputs(features, batch.whole), batch)
+    return update(LinkPrediction(), Step(model, batch, seen), optimizer, clip_norm)
 
 
 @pytest.fixture
 def scene():
     torch.manual_seed(0)
-    encoder = Encoder(
+    encoder = MessagePassing(
         num_features=4, num_categories=None, hidden=8, layers=1, convolution=GCN, residual=False,
         jumping_knowledge=False, layer_norm=True, input_dropout=0.0, hidden_dropout=0.0,
         output_dropout=0.0, edge_dropout=0.0,

@@ -18,6 +18,7 @@ from runner.experiment.closing_media.config_diff import config_diff
 from runner.experiment.closing_media.hardest_pairs import evenly, hardest_pairs
 from runner.experiment.parts import Parts
 from runner.models.link_model import LinkModel
+from runner.models.predictor import View
 from runner.records import checkpoint
 from runner.records.folder import RunFolder
 from runner.storage.seal import read_lines
@@ -27,8 +28,8 @@ log = logging.getLogger(__name__)
 
 _SHOWN = 100  # hardest links and negatives in the table, each
 _LOOKED_AT = 20_000  # test links and negatives that are scored for it, each
-_COMPLETED = 256  # test links and negatives whose neighbours are completed, each
-_PROBABILITIES = 5_000  # of each
+_EXPLAINED = 256  # test links and negatives whose scores are explained, each
+_VALUES = 5_000  # of each
 _BINS = 50
 _POINTS = 1_000  # of a curve
 
@@ -38,7 +39,7 @@ class _Stopped(Exception):
 
 
 def closing_media(
-    parts: Parts, folder: RunFolder, selection: str, stop_requested: Callable[[], bool]
+    parts: Parts, folder: RunFolder, selection: str | None, stop_requested: Callable[[], bool]
 ) -> dict[str, Medium]:
     """What a tracker shows of a run whose results are on the disk, by name.
 
@@ -67,11 +68,14 @@ def closing_media(
 def _diff(parts: Parts, folder: RunFolder) -> dict[str, Medium]:
     typed = yaml.safe_load(read_lines((folder.path / "overrides.yaml").read_text()))
     origins = folder.meta().get("hyperparameters", {})
-    return {"config_diff": config_diff(parts.config, typed, origins)}
+    return {"config_diff": config_diff(parts.config.model_dump(), typed, origins)}
 
 
-def _curves(folder: RunFolder, selection: str) -> dict[str, Medium]:
+def _curves(folder: RunFolder, selection: str | None) -> dict[str, Medium]:
     rows = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    rows = [row for row in rows if f"valid/{selection}" in row]
+    if selection is None or not rows:
+        return {}
     rows = rows[:: max(1, -(-len(rows) // _POINTS))]
     lines = {split: [row[f"{split}/{selection}"] for row in rows] for split in ("valid", "test")}
     return {"curves": Lines(selection, "epoch", [row["epoch"] for row in rows], lines)}
@@ -80,9 +84,11 @@ def _curves(folder: RunFolder, selection: str) -> dict[str, Medium]:
 def _of_the_model(
     parts: Parts, folder: RunFolder, stop_requested: Callable[[], bool]
 ) -> dict[str, Medium]:
-    model, task = parts.model, parts.task
+    model, task = parts.training.model, parts.training.task
+    if not parts.training.evaluator.names:
+        return {}
     graph, test = task.test_graph, task.test
-    size = parts.config["train"]["eval_batch_size"]
+    size = parts.config.train.eval_batch_size
 
     def stop_if_asked() -> None:
         if stop_requested():
@@ -92,25 +98,34 @@ def _of_the_model(
         _take_best(model, folder)
         model.eval()
         h = model.encode(task.features, graph)
-        scorer = model.scorer(h, graph)
-
-        def score(pairs: Tensor) -> Tensor:
-            stop_if_asked()
-            return scorer(pairs).cpu()
-
+        view = View.of(graph, task.test_structure)
         table = hardest_pairs(
-            score, graph, test, shown=_SHOWN, looked_at=_LOOKED_AT, batch_size=size
+            _stoppable(model.scorer(h, view), stop_if_asked),
+            graph,
+            test,
+            shown=_SHOWN,
+            looked_at=_LOOKED_AT,
+            batch_size=size,
         )
         found: dict[str, Medium] = {"hardest_test_pairs": table}
-        probabilities = getattr(model.predictor, "completion_probabilities", None)
-        if probabilities is not None:
-            del scorer, score  # they may hold a table of all pairs
-            sides = {"links": test.positive, "negatives": test.negative.reshape(2, -1)}
-            for name, pairs in sides.items():
-                stop_if_asked()
-                values = probabilities(h, graph, evenly(pairs, _COMPLETED), most=_PROBABILITIES)
-                found[f"completion_probabilities_of_{name}"] = _histogram(values)
+        sides = {"links": test.positive, "negatives": test.negative.reshape(2, -1)}
+        for side, pairs in sides.items():
+            stop_if_asked()
+            few = evenly(pairs, _EXPLAINED)
+            shown = model.predictor.distributions(h, view, few, most=_VALUES)
+            for name, values in shown.items():
+                found[f"{name}_of_{side}"] = _histogram(values)
     return found
+
+
+def _stoppable(
+    scorer: Callable[[Tensor], Tensor], stop_if_asked: Callable[[], None]
+) -> Callable[[Tensor], Tensor]:
+    def score(pairs: Tensor) -> Tensor:
+        stop_if_asked()
+        return scorer(pairs).cpu()
+
+    return score
 
 
 def _histogram(values: Tensor) -> Histogram:

@@ -16,7 +16,8 @@ from runner.models.convolution import (
     PureMean,
     PureSum,
 )
-from runner.models.encoder import Encoder, NoEncoder
+from runner.models.encoder import NoEncoder
+from runner.models.message_passing import MessagePassing
 from runner.models.mlp import Dropout
 from runner.ops.csr import Graph
 from runner.ops.receptive_field import receptive_field
@@ -45,7 +46,7 @@ def build(
     edge_dropout=0.0,
 ):
     torch.manual_seed(0)
-    module = Encoder(
+    module = MessagePassing(
         num_features=num_features,
         num_categories=num_categories,
         hidden=hidden,

@@ -1,0 +1,182 @@
+"""The shipped encoder: an input stage and a stack of convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from runner.keys import Before, Layers, Probability, Width
+from runner.models.convolution import Convolution
+from runner.models.encoder import Encoder
+from runner.models.mlp import MLP, Dropout
+from runner.models.node_embedding import NodeEmbedding
+from runner.ops.backend import exact
+from runner.ops.bipartite import Bipartite, first_rows
+from runner.ops.csr import Graph
+from runner.ops.edge_dropout import drop_entries
+from runner.ops.sparse_rows import SparseRows
+
+
+class MessagePassing(Encoder):
+    """An input stage and a stack of convolutions.
+
+    Input stage: real features → dropout(input) → for convolutions without weights, or none at all,
+    Linear → dropout(hidden). Categories → orthogonal embedding → dropout(hidden).
+
+    Layers: convolutions with weights are followed by LayerNorm, dropout(hidden), ReLU, except the
+    last of several; of those without, the last alone is followed by dropout(output), the only place
+    where that rate acts.
+
+    Args:
+        num_features: F; ignored where ``num_categories`` is given.
+        num_categories: number of category ids, None for real features.
+        hidden: width H of the embeddings.
+        layers: number of convolutions; 0 is the input stage alone.
+        convolution: class of every convolution.
+        residual: add a layer's input to its output where the widths agree.
+        jumping_knowledge: return a learned combination of all layers' outputs, the weights drawn
+            from N(0, 1) and not normalised.
+        layer_norm: LayerNorm after convolutions with weights.
+        edge_dropout: share of directed entries dropped, anew in every layer; kept ones are scaled
+            by 1 / (1 - p), and the convolution's normalisation sees the scaled ones.
+        sparse_embedding: the gradient of the embedding holds the rows that were looked up alone.
+
+    Raises:
+        ValueError: if ``layers`` is below 0 or a rate out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_features: int,
+        num_categories: int | None,
+        hidden: Width,
+        layers: Layers,
+        convolution: type[Convolution],
+        residual: bool,
+        jumping_knowledge: bool,
+        layer_norm: bool,
+        input_dropout: Probability,
+        hidden_dropout: Probability,
+        output_dropout: Probability,
+        edge_dropout: Probability,
+        sparse_embedding: Annotated[bool, Before(False)] = False,
+    ) -> None:
+        super().__init__()
+        if layers < 0:
+            raise ValueError(f"layers must be at least 0, got {layers}")
+        if not 0 <= edge_dropout < 1:
+            raise ValueError(f"edge_dropout must be in [0, 1), got {edge_dropout}")
+        self.num_categories = num_categories
+        self.hidden = hidden
+        self.residual = residual
+        self.edge_dropout = edge_dropout
+
+        self.input: nn.Sequential
+        width = hidden
+        if num_categories is not None:
+            embedding = NodeEmbedding(num_categories, hidden, sparse=sparse_embedding)
+            self.input = nn.Sequential(embedding, Dropout(hidden_dropout))
+        elif layers == 0 or not convolution.has_weights:
+            linear = nn.Linear(num_features, hidden)
+            self.input = nn.Sequential(Dropout(input_dropout), linear, Dropout(hidden_dropout))
+        else:
+            self.input = nn.Sequential(Dropout(input_dropout))
+            width = num_features
+
+        self.convolutions = nn.ModuleList()
+        self.activations = nn.ModuleList()
+        for layer in range(layers):
+            last = layer == layers - 1
+            self.convolutions.append(convolution(width, hidden))
+            width = hidden
+            activation: nn.Module = nn.Identity()
+            if not convolution.has_weights:
+                if last:
+                    activation = Dropout(output_dropout)
+            elif layers == 1 or not last:
+                norm = nn.LayerNorm(hidden) if layer_norm else nn.Identity()
+                activation = MLP(norm, nn.Dropout(hidden_dropout), nn.ReLU())
+            self.activations.append(activation)
+        self.layer_weights = (
+            nn.Parameter(torch.randn(layers)) if jumping_knowledge and layers > 0 else None
+        )
+
+    @property
+    def layers(self) -> int:  # type: ignore[override]
+        """How many steps away a node may be that has a part in an embedding."""
+        return len(self.convolutions)
+
+    def forward(
+        self,
+        features: Tensor | SparseRows,
+        graph: Graph | Sequence[Graph | Bipartite],
+        weight: Tensor | None = None,
+    ) -> Tensor:
+        return self._combined(self._outputs(features, graph, weight))
+
+    def every_layer(
+        self, features: Tensor | SparseRows, graph: Graph, weight: Tensor | None = None
+    ) -> list[Tensor]:
+        return self._outputs(features, graph, weight)
+
+    def _outputs(
+        self,
+        features: Tensor | SparseRows,
+        graph: Graph | Sequence[Graph | Bipartite],
+        weight: Tensor | None,
+    ) -> list[Tensor]:
+        """The outputs of the layers, or that of the input stage where there are none."""
+        if weight is not None and not isinstance(graph, Graph):
+            raise ValueError("edge weights belong to one graph for all layers")
+        graphs = [graph] * self.layers if isinstance(graph, Graph) else graph
+        x = self._embed(features)
+        if not graphs:
+            return [x]
+        outputs = []
+        for convolution, activation, own in zip(
+            self.convolutions, self.activations, graphs, strict=True
+        ):
+            out = activation(convolution(x, *self._thin(own, x, weight)))
+            residual = self.residual and out.shape[1] == x.shape[1]
+            x = out + first_rows(x, out.size(0)) if residual else out
+            outputs.append(x)
+        return outputs
+
+    def _combined(self, outputs: list[Tensor]) -> Tensor:
+        x = outputs[-1]
+        if self.layer_weights is None:
+            return x
+        with torch.autocast(x.device.type, enabled=False):
+            outputs = [exact(first_rows(out, x.size(0))) for out in outputs]
+            return torch.stack(outputs, dim=-1) @ self.layer_weights
+
+    def _embed(self, features: Tensor | SparseRows) -> Tensor:
+        """The input stage. Dropout of the zeros of sparse features would change nothing."""
+        if not isinstance(features, SparseRows):
+            return self.input(features)
+        if len(self.input) == 1:  # dropout alone: the convolution maps the features itself
+            return self.input(features.to_dense())
+        input_dropout, linear, hidden_dropout = self.input
+        assert isinstance(linear, nn.Linear)
+        features = features.with_value(input_dropout(features.value))
+        return hidden_dropout(features.times(linear.weight.t().contiguous()) + linear.bias)
+
+    def _thin(
+        self, graph: Graph | Bipartite, like: Tensor, given: Tensor | None
+    ) -> tuple[Graph | Bipartite, Tensor | None]:
+        """One draw of edge dropout, and the weights, (E',), of the kept entries."""
+        weight = graph.weight if isinstance(graph, Bipartite) else given
+        if not self.training or self.edge_dropout == 0:
+            return graph, weight
+        if given is not None and isinstance(graph, Graph):
+            kept = torch.rand(graph.num_entries) >= self.edge_dropout
+            kept = kept.to(graph.col.device)
+            return graph.keep(kept), given[kept] / (1 - self.edge_dropout)
+        graph = drop_entries(graph, self.edge_dropout)
+        if isinstance(graph, Bipartite) and graph.weight is not None:
+            return graph, graph.weight / (1 - self.edge_dropout)
+        return graph, like.new_full((graph.num_entries,), 1 / (1 - self.edge_dropout))

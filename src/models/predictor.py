@@ -1,0 +1,112 @@
+"""The predictor: embeddings and what a batch may see of the graph in, a logit for each pair out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from runner.ops.csr import Graph
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What a predictor sees beside the embeddings.
+
+    Attributes:
+        graph: the batch's graph, without its hidden links; under local encoding the part within
+            the predictor's reach, with node ids of its own.
+        whole: the graph that the batch's is a part of; in evaluation the same.
+        hidden: (k,) int64, entries of ``whole`` that the batch may not see; None for none.
+        nodes: (n,) int64, under local encoding the ids in ``whole`` of the nodes of ``graph``;
+            None where they are the same.
+        structure: what :meth:`Predictor.structure` has computed of ``whole``.
+    """
+
+    graph: Graph
+    whole: Graph
+    hidden: Tensor | None = None
+    nodes: Tensor | None = None
+    structure: Any = None
+
+    @classmethod
+    def of(cls, graph: Graph | View, structure: Any = None) -> View:
+        """The view of a whole graph; a view as it is."""
+        return graph if isinstance(graph, View) else cls(graph, graph, structure=structure)
+
+
+class Predictor(nn.Module):
+    """Scores pairs of nodes. A subclass with ``__init__`` and ``forward`` is complete.
+
+    It is called as ``predictor(h, view, pairs)``; a plain graph in the view's place stands for the
+    view of a whole graph.
+    """
+
+    reach: int | None = None
+    """Steps from a pair within which embeddings are read, and the links among those nodes.
+
+    None where that is not known: then there is no local encoding."""
+
+    normalises_pairs: ClassVar[bool] = False
+    """Whether the score of a pair depends on the pairs that are scored with it."""
+
+    column: ClassVar[str | None] = None
+    """The dataset's column that it takes before the common one: ``tuned_for_<column>``."""
+
+    @property
+    def trainable(self) -> bool:
+        """Whether there is anything to train."""
+        return any(True for _ in self.parameters())
+
+    def __call__(self, h: Tensor, view: View | Graph, pairs: Tensor) -> Tensor:
+        return super().__call__(h, View.of(view), pairs)
+
+    def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
+        """Logits, (B,), of ``pairs``, (2, B) int64, from embeddings (N, H)."""
+        raise NotImplementedError
+
+    def scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
+        """What gives the logits, (B,), of pairs, (2, B), for many batches of one graph in turn."""
+        seen = View.of(view)
+        return lambda pairs: self(h, seen, pairs)
+
+    def structure(self, graph: Graph) -> Any:
+        """What is computed once of a graph: tensors, in dicts, lists or tuples; None for nothing.
+
+        It is computed for the training graph and for the test graph, shared by the processes of a
+        run, and kept for a resume. It knows nothing of a batch's hidden links: the view tells them.
+        """
+        return None
+
+    def loss_terms(self) -> Mapping[str, Tensor]:
+        """Further terms of the loss of the pairs just scored, by name, scalars."""
+        return {}
+
+    def distributions(
+        self, h: Tensor, view: View | Graph, pairs: Tensor, *, most: int
+    ) -> Mapping[str, Tensor]:
+        """Values that explain the scores of ``pairs``, shown as histograms at the end of a run.
+
+        Args:
+            most: values at most under each name, (n,).
+        """
+        return {}
+
+    def names_elsewhere(self, name: str) -> tuple[str, ...]:
+        """Under which names a related predictor may have the weight of this name."""
+        return (name,)
+
+    def may_start_alone(self, name: str) -> bool:
+        """Whether a weight may keep its own start where a run begins from another's weights."""
+        return False
+
+
+class NoPredictor(Predictor):
+    """No predictor: for a pretraining, whose objective learns the encoder alone."""
+
+    reach = 0
+
+    def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
+        raise RuntimeError("this run has no predictor, and scores no pairs")

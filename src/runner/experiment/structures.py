@@ -1,0 +1,85 @@
+"""Structures: what a predictor computes once a graph, kept in the cache and shared by processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from runner.config.schema import RunConfig
+from runner.models.predictor import Predictor
+from runner.ops.csr import Graph
+from runner.storage.files import atomic
+from runner.storage.seal import Damaged, seal_archive, verify_archive
+from runner.training.ranks import Ranks
+from runner.training.task import Task
+
+log = logging.getLogger(__name__)
+
+
+def with_structures(task: Task, predictor: Predictor, config: RunConfig, ranks: Ranks) -> Task:
+    """The task with the predictor's structures of the training and of the test graph.
+
+    One process of each machine computes them; they stay in the cache for a resume and for other
+    runs, and are taken from there where the graph and the predictor are the same.
+    """
+    if type(predictor).structure is Predictor.structure:
+        return task
+    same = task.test_graph is task.train_graph
+
+    def make() -> dict[str, Any]:
+        graphs = {"train": task.train_graph} | ({} if same else {"test": task.test_graph})
+        return {name: _of(graph, predictor, config) for name, graph in graphs.items()}
+
+    found = ranks.once_a_host(make, ())
+    train = _to(found["train"], task.train_graph.col.device)
+    test = train if same else _to(found["test"], task.test_graph.col.device)
+    return task.with_structures(train, test)
+
+
+def _of(graph: Graph, predictor: Predictor, config: RunConfig) -> Any:
+    key = json.dumps([config.model, fingerprint(graph)], sort_keys=True)
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    path = Path(config.run.cache) / "structures" / f"{digest[:32]}.pt"
+    try:
+        verify_archive(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if content["key"] == key:
+            return content["structure"]
+    except (OSError, Damaged):
+        pass  # not there, or damaged: made anew
+    with torch.no_grad():
+        structure = _to(predictor.structure(graph), torch.device("cpu"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as temporary:
+            torch.save({"key": key, "structure": structure}, temporary)
+            seal_archive(temporary)
+    except (OSError, RuntimeError) as error:
+        log.debug("the structure is not kept: %s", error)
+    return structure
+
+
+def fingerprint(graph: Graph) -> str:
+    """SHA-256 of a graph's rows and columns."""
+    digest = hashlib.sha256()
+    for tensor in (graph.rowptr, graph.col):
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _to(structure: Any, device: torch.device) -> Any:
+    """Tensors, nested in dicts, lists and tuples, on a device."""
+    if isinstance(structure, Tensor):
+        return structure.to(device)
+    if isinstance(structure, dict):
+        return {key: _to(value, device) for key, value in structure.items()}
+    if isinstance(structure, list | tuple):
+        return type(structure)(_to(value, device) for value in structure)
+    return structure
