@@ -49,7 +49,7 @@ def resolved(*overrides: str):
         overrides = (*overrides, "model=cn")
     if "model=none" in overrides:
         overrides = (*overrides, "evaluator=none")
-    if "protocol=official" in overrides:
+    if {"protocol=official", "protocol=base"} & set(overrides):
         overrides = (*overrides, "dataset=ogbl-ddi")
     return resolve(composed(*overrides))
 

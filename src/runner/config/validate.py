@@ -96,7 +96,7 @@ def _followed(config: DictConfig, key: str) -> str | None:
     for place, part in enumerate(parts):
         if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
             return None
-        node = node._get_node(part)
+        node = node._get_node(part) if part in list(node) else None
         if node is not None and node._is_interpolation():
             name = re.fullmatch(r"\$\{([\w.]+)\}", str(node._value()))
             return ".".join([name.group(1), *parts[place + 1 :]]) if name else None
@@ -228,9 +228,9 @@ def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
     protocol = plain.get("protocol") or {}
     named = (plain.get("run") or {}).get("protocol")
     if protocol.get("split") is not None and source and "split" not in source:
-        yield f"protocol={named}: this dataset has a split of its own; use protocol=official"
+        yield f"protocol: {named!r} does not fit: this dataset has a split; use protocol=official"
     if "split" in source and source["split"] is None:
-        yield f"protocol={named}: this dataset has no split of its own; use protocol=random"
+        yield f"protocol: {named!r} does not fit: this dataset has no split; use protocol=random"
     metrics, select = protocol.get("metrics"), protocol.get("select")
     if isinstance(metrics, list) and select is not None and select not in metrics:
         yield (
@@ -344,7 +344,7 @@ def _with_nodes(annotation: Any, opaque: Any) -> Any:
     if Any in inner and opaque is Any:
         return Any
     if not _is_union(annotation):
-        return annotation
+        return typing.get_origin(annotation)[inner]  # list[…], say
     values = [part for part in inner if part is not schema.Node]
     if len(values) == len(inner):
         return reduce(or_, inner)

@@ -35,7 +35,7 @@ class RandomSplit:
     ) -> None:
         if valid + test >= 1:
             raise RunnerError(
-                f"dataset.source.split: valid={valid} and test={test} leave no training edges; "
+                f"protocol.split: valid={valid} and test={test} leave no training edges; "
                 "give shares that sum to less than 1"
             )
         self.valid = valid
@@ -64,7 +64,7 @@ class RandomSplit:
             raise RunnerError(
                 f"the graph has {count} edges, too few to split: shares of {self.valid:g} and "
                 f"{self.test:g} give {num_valid} validation and {num_test} test edges; bring a "
-                "larger graph, or raise dataset.source.split.valid and .test"
+                "larger graph, or raise protocol.split.valid and .test"
             )
         generator = torch.Generator().manual_seed(self.seed)
         links = links[:, torch.randperm(count, generator=generator)]
@@ -90,7 +90,7 @@ def sample_non_edges(graph: Graph, count: int, generator: torch.Generator) -> Te
     if available < 2 * count:
         raise RunnerError(
             f"{count} negatives are wanted, but {n} nodes with {graph.num_entries // 2} edges "
-            f"leave only {available} pairs without an edge; lower dataset.source.split.*_negatives "
+            f"leave only {available} pairs without an edge; lower protocol.split.*_negatives "
             "or the shares of validation and test"
         )
     found = torch.empty(0, dtype=torch.int64)

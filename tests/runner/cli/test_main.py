@@ -358,7 +358,7 @@ def test_a_model_that_fits_into_no_memory(runner, tmp_path, monkeypatch, dry):
 
 def test_a_part_that_cannot_be_built_leaves_a_failed_run(runner, tmp_path):
     code, _, err = runner(*QUICK, "tracker._target_=os.getcwd")
-    assert code == 1 and "tracker._target_: os.getcwd gives a str, which is no tracker" in err
+    assert code == 1 and "tracker._target_: os.getcwd gives a str, which is no Tracker" in err
     (folder,) = run_folders(tmp_path)
     assert read(folder, "status.json")["status"] == "failed"
 

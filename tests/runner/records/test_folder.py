@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 import yaml
 
+from runner.config.aliases import modernise
 from runner.errors import Interrupted, RunnerError
 from runner.records import folder as run_folder
 from runner.records.folder import RunFolder
@@ -60,13 +61,13 @@ def test_an_unwritable_place_is_one_sentence(tmp_path):
 
 def test_a_start_that_was_killed_before_its_claim_is_in_nobodys_way(tmp_path):
     (tmp_path / ".config.yaml.abc").write_text("half")
-    assert claim(tmp_path).config() == CONFIG
+    assert claim(tmp_path).config() == modernise(CONFIG)
 
 
 def test_records_round_trip(tmp_path):
     folder = claim(tmp_path / "run")
     again = RunFolder.reopen(tmp_path / "run")
-    assert again.config() == CONFIG
+    assert again.config() == modernise(CONFIG)
     assert yaml.safe_load((folder.path / "overrides.yaml").read_text()) == ["train.epochs=3"]
     assert again.meta()["resumes"] == [] and len(again.meta()["run_id"]) == 8
     folder.status("failed", "why")
@@ -121,7 +122,7 @@ def test_damaged_records_are_named_and_written_again(tmp_path, caplog, name, dam
         again.repair()
         assert f"{folder.path / name} was damaged; it is written again" in caplog.text
         assert (folder.path / name).read_bytes() == whole
-        assert again.config() == CONFIG
+        assert again.config() == modernise(CONFIG)
 
 
 def test_a_damaged_status_is_named(tmp_path, caplog):

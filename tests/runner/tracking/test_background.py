@@ -13,7 +13,7 @@ import pytest
 from runner.tracking import background as safe_tracker
 from runner.tracking.background import SafeTracker
 from runner.tracking.media import Table
-from runner.tracking.tracker import NullTracker
+from runner.tracking.tracker import NullTracker, RunInfo
 
 ROWS = [{"epoch": epoch, "loss": 1.0 / epoch} for epoch in (1, 2, 3)]
 SUMMARY = {"best_epoch": 2}
@@ -34,8 +34,8 @@ class Recording(NullTracker):
         if method == self.method:
             self.act()
 
-    def start(self, **arguments) -> None:
-        self._call("start", f" {arguments['run_id']}")
+    def start(self, run) -> None:
+        self._call("start", f" {run.run_id}")
 
     def log(self, row, step) -> None:
         self._call("log", f" {step}")
@@ -49,14 +49,15 @@ class Recording(NullTracker):
 
 def begin(tracker: SafeTracker) -> None:
     tracker.start(
-        folder=Path("run"),
-        run_id="abcd1234",
-        name="ncn-cora-seed3",
-        group="ncn-cora-0123",
-        job_type="train",
-        tags=["ncn"],
-        config={"seed": 3},
-        resumed=False,
+        RunInfo(
+            folder=Path("run"),
+            run_id="abcd1234",
+            name="ncn-cora-seed3",
+            group="ncn-cora-0123",
+            tags=["ncn"],
+            config={"seed": 3},
+            resumed=False,
+        )
     )
     for row in ROWS:
         tracker.log(row, step=int(row["epoch"]))

@@ -12,6 +12,7 @@ import wandb
 
 from runner.tracking.background import SafeTracker
 from runner.tracking.media import Histogram, Lines, Table
+from runner.tracking.tracker import RunInfo
 from runner.tracking.wandb import WandbTracker, columns
 
 CONFIG = {
@@ -63,14 +64,15 @@ def wandb_tracker(mode: str = "auto", init_timeout: float = 0.5) -> WandbTracker
 def start(tracker, folder: Path, run_id: str = "abcd1234", resumed: bool = False) -> None:
     folder.mkdir(exist_ok=True)
     tracker.start(
-        folder=folder,
-        run_id=run_id,
-        name="ncn-cora-seed3",
-        group="ncn-cora-0123",
-        job_type="train",
-        tags=["ncn", "cora"],
-        config=CONFIG,
-        resumed=resumed,
+        RunInfo(
+            folder=folder,
+            run_id=run_id,
+            name="ncn-cora-seed3",
+            group="ncn-cora-0123",
+            tags=["ncn", "cora"],
+            config=CONFIG,
+            resumed=resumed,
+        )
     )
 
 

@@ -77,8 +77,8 @@ def test_every_positive_needs_its_negatives():
 
 
 def test_names():
-    assert parse_metric("hits@50").k == 50
-    assert parse_metric("mrr").k is None
+    assert (parse_metric("hits@50").name, parse_metric("hits@50").negatives) == ("hits@50", 50)
+    assert (parse_metric("mrr").name, parse_metric("mrr").negatives) == ("mrr", 1)
     for name in ("hits@0", "hits", "hits@-1", "auc", "Hits@50"):
         with pytest.raises(RunnerError, match=r"use mrr or hits@K"):
             parse_metric(name)

@@ -1,0 +1,57 @@
+"""Run folders of bdcf161 resume, keep their experiment, and are repeats of new runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from runner.compare.groups import group
+from runner.compare.read import read_run
+from runner.storage.seal import read_lines
+
+OLD = Path(__file__).parent / "data" / "bdcf161"
+RUNS = sorted(path.name for path in OLD.iterdir() if path.is_dir())
+
+
+def rows(path: Path) -> list[dict]:
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in row.items() if "second" not in k and "gib" not in k} for row in found]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_an_old_run_is_resumed_and_is_a_repeat_of_a_new_one(runner, tmp_path, name):
+    old, new = tmp_path / "old", tmp_path / "new"
+    shutil.copytree(OLD / name, old)
+    before = json.loads((old / "meta.json").read_text())["experiment"]
+    code, _, err = runner(f"resume={old}")
+    assert code == 0, err
+    typed = yaml.safe_load(read_lines((old / "overrides.yaml").read_text()))
+    typed = [line for line in typed if not line.startswith("hydra.")]
+    code, _, err = runner(*typed, f"hydra.run.dir={new}")
+    assert code == 0, err
+    whole = rows(OLD / name / "whole.jsonl")
+    # To the bit on the processor that they were made on; another one rounds otherwise.
+    for found in (rows(old / "metrics.jsonl"), rows(new / "metrics.jsonl")):
+        assert [row["epoch"] for row in found] == [1, 2, 3]
+        for row, expected in zip(found, whole, strict=True):
+            assert row["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    experiments = {
+        json.loads((folder / "meta.json").read_text())["experiment"] for folder in (old, new)
+    }
+    assert experiments == {before}
+    runs = [read_run(folder, folder.name) for folder in (old, new)]
+    (found,) = group(runs)
+    assert found.repeated == 1 and not found.mixed
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_auto_finds_an_old_run(runner, tmp_path, name):
+    shutil.copytree(OLD / name, tmp_path / "runs" / "old")
+    typed = yaml.safe_load(read_lines((OLD / name / "overrides.yaml").read_text()))
+    typed = [line for line in typed if not line.startswith("hydra.")]
+    code, out, err = runner("resume=auto", *typed, f"hydra.run.dir={tmp_path / 'runs' / 'new'}")
+    assert code == 0 and f"goes on with {tmp_path / 'runs' / 'old'}" in out, out + err
