@@ -11,20 +11,20 @@ CONF = Path(__file__).parents[1] / "conf"
 # Keys of conf/ by what they take.
 _INTEGERS = (
     "train.epochs", "train.eval_batch_size", "encoder.hidden", "encoder.layers", "seed",
-    "seeds.split", "seeds.dropout", "train.keep_checkpoints", "dataset.source.split.seed",
+    "seeds.split", "seeds.dropout", "train.keep_checkpoints", "protocol.split.seed",
 )  # fmt: skip
 _OPTIONAL_INTEGERS = ("train.batch_size", "train.checkpoint_steps", "hardware.threads")
 _EVERY_INTEGER = _INTEGERS + _OPTIONAL_INTEGERS
 _MAY_BE_ZERO = ("train.epochs", "encoder.layers", "seed", "seeds.split", "seeds.dropout",
-                "dataset.source.split.seed")  # fmt: skip
+                "protocol.split.seed")  # fmt: skip
 _RATES = (
     "model.dropout", "model.edge_dropout", "encoder.hidden_dropout", "encoder.input_dropout",
     "encoder.output_dropout", "encoder.edge_dropout",
 )  # fmt: skip
 _NUMBERS = (
     "train.lr_encoder", "train.lr_predictor", "train.checkpoint_minutes", "train.grace_seconds",
-    "dataset.source.split.valid", "dataset.source.split.test",
-    "dataset.source.split.valid_negatives", "dataset.source.split.test_negatives", "model.beta",
+    "protocol.split.valid", "dataset.source.split.test",
+    "protocol.split.valid_negatives", "dataset.source.split.test_negatives", "model.beta",
 )  # fmt: skip
 _TRUTHS = (
     "run.dry", "encoder.residual", "encoder.layer_norm", "encoder.jumping_knowledge",
@@ -35,7 +35,7 @@ _WORDS = ("hyperparameters", "hardware.device", "train.not_finite", "train.init_
 _KEYS = (*_INTEGERS, *_OPTIONAL_INTEGERS, *_RATES, *_NUMBERS, *_TRUTHS, *_WORDS)
 _PARTS = (
     "model", "encoder", "sampler", "evaluator", "tracker", "dataset.source", "negatives",
-    "dataset.source.split", "encoder.convolution",
+    "protocol.split", "encoder.convolution",
 )  # fmt: skip
 _GROUPS = {
     group: {path.stem for path in (CONF / group).glob("*.yaml")}
@@ -235,9 +235,9 @@ def _contradictions() -> st.SearchStrategy[BadInput]:
         (("protocol.metrics=[mrr]", "protocol.select=hits@3"), "protocol.select"),
         (("+dataset.path=graph.csv",), "dataset.path"),
         (("+dataset.num_nodes=3",), "dataset.num_nodes"),
-        (("dataset.source.split.valid=0.6", "dataset.source.split.test=0.6"), "split"),
-        (("dataset.source.split.valid=0.001",), "split"),
-        (("dataset.source.split.valid_negatives=5000",), "negatives"),
+        (("protocol.split.valid=0.6", "dataset.source.split.test=0.6"), "split"),
+        (("protocol.split.valid=0.001",), "split"),
+        (("protocol.split.valid_negatives=5000",), "negatives"),
         (("train.batch_size=100000",), "train.batch_size"),
         (("train.init_from=nowhere",), "train.init_from"),
         (("train.init_from=.",), "train.init_from"),

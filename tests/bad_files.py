@@ -212,7 +212,7 @@ def _edge_arguments(name: str, *others: str) -> tuple[str, ...]:
 def _graph_files() -> st.SearchStrategy[BadInput]:
     def build(item: tuple[str, bytes | None]) -> BadInput:
         name, content = item
-        names = (name, "dataset.path", "dataset.source.split")
+        names = (name, "dataset.path", "protocol.split")
         return BadInput("graph file", _edge_arguments(name), names, ((name, content),))
 
     return st.sampled_from(sorted(_bad_graphs().items(), key=lambda item: item[0])).map(build)
@@ -276,7 +276,7 @@ def _damaged_files(draw: st.DrawFn) -> BadInput:
         arguments = _edge_arguments("good.csv", f"dataset.features={name}")
         key = "dataset.features"
     # What is left of the edges may be too few to split.
-    names = (name, key, "dataset.source.split", "the graph has")
+    names = (name, key, "protocol.split", "the graph has")
     return BadInput("damaged file", arguments, names, files, certain=False)
 
 
