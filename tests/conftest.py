@@ -12,7 +12,7 @@ import pytest
 
 from runner.machine.environment import prepare_environment
 
-prepare_environment()  # before torch is loaded; what is read when a process begins, children have
+prepare_environment()  # before torch is loaded
 # ruff: noqa: E402
 import torch
 from hydra.core.global_hydra import GlobalHydra
