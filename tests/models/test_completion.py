@@ -6,40 +6,14 @@ import math
 import pytest
 import torch
 from tests.dense_reference import probability
+from tests.models.builders import build_completion as build
 
-from runner.models.completion import Completion, LearnedPrior
+from runner.models.completion import LearnedPrior
 from runner.ops.overlap import NeighbourLists
 
 LISTS = NeighbourLists(torch.tensor([0, 2, 2, 5]), torch.tensor([3, 4, 0, 1, 2]))
 OTHER = torch.tensor([7, 8, 9])
 PAIRS = [[7, 7, 9, 9, 9], [3, 4, 0, 1, 2]]
-
-
-def build(
-    *,
-    t=0.3,
-    s=1.7,
-    o=0.1,
-    alpha=1.05,
-    chunk_size=None,
-    keep_train=None,
-    keep_eval=None,
-    replacement=False,
-    memory_gib=None,
-    seed=0,
-):
-    return Completion(
-        t=t,
-        s=s,
-        o=o,
-        alpha=alpha,
-        chunk_size=chunk_size,
-        keep_train=keep_train,
-        keep_eval=keep_eval,
-        replacement=replacement,
-        memory_gib=memory_gib,
-        seed=seed,
-    )
 
 
 def weigh(stage, scorer, other=OTHER, lists=LISTS):

@@ -1,23 +1,14 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from tests.dense_reference import arrays, gae_cn
+from tests.models.builders import predictor
 
-from runner.models.gae_cn import GAECN
-
-
-def build(*, last_linear=False, two_layer_head=False, edge_dropout=0.0, beta=1.0):
-    return GAECN(
-        hidden=6,
-        dropout=0.0,
-        edge_dropout=edge_dropout,
-        last_linear=last_linear,
-        two_layer_head=two_layer_head,
-        layer_norm=True,
-        beta=beta,
-    )
+build = partial(predictor, "gae_cn")
 
 
 @pytest.mark.parametrize("two_layer_head", [False, True])

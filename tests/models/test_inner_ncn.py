@@ -1,26 +1,16 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from functools import partial
 
 import pytest
 import torch
+from tests.models.builders import TWO_LAYER, predictor
 
 from runner.models.inner_ncn import InnerNCN
-from runner.models.ncn import NCN
 from runner.ops import backend
 
-
-def build(**changed):
-    given = {
-        "hidden": 6,
-        "dropout": 0.0,
-        "edge_dropout": 0.0,
-        "node_transform": True,
-        "last_linear": False,
-        "two_layer_head": False,
-        "layer_norm": True,
-    }
-    return NCN(**{**given, **changed})
+build = partial(predictor, "ncn")
 
 
 @pytest.fixture
@@ -33,7 +23,7 @@ def small_blocks(monkeypatch):
 @pytest.mark.parametrize("form", ["compiled", "plain"])
 @pytest.mark.parametrize(
     "changed",
-    [{}, {"last_linear": True, "two_layer_head": True}, {"layer_norm": False}],
+    [{}, TWO_LAYER, {"layer_norm": False}],
     ids=["", "last linear, two-layer head", "no LayerNorm"],
 )
 def test_scores_as_the_ncn(case, settle, small_blocks, changed, form, dropout):
@@ -51,7 +41,7 @@ def test_scores_as_the_ncn(case, settle, small_blocks, changed, form, dropout):
 
 @pytest.mark.parametrize("dropout", [False, True])
 @pytest.mark.parametrize("form", ["compiled", "plain"])
-@pytest.mark.parametrize("changed", [{}, {"last_linear": True, "two_layer_head": True}], ids=str)
+@pytest.mark.parametrize("changed", [{}, TWO_LAYER], ids=str)
 def test_bfloat16_rounds_only(case, settle, small_blocks, changed, form, dropout):
     ncn = settle(build(**changed)).float()
     h = case.h.float()

@@ -5,41 +5,20 @@ import contextlib
 import pytest
 import torch
 from tests.dense_reference import NUM_NODES, random_edges, some_pairs
+from tests.models.builders import build_encoder
+from tests.models.builders import predictor as build_predictor
 from tests.models.test_predictors import build
 from torch import nn
 
-from runner.models.convolution import GCN
-from runner.models.gae_cn import GAECN
 from runner.models.link_model import LinkModel
-from runner.models.message_passing import MessagePassing
 from runner.ops import backend
 from runner.ops.csr import Graph
 
 
 def test_scores_pairs_with_encoder_and_predictor():
     graph = Graph.from_edges(torch.tensor([[0, 1, 2], [1, 2, 3]]), 5)
-    encoder = MessagePassing(
-        num_features=3,
-        num_categories=None,
-        hidden=4,
-        layers=2,
-        convolution=GCN,
-        residual=True,
-        jumping_knowledge=False,
-        layer_norm=True,
-        input_dropout=0.0,
-        hidden_dropout=0.0,
-        output_dropout=0.0,
-        edge_dropout=0.0,
-    )
-    predictor = GAECN(
-        hidden=4,
-        dropout=0.0,
-        edge_dropout=0.0,
-        last_linear=True,
-        two_layer_head=False,
-        layer_norm=True,
-    )
+    encoder = build_encoder(num_features=3, hidden=4, layers=2, residual=True)
+    predictor = build_predictor("gae_cn", hidden=4, last_linear=True)
     model = LinkModel(encoder=encoder, predictor=predictor)
     features, pairs = torch.randn(5, 3), torch.tensor([[0, 4], [2, 4]])
     h = model.encode(features, graph)

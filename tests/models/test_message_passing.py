@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from tests.dense_reference import NUM_NODES, adjacency, arrays, encoder, random_edges
+from tests.models.builders import build_encoder
 from torch import nn
 
 from runner.models.convolution import (
@@ -17,7 +18,6 @@ from runner.models.convolution import (
     PureSum,
 )
 from runner.models.encoder import NoEncoder
-from runner.models.message_passing import MessagePassing
 from runner.models.mlp import Dropout
 from runner.ops.csr import Graph
 from runner.ops.receptive_field import receptive_field
@@ -30,37 +30,10 @@ FEATURES = torch.from_numpy(np.random.default_rng(1).normal(size=(NUM_NODES, WID
 IDS = torch.from_numpy(np.random.default_rng(1).integers(0, CATEGORIES, NUM_NODES))
 
 
-def build(
-    convolution=GCN,
-    layers=1,
-    *,
-    num_features=WIDTH,
-    num_categories=None,
-    hidden=HIDDEN,
-    residual=False,
-    jumping_knowledge=False,
-    layer_norm=True,
-    input_dropout=0.0,
-    hidden_dropout=0.0,
-    output_dropout=0.0,
-    edge_dropout=0.0,
-):
+def build(convolution=GCN, layers=1, **changed):
     torch.manual_seed(0)
-    module = MessagePassing(
-        num_features=num_features,
-        num_categories=num_categories,
-        hidden=hidden,
-        layers=layers,
-        convolution=convolution,
-        residual=residual,
-        jumping_knowledge=jumping_knowledge,
-        layer_norm=layer_norm,
-        input_dropout=input_dropout,
-        hidden_dropout=hidden_dropout,
-        output_dropout=output_dropout,
-        edge_dropout=edge_dropout,
-    ).double()
-    return module
+    given = {"num_features": WIDTH, "hidden": HIDDEN, **changed}
+    return build_encoder(convolution=convolution, layers=layers, **given).double()
 
 
 def perturbed(module):

@@ -1,31 +1,17 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
-import pytest
 import torch
 from tests.dense_reference import arrays, ncn
+from tests.models.builders import predictor
+from tests.pairwise import pairwise
 
-from runner.models.ncn import NCN
-
-
-def build(
-    *, node_transform=True, last_linear=False, two_layer_head=False, edge_dropout=0.0, beta=1.0
-):
-    return NCN(
-        hidden=6,
-        dropout=0.0,
-        edge_dropout=edge_dropout,
-        node_transform=node_transform,
-        last_linear=last_linear,
-        two_layer_head=two_layer_head,
-        layer_norm=True,
-        beta=beta,
-    )
+build = partial(predictor, "ncn")
 
 
-@pytest.mark.parametrize("node_transform", [False, True])
-@pytest.mark.parametrize("two_layer_head", [False, True])
-@pytest.mark.parametrize("last_linear", [False, True])
+@pairwise(last_linear=[False, True], two_layer_head=[False, True], node_transform=[False, True])
 def test_against_plain_loops(case, settle, last_linear, two_layer_head, node_transform):
     module = settle(
         build(node_transform=node_transform, last_linear=last_linear, two_layer_head=two_layer_head)

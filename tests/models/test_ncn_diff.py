@@ -1,30 +1,23 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from tests.dense_reference import arrays, ncn, ncn_diff
+from tests.models.builders import predictor
+from tests.pairwise import pairwise
 
-from runner.models.ncn_diff import NCNDiff
 
-
-@pytest.mark.parametrize("node_transform", [False, True])
-@pytest.mark.parametrize("two_layer_head", [False, True])
-@pytest.mark.parametrize("last_linear", [False, True])
+@pairwise(last_linear=[False, True], two_layer_head=[False, True], node_transform=[False, True])
 def test_against_plain_loops(case, settle, last_linear, two_layer_head, node_transform):
     module = settle(
-        NCNDiff(
-            hidden=6,
-            dropout=0.0,
-            edge_dropout=0.0,
-            node_transform=node_transform,
+        predictor(
+            "ncn_diff",
             last_linear=last_linear,
             two_layer_head=two_layer_head,
-            layer_norm=True,
+            node_transform=node_transform,
         )
     )
     logit = module(case.h, case.graph, case.pairs).detach().numpy()
-    state = arrays(module)
-    inputs = (state, case.h.numpy(), case.dense, case.pairs.numpy())
+    inputs = (arrays(module), case.h.numpy(), case.dense, case.pairs.numpy())
     expected = ncn_diff(*inputs)
     np.testing.assert_allclose(logit, expected, rtol=0, atol=1e-10)
     assert np.abs(expected - ncn(*inputs)).max() > 1e-2

@@ -1,59 +1,23 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from tests.dense_reference import arrays, ncn, ncnc
+from tests.models.builders import CONSTANTS, predictor
+from tests.pairwise import pairwise
 
 from runner.models.completion import Completion, LearnedPrior
 from runner.models.inner_ncn import InnerNCN
-from runner.models.ncnc import NCNC
 from runner.ops import backend
 from runner.ops.overlap import neighbourhoods
 
-CONSTANTS = {"t": 0.3, "s": 1.7, "o": 0.1, "alpha": 1.05}
+build = partial(predictor, "ncnc")
 
 
-def build(
-    *,
-    node_transform=True,
-    last_linear=False,
-    two_layer_head=False,
-    edge_dropout=0.0,
-    dropout=0.0,
-    chunk_size=None,
-    keep_train=None,
-    keep_eval=None,
-    depth=1,
-    inner_dropout=True,
-    memory_gib=None,
-    precision=None,
-):
-    return NCNC(
-        hidden=6,
-        dropout=dropout,
-        edge_dropout=edge_dropout,
-        node_transform=node_transform,
-        last_linear=last_linear,
-        two_layer_head=two_layer_head,
-        layer_norm=True,
-        depth=depth,
-        completion=Completion(
-            **CONSTANTS,
-            chunk_size=chunk_size,
-            keep_train=keep_train,
-            keep_eval=keep_eval,
-            dropout=inner_dropout,
-            memory_gib=memory_gib,
-            precision=precision,
-            seed=0,
-        ),
-    )
-
-
-@pytest.mark.parametrize("node_transform", [False, True])
-@pytest.mark.parametrize("two_layer_head", [False, True])
-@pytest.mark.parametrize("last_linear", [False, True])
+@pairwise(last_linear=[False, True], two_layer_head=[False, True], node_transform=[False, True])
 def test_against_plain_loops(case, settle, last_linear, two_layer_head, node_transform):
     module = settle(
         build(node_transform=node_transform, last_linear=last_linear, two_layer_head=two_layer_head)
@@ -70,7 +34,7 @@ def test_against_plain_loops(case, settle, last_linear, two_layer_head, node_tra
 @pytest.mark.parametrize("chunk_size", [None, 50])
 def test_depth_two_against_plain_loops(case, settle, chunk_size):
     pairs = case.pairs[:, ::9]
-    module = settle(build(depth=2, chunk_size=chunk_size))
+    module = settle(build(depth=2, completion={"chunk_size": chunk_size}))
     logit = module(case.h, case.graph, pairs).detach().numpy()
     state, h = arrays(module.ncn), case.h.numpy()
     expected = ncnc(state, h, case.dense, pairs.numpy(), CONSTANTS, depth=2)
@@ -86,15 +50,16 @@ def test_depth_must_be_positive():
 @pytest.mark.parametrize("chunk_size", [1, 7, 10_000])
 def test_chunk_size_changes_nothing_in_evaluation(case, settle, chunk_size):
     whole = settle(build())(case.h, case.graph, case.pairs)
-    chunked = settle(build(chunk_size=chunk_size))(case.h, case.graph, case.pairs)
+    chunked = settle(build(completion={"chunk_size": chunk_size}))(case.h, case.graph, case.pairs)
     torch.testing.assert_close(chunked, whole, rtol=0, atol=1e-12)
 
 
 def test_keeping_many_is_keeping_all(case, settle):
     whole = settle(build())(case.h, case.graph, case.pairs)
-    kept = settle(build(keep_eval=50))(case.h, case.graph, case.pairs)
+    kept = settle(build(completion={"keep_eval": 50}))(case.h, case.graph, case.pairs)
     torch.testing.assert_close(kept, whole, rtol=0, atol=1e-12)
-    assert not torch.allclose(settle(build(keep_eval=1))(case.h, case.graph, case.pairs), whole)
+    one = settle(build(completion={"keep_eval": 1}))(case.h, case.graph, case.pairs)
+    assert not torch.allclose(one, whole)
 
 
 def test_without_one_sided_neighbours_it_is_an_ncn(case, settle):
@@ -164,7 +129,7 @@ def test_gradient_is_that_of_held_inner_logits(case, settle, monkeypatch, form):
 
 def test_inner_edge_dropout_is_drawn_for_every_side_and_chunk(case, settle, monkeypatch):
     """On top of the outer draw, as in the release."""
-    module = settle(build(edge_dropout=0.3, chunk_size=20)).train()
+    module = settle(build(edge_dropout=0.3, completion={"chunk_size": 20})).train()
     drawn = []
 
     def thin(graph):
@@ -199,7 +164,7 @@ def test_inner_dropout_is_on_in_training(case, settle, monkeypatch, training):
 
 
 def test_node_transform_runs_twice_whatever_the_chunks(case, settle, monkeypatch):
-    module = settle(build(chunk_size=1))
+    module = settle(build(completion={"chunk_size": 1}))
     calls = []
     original = module.ncn.g.run
     monkeypatch.setattr(
@@ -219,7 +184,7 @@ def test_contains_an_ncn_and_its_completion():
 def test_without_inner_dropout_training_completes_as_evaluation(case, settle, depth):
     """With the outer dropout at 0, training with edge dropout sees one thinned graph throughout."""
     pairs = case.pairs[:, ::9]
-    module = settle(build(inner_dropout=False, edge_dropout=0.4, depth=depth))
+    module = settle(build(completion={"dropout": False}, edge_dropout=0.4, depth=depth))
     torch.manual_seed(4)
     thinned = module.train().ncn.thin(case.graph)
     torch.manual_seed(4)
@@ -231,7 +196,7 @@ def test_without_inner_dropout_training_completes_as_evaluation(case, settle, de
 
 
 def test_without_inner_dropout_the_transform_has_none_there_either(case, settle, monkeypatch):
-    module = settle(build(inner_dropout=False, dropout=0.5)).train()
+    module = settle(build(completion={"dropout": False}, dropout=0.5)).train()
     given = []
     original = module.ncn.g.run
 
@@ -268,9 +233,8 @@ def test_both_forms_agree(case, settle, training, depth):
 @pytest.mark.parametrize("form", ["table", "no room for a table", "sampled"])
 def test_prepared_scores_are_those_of_forward(case, settle, monkeypatch, depth, form):
     """And with a table no inner pair is scored twice, in whatever batches the pairs come."""
-    memory = {"memory_gib": 1e-6} if form == "no room for a table" else {}
-    sampled = {"keep_eval": 2} if form == "sampled" else {}
-    module = settle(build(depth=depth, **memory, **sampled))
+    changed = {"no room for a table": {"memory_gib": 1e-6}, "sampled": {"keep_eval": 2}}
+    module = settle(build(depth=depth, completion=changed.get(form)))
     scored = []
     original = InnerNCN.__call__
 
@@ -294,7 +258,7 @@ def test_prepared_scores_are_those_of_forward(case, settle, monkeypatch, depth, 
 
 def test_without_inner_dropout_training_draws_none_inside(case, settle):
     """At depth 2 the head of the inner NCNC is the training module's own."""
-    module = settle(build(depth=2, dropout=0.5, inner_dropout=False)).train()
+    module = settle(build(depth=2, dropout=0.5, completion={"dropout": False})).train()
     levels = module._levels(case.h, remember=False)
     first, second = (module._logit(levels.below(), case.graph, case.pairs) for _ in range(2))
     assert torch.equal(first, second)
@@ -303,7 +267,8 @@ def test_without_inner_dropout_training_draws_none_inside(case, settle):
 @pytest.mark.parametrize("depth", [1, 2])
 def test_precision_rounds_the_inner_predictor_alone(case, settle, depth):
     exact, rounded = (
-        settle(build(depth=depth, precision=precision)).float() for precision in (None, "bfloat16")
+        settle(build(depth=depth, completion={"precision": precision})).float()
+        for precision in (None, "bfloat16")
     )
     h = case.h.float()
     inner, inner_rounded = (module._levels(h, remember=False) for module in (exact, rounded))
@@ -317,7 +282,7 @@ def test_precision_rounds_the_inner_predictor_alone(case, settle, depth):
 
 def test_unknown_precision():
     with pytest.raises(ValueError, match=r"precision must be .*'half'"):
-        build(precision="half")
+        build(completion={"precision": "half"})
 
 
 @pytest.mark.parametrize("depth", [1, 2])
@@ -346,7 +311,7 @@ def test_completion_probabilities_are_the_weights_of_evaluation(
 
 
 def test_completion_probabilities_are_few_and_draw_nothing(case, settle):
-    module = settle(build(keep_eval=1)).eval()
+    module = settle(build(completion={"keep_eval": 1})).eval()
     every = module.completion_probabilities(case.h, case.graph, case.pairs, most=10**6)
     before = module.completion.get_extra_state(), torch.get_rng_state()
     few = module.completion_probabilities(case.h, case.graph, case.pairs, most=7)

@@ -1,10 +1,8 @@
 import pytest
 import torch
+from tests.models.builders import build_encoder, predictor
 
-from runner.models.convolution import GCN
-from runner.models.gae import GAE
 from runner.models.link_model import LinkModel
-from runner.models.message_passing import MessagePassing
 from runner.models.node_embedding import (
     NodeEmbedding,
     gradient_values,
@@ -54,13 +52,8 @@ def test_sparse_gradients_are_the_rows_of_the_dense_one():
 
 def test_rows_come_to_where_the_model_is():
     """A device without memory stands for a GPU."""
-    encoder = MessagePassing(
-        num_features=1, num_categories=8, hidden=5, layers=0, convolution=GCN, residual=False,
-        jumping_knowledge=False, layer_norm=True, input_dropout=0.0, hidden_dropout=0.0,
-        output_dropout=0.0, edge_dropout=0.0,
-    )  # fmt: skip
-    predictor = GAE(hidden=5, dropout=0.0, last_linear=False, two_layer_head=False, layer_norm=True)
-    model = LinkModel(encoder, predictor)
+    encoder = build_encoder(num_categories=8, hidden=5, layers=0)
+    model = LinkModel(encoder, predictor("gae", hidden=5))
     node_embeddings(model)[0].stay()
     model.to("meta")
     h = model.encode(IDS, Graph.from_edges(torch.tensor([[0], [1]]), 8))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from tests.dense_reference import NUM_NODES
+from tests.models.builders import PREDICTORS, TWO_LAYER, predictor
 from torch import nn
 
-from runner.models.completion import Completion, LearnedPrior
-from runner.models.gae import GAE
-from runner.models.gae_cn import GAECN
 from runner.models.heuristics import (
     AdamicAdar,
     CommonNeighbours,
@@ -19,48 +17,17 @@ from runner.models.heuristics import (
     ShortestPath,
 )
 from runner.models.link_model import LinkModel
-from runner.models.ncn import NCN
-from runner.models.ncn2 import NCN2
-from runner.models.ncn_diff import NCNDiff
-from runner.models.ncnc import NCNC
 from runner.ops.csr import Graph
 from runner.ops.receptive_field import receptive_field
 
-MODELS = ("gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ncnc", "ncnc2", "ncnc_learned_t")
+MODELS = tuple(PREDICTORS)
 HEURISTICS = (
     CommonNeighbours, AdamicAdar, ResourceAllocation, PersonalisedPageRank, Katz, ShortestPath,
 )  # fmt: skip
-FORM = {"hidden": 6, "last_linear": True, "two_layer_head": True, "layer_norm": True}
 
 
-def build(model, *, dropout=0.0, edge_dropout=0.0, chunk_size=9):
-    if model == "gae":
-        return GAE(**FORM, dropout=dropout)
-    if model == "gae_cn":
-        return GAECN(**FORM, dropout=dropout, edge_dropout=edge_dropout)
-    pooling = {"ncn": NCN, "ncn_diff": NCNDiff, "ncn2": NCN2}
-    if model in pooling:
-        return pooling[model](
-            **FORM, dropout=dropout, edge_dropout=edge_dropout, node_transform=True
-        )
-    completion = Completion(
-        t=LearnedPrior(hidden=6) if model == "ncnc_learned_t" else 0.3,
-        s=1.7,
-        o=0.1,
-        alpha=1.05,
-        chunk_size=chunk_size,
-        keep_train=None,
-        keep_eval=None,
-        seed=0,
-    )
-    return NCNC(
-        **FORM,
-        dropout=dropout,
-        edge_dropout=edge_dropout,
-        node_transform=True,
-        completion=completion,
-        depth=2 if model == "ncnc2" else 1,
-    )
+def build(model, *, chunk_size=9, **changed):
+    return predictor(model, **TWO_LAYER, completion={"chunk_size": chunk_size}, **changed)
 
 
 @pytest.fixture(params=MODELS)

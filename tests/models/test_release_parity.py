@@ -8,17 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.models.builders import TWO_LAYER, build_encoder, predictor
 from tests.release_weights import load_release
 
-from runner.models.completion import Completion
 from runner.models.convolution import GCN, PureGCN
-from runner.models.gae import GAE
-from runner.models.gae_cn import GAECN
-from runner.models.message_passing import MessagePassing
-from runner.models.ncn import NCN
-from runner.models.ncn2 import NCN2
-from runner.models.ncn_diff import NCNDiff
-from runner.models.ncnc import NCNC
 from runner.ops.csr import Graph
 
 TOLERANCE = 1e-5
@@ -44,22 +37,13 @@ def graph_of(edges, release):
     return Graph.from_edges(torch.from_numpy(edges).long(), int(release["num_nodes"]))
 
 
-def predictor(model, form):
-    shape = {"last_linear": form == "twolayer", "two_layer_head": form == "twolayer"}
-    if model == "gae":
-        return GAE(hidden=16, dropout=0.0, layer_norm=True, **shape)
-    common = {"hidden": 16, "dropout": 0.0, "edge_dropout": 0.0, "layer_norm": True, **shape}
-    if model == "gae_cn":
-        return GAECN(**common)
-    variants = {"ncn": NCN, "ncn_diff": NCNDiff, "ncn2": NCN2}
-    if model in variants:
-        return variants[model](**common, node_transform=True)
-    # Constants that would fail, were they not replaced by the stored ones.
-    completion = Completion(
-        t=9.0, s=9.0, o=9.0, alpha=9.0, chunk_size=100, keep_train=None, keep_eval=None, seed=0
-    )
-    depth = 2 if model == "ncnc2" else 1
-    return NCNC(**common, node_transform=True, completion=completion, depth=depth)
+def built(name):
+    """A predictor by `<model>.<form>`, with constants that would fail were they not replaced."""
+    model, form = name.split(".")
+    wrong = {"t": 9.0, "s": 9.0, "o": 9.0, "alpha": 9.0}
+    return predictor(
+        model, hidden=16, completion=wrong, **(TWO_LAYER if form == "twolayer" else {})
+    ).eval()
 
 
 def encoder(name):
@@ -68,19 +52,13 @@ def encoder(name):
         "gcn1_res": (GCN, 1),
         "puregcn3_res": (PureGCN, 3),
     }[name]
-    return MessagePassing(
+    return build_encoder(
         num_features=24,
-        num_categories=None,
         hidden=16,
         layers=layers,
         convolution=kind,
         residual=name.endswith("_res"),
         jumping_knowledge=name.endswith("_jk"),
-        layer_norm=True,
-        input_dropout=0.0,
-        hidden_dropout=0.0,
-        output_dropout=0.0,
-        edge_dropout=0.0,
     )
 
 
@@ -100,7 +78,7 @@ def encoder(name):
     ],
 )
 def test_predictor(release, name):
-    module = predictor(*name.split(".")).eval()
+    module = built(name)
     load_release(module, weights(release, name))
     pairs = torch.from_numpy(release["pairs"]).long()
     with torch.no_grad():
@@ -150,8 +128,8 @@ def test_unused_entries_are_the_known_ones(release):
         tensors = weights(release, f"{model}.tailact")
         needed = {key: v for key, v in tensors.items() if not key.startswith(names)}
         assert len(needed) < len(tensors)
-        load_release(predictor(model, "tailact"), needed)
+        load_release(built(f"{model}.tailact"), needed)
         for key in needed:
             rest = {name: v for name, v in needed.items() if name != key}
             with pytest.raises(KeyError, match="lack"):
-                load_release(predictor(model, "tailact"), rest)
+                load_release(built(f"{model}.tailact"), rest)

@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from tests.models.builders import TWO_LAYER, build_encoder, predictor
 from tests.release_weights import load_release
 
-from runner.models.completion import Completion, LearnedPrior
-from runner.models.convolution import GCN, PureGCN
+from runner.models.convolution import PureGCN
 from runner.models.link_model import LinkModel
-from runner.models.message_passing import MessagePassing
-from runner.models.ncn import NCN
-from runner.models.ncn2 import NCN2
-from runner.models.ncn_diff import NCNDiff
-from runner.models.ncnc import NCNC
 
-FORM = {
-    "hidden": 4,
-    "dropout": 0.0,
-    "edge_dropout": 0.0,
-    "node_transform": True,
-    "last_linear": True,
-    "two_layer_head": True,
-    "layer_norm": True,
-}
+build = partial(predictor, hidden=4, **TWO_LAYER)
 
 
 def embedding_encoder():
-    return MessagePassing(
-        num_features=0,
-        num_categories=9,
-        hidden=4,
-        layers=2,
-        convolution=PureGCN,
-        residual=False,
-        jumping_knowledge=True,
-        layer_norm=True,
-        input_dropout=0.0,
-        hidden_dropout=0.0,
-        output_dropout=0.0,
-        edge_dropout=0.0,
+    return build_encoder(
+        num_categories=9, hidden=4, layers=2, convolution=PureGCN, jumping_knowledge=True
     )
 
 
@@ -79,7 +57,7 @@ def ncn_tensors():
 
 
 def test_every_parameter_is_filled():
-    module = NCN(**FORM)
+    module = build("ncn")
     tensors = ncn_tensors()
     load_release(module, {**tensors, "dropadj.ratio": np.float32(1)})
     filled = {p.flatten()[0].item() for p in module.parameters()}
@@ -104,10 +82,8 @@ def test_embedding_and_layer_weights():
 
 
 def test_completion_constants():
-    completion = Completion(
-        t=1, s=1, o=1, alpha=1, chunk_size=None, keep_train=None, keep_eval=None, seed=0
-    )
-    module = NCNC(**FORM, completion=completion)
+    module = build("ncnc")
+    completion = module.completion
     constants = {"alpha": 1.5, "pt": 0.25, "scale": 2.0, "offset": 0.5}
     stored = {name: np.array([value], dtype=np.float32) for name, value in constants.items()}
     unused = {"ptlin.0.weight": np.zeros((4, 4), dtype=np.float32)}
@@ -117,12 +93,12 @@ def test_completion_constants():
         load_release(module, {**ncn_tensors(), **{k: stored[k] for k in stored if k != "pt"}})
 
 
-@pytest.mark.parametrize(("kind", "name"), [(NCNDiff, "xcnreslin"), (NCN2, "xcn12lin")])
+@pytest.mark.parametrize(("kind", "name"), [("ncn_diff", "xcnreslin"), ("ncn2", "xcn12lin")])
 def test_second_pool(kind, name):
     shapes = {**linear(f"{name}.0", 4), **linear(f"{name}.3", 4), **norm(f"{name}.4")}
     shapes |= linear(f"{name}.7", 4)
     second = {key: np.full(shape, 77, dtype=np.float32) for key, shape in shapes.items()}
-    module = kind(**FORM)
+    module = build(kind)
     load_release(module, {**ncn_tensors(), **second})
     assert all(bool((p == 77).all()) for p in module.f_second.parameters())
     with pytest.raises(KeyError, match="lack f_second"):
@@ -130,42 +106,19 @@ def test_second_pool(kind, name):
 
 
 def test_learned_prior():
-    completion = Completion(
-        t=LearnedPrior(hidden=4),
-        s=1,
-        o=1,
-        alpha=1,
-        chunk_size=None,
-        keep_train=None,
-        keep_eval=None,
-        seed=0,
-    )
-    module = NCNC(**FORM, completion=completion, depth=2)
+    module = build("ncnc_learned_t", depth=2)
     constants = {name: np.ones(1, dtype=np.float32) for name in ("alpha", "pt", "scale", "offset")}
     shapes = {**linear("ptlin.0", 4), **linear("ptlin.2", 1)}
     prior = {key: np.full(shape, 77, dtype=np.float32) for key, shape in shapes.items()}
     load_release(module, {**ncn_tensors(), **constants, **prior})
-    assert all(bool((p == 77).all()) for p in completion.t.parameters())
+    assert all(bool((p == 77).all()) for p in module.completion.t.parameters())
     with pytest.raises(KeyError, match=r"lack completion\.t\.mlp"):
         load_release(module, {**ncn_tensors(), **constants})
 
 
 def test_three_layers_with_weights():
     """As the release's encoder for ogbl-ppa: normalisation after all layers but the last."""
-    module = MessagePassing(
-        num_features=0,
-        num_categories=9,
-        hidden=4,
-        layers=3,
-        convolution=GCN,
-        residual=True,
-        jumping_knowledge=False,
-        layer_norm=True,
-        input_dropout=0.0,
-        hidden_dropout=0.0,
-        output_dropout=0.0,
-        edge_dropout=0.1,
-    )
+    module = build_encoder(num_categories=9, hidden=4, layers=3, residual=True, edge_dropout=0.1)
     shapes = {"xemb.0.weight": (9, 4), **norm("lins.0.0"), **norm("lins.1.0")}
     for layer in range(3):
         shapes |= {f"convs.{layer}.bias": (4,), f"convs.{layer}.lin.weight": (4, 4)}
@@ -180,7 +133,7 @@ def test_three_layers_with_weights():
     "extra", ["xcnreslin.0.weight", "xlin.9.weight", "alpha", "ptlin.0.weight", "betamax", "g"]
 )
 def test_unknown_name(extra):
-    module = NCN(**FORM)
+    module = build("ncn")
     with pytest.raises(KeyError, match=f"NCN has no place for {extra}"):
         load_release(module, {**ncn_tensors(), extra: np.zeros(1, dtype=np.float32)})
 
@@ -189,18 +142,18 @@ def test_missing_parameter():
     tensors = ncn_tensors()
     del tensors["xijlin.1.bias"]
     with pytest.raises(KeyError, match=r"lack f_pair\.1\.bias"):
-        load_release(NCN(**FORM), tensors)
+        load_release(build("ncn"), tensors)
 
 
 def test_another_form():
     with pytest.raises(KeyError, match=r"no place for xcnlin\.7\.weight"):
-        load_release(NCN(**{**FORM, "last_linear": False}), ncn_tensors())
+        load_release(predictor("ncn", hidden=4, two_layer_head=True), ncn_tensors())
     with pytest.raises(KeyError, match=r"no place for lin\.4\.weight"):
-        load_release(NCN(**{**FORM, "two_layer_head": False}), ncn_tensors())
+        load_release(predictor("ncn", hidden=4, last_linear=True), ncn_tensors())
 
 
 def test_wrong_shape_changes_nothing():
-    module = NCN(**FORM)
+    module = build("ncn")
     before = {name: value.clone() for name, value in module.state_dict().items()}
     tensors = {**ncn_tensors(), "lin.8.weight": np.zeros((1, 5), dtype=np.float32)}
     with pytest.raises(ValueError, match=r"lin\.8\.weight has shape \(1, 5\)"):
@@ -210,4 +163,4 @@ def test_wrong_shape_changes_nothing():
 
 def test_another_module():
     with pytest.raises(TypeError, match="LinkModel"):
-        load_release(LinkModel(embedding_encoder(), NCN(**FORM)), {})
+        load_release(LinkModel(embedding_encoder(), build("ncn")), {})

@@ -1,0 +1,85 @@
+"""The models as tests build them: small, and without chance unless a test asks for it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from runner.models.completion import Completion, LearnedPrior
+from runner.models.convolution import GCN
+from runner.models.gae import GAE
+from runner.models.gae_cn import GAECN
+from runner.models.message_passing import MessagePassing
+from runner.models.ncn import NCN
+from runner.models.ncn2 import NCN2
+from runner.models.ncn_diff import NCNDiff
+from runner.models.ncnc import NCNC
+
+HIDDEN = 6
+TWO_LAYER = {"last_linear": True, "two_layer_head": True}
+PREDICTORS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
+    "gae": (GAE, {}),
+    "gae_cn": (GAECN, {}),
+    "ncn": (NCN, {}),
+    "ncn_diff": (NCNDiff, {}),
+    "ncn2": (NCN2, {}),
+    "ncnc": (NCNC, {}),
+    "ncnc2": (NCNC, {"depth": 2}),
+    "ncnc_learned_t": (NCNC, {}),
+}
+CONSTANTS = {"t": 0.3, "s": 1.7, "o": 0.1, "alpha": 1.05}
+
+_PREDICTOR = {
+    "hidden": HIDDEN,
+    "dropout": 0.0,
+    "edge_dropout": 0.0,
+    "node_transform": True,
+    "last_linear": False,
+    "two_layer_head": False,
+    "layer_norm": True,
+}
+_COMPLETION = {**CONSTANTS, "chunk_size": None, "keep_train": None, "keep_eval": None, "seed": 0}
+_ENCODER = {
+    "num_features": 7,
+    "num_categories": None,
+    "hidden": HIDDEN,
+    "layers": 1,
+    "convolution": GCN,
+    "residual": False,
+    "jumping_knowledge": False,
+    "layer_norm": True,
+    "input_dropout": 0.0,
+    "hidden_dropout": 0.0,
+    "output_dropout": 0.0,
+    "edge_dropout": 0.0,
+}
+
+
+def predictor(
+    name: str, *, completion: Mapping[str, Any] | None = None, **changed: Any
+) -> nn.Module:
+    """A predictor by the name of its config; what its kind has no argument for is left out.
+
+    Args:
+        name: one of PREDICTORS.
+        completion: changes to its completion stage, if it has one.
+        changed: changes to its own arguments.
+    """
+    kind, of_name = PREDICTORS[name]
+    given = {**_PREDICTOR, **of_name, **changed}
+    if kind is NCNC:
+        learned = {"t": LearnedPrior(hidden=given["hidden"])} if name == "ncnc_learned_t" else {}
+        given["completion"] = build_completion(**{**learned, **(completion or {})})
+    taken = inspect.signature(kind).parameters
+    return kind(**{key: v for key, v in given.items() if key in taken or key not in _PREDICTOR})
+
+
+def build_completion(**changed: Any) -> Completion:
+    return Completion(**{**_COMPLETION, **changed})
+
+
+def build_encoder(**changed: Any) -> MessagePassing:
+    return MessagePassing(**{**_ENCODER, **changed})
