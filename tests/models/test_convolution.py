@@ -125,6 +125,7 @@ def test_gcn_starts_as_pyg_does():
     assert not module.bias.any()
 
 
+@pytest.mark.command
 def test_importing_leaves_pyg_alone():
     code = "import sys, runner.models.convolution; sys.exit('torch_geometric' in sys.modules)"
     paths = repr([path for path in sys.path if path])

@@ -255,6 +255,7 @@ for rows in range(2, 17):
 """
 
 
+@pytest.mark.command
 def test_the_same_bits_wherever_memory_lies():
     """Where arrays are near each other, a compiled loop that writes takes another way."""
     command = [sys.executable, "-c", ANYWHERE]

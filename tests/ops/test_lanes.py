@@ -65,6 +65,7 @@ def test_match_and_compress():
     check_all()
 
 
+@pytest.mark.command
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the names are of x86-64 processors")
 @pytest.mark.parametrize("processor", ["haswell", "x86-64"])
 def test_without_avx512(processor, tmp_path):

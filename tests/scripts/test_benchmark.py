@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.py"
 
 
@@ -19,6 +21,7 @@ def run(tmp_path, *arguments):
     ).stdout
 
 
+@pytest.mark.soak
 def test_steps_of_a_small_graph_and_what_is_missing(tmp_path):
     document = tmp_path / "performance.md"
     document.write_text("# Title\n\n<!-- scripts/benchmark.py -->\nold\n<!-- end -->\n\nkept\n")

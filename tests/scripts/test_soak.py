@@ -19,6 +19,7 @@ def one_thread(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
+@pytest.mark.soak
 def test_a_run_that_is_killed_again_and_again_ends_in_the_same_bits(tmp_path):
     points = ["start-up", "half a metrics line", "half of last.pt", "evaluation", "end"]
     tally = kills.soak(tmp_path, points, seed=0, models=("ncnc",), epochs=2)

@@ -93,6 +93,7 @@ def test_what_a_refusal_leaves_is_noticed(arena, monkeypatch):
     assert "a run folder with status failed" not in (arena.faults(SEED) or ())
 
 
+@pytest.mark.command
 def test_a_command_is_tried_like_a_call(arena):
     bad = BadInput("wrong type", ("dataset=lesmis", "seed=x"), ("seed",))
     assert arena.faults(bad, command=True) == []

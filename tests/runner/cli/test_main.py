@@ -388,6 +388,7 @@ def test_an_unwritable_output_folder(runner, tmp_path):
     assert code == 1 and "hydra.run.dir=" in err and "Traceback" not in err
 
 
+@pytest.mark.command
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--cfg", "job"], ["train.epoch=3"], ["train.epochs=ten"]]
 )
@@ -403,6 +404,7 @@ def test_help_and_mistakes_import_nothing_heavy(tmp_path, arguments):
     assert shown.stdout.splitlines()[-1] == "heavy: set()"
 
 
+@pytest.mark.command
 def test_help_and_completion_answer_from_any_directory(tmp_path):
     executable = str(Path(sys.executable).parent / "runner")
     environment = {**os.environ, "COMP_LINE": "runner model=nc", "COMP_POINT": "15"}

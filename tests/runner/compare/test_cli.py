@@ -29,6 +29,7 @@ def imported(*arguments: object) -> set[str]:
     return set(run.stdout.rpartition("imported:")[2].split())
 
 
+@pytest.mark.command
 def test_torch_is_never_imported_nor_plotly_without_a_page(root, tmp_path):
     write_search(root, 12, seeds=2, score=lambda rate, dropout, kind: dropout)
     heavy = {"torch", "torch_geometric", "hydra", "wandb", "ogb", "numba"}
@@ -38,12 +39,14 @@ def test_torch_is_never_imported_nor_plotly_without_a_page(root, tmp_path):
     assert not page & heavy and "plotly" in page
 
 
+@pytest.mark.command
 def test_python_m_runs_it(root):
     command = [sys.executable, "-m", "runner.compare", str(root)]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0 and "90.00 ± 2.00" in run.stdout and not run.stderr
 
 
+@pytest.mark.command
 def test_one_line_and_no_traceback(tmp_path):
     command = [sys.executable, "-m", "runner.compare", str(tmp_path / "nowhere")]
     run = subprocess.run(command, capture_output=True, text=True)
@@ -75,6 +78,7 @@ def test_where_and_group_by_together(root, compare):
     assert code == 0 and "ncn seed=1" in out and "ncn seed=2" in out and "ncn2" not in out
 
 
+@pytest.mark.command
 def test_a_terminal_that_knows_ascii_alone_gets_ascii(root):
     write_run(root, "ncn\u2603", 0, 0.5)
     command = [sys.executable, "-m", "runner.compare", str(root)]

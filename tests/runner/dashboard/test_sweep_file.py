@@ -128,6 +128,7 @@ def test_what_a_sweep_cannot_be_is_named(arguments, options, said):
         sweep_file(arguments[0], arguments[1:], **options)
 
 
+@pytest.mark.command
 def test_a_run_as_an_agent_starts_it(tmp_path):
     made = content("completion", "dataset=lesmis", "encoder.hidden=8", "train.epochs=1")
     _, *line = command(made)

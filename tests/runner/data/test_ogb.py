@@ -260,6 +260,7 @@ run(8)
 """
 
 
+@pytest.mark.soak
 def test_of_processes_that_start_together_one_builds_even_after_one_was_killed(tmp_path):
     write(tmp_path, "ogbl-ppa", "throughput", undirected(), np.eye(NODES, dtype=np.int64))
     command = [sys.executable, "-c", TOGETHER, str(tmp_path)]
@@ -283,6 +284,7 @@ def test_a_place_for_the_cache_that_cannot_be_written(tmp_path):
         load(tmp_path, "ogbl-ddi", "node_id")
 
 
+@pytest.mark.command
 def test_a_fresh_process_asks_no_registry(tmp_path):
     """OGB's import starts a thread that asks whether OGB is up to date."""
     write(tmp_path, "ogbl-ddi", "target", undirected())

@@ -34,6 +34,7 @@ def rows(folder: Path | str) -> list[dict]:
     return [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.command
 @pytest.mark.parametrize(("model", "count"), [("ncn", 2), ("ncnc", 3)])
 def test_the_curve_is_that_of_one_process(runner, model, count):
     for number in (1, count):
@@ -49,6 +50,7 @@ def test_the_curve_is_that_of_one_process(runner, model, count):
     assert not list(Path("/dev/shm").glob(f"runner-{os.getpid()}-*"))
 
 
+@pytest.mark.command
 def test_evaluation_is_that_of_one_process_to_the_last_bit(runner):
     for number in (1, 2):
         code, _, err = runner(
@@ -72,6 +74,7 @@ def test_bfloat16_runs_and_is_another_experiment(runner, model):
     assert ids[0] != ids[1]
 
 
+@pytest.mark.command
 def test_a_stopped_run_ends_in_the_same_bits_and_so_does_torchrun_and_any_number_may_go_on(
     runner, monkeypatch
 ):
@@ -99,6 +102,7 @@ def test_a_stopped_run_ends_in_the_same_bits_and_so_does_torchrun_and_any_number
     assert_same_weights(Path("whole"), Path("torchrun"))
 
 
+@pytest.mark.command
 def test_a_process_that_does_not_start_is_named(runner, monkeypatch):
     monkeypatch.setattr(processes, "_FOLLOW", "raise SystemExit(3)")
     code, _, err = runner(*SETTING, *TWO, "train.epochs=1", "hydra.run.dir=run")
@@ -120,6 +124,7 @@ processes.follow()
 """
 
 
+@pytest.mark.command
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -149,6 +154,7 @@ def test_a_sweep_under_torchrun_is_refused(runner, monkeypatch):
     assert "torchrun starts one run" in err
 
 
+@pytest.mark.command
 def test_the_others_end_with_process_0(tmp_path):
     command = [sys.executable, "-m", "runner", *SETTING, *TWO, "train.epochs=100000"]
     first = subprocess.Popen([*command, f"hydra.run.dir={tmp_path / 'run'}"])

@@ -66,6 +66,7 @@ print(held() - before)
 """
 
 
+@pytest.mark.command
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
 @pytest.mark.parametrize("keep", [True, False])
 def test_freed_memory_is_kept_or_returned(keep):

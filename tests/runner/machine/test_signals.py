@@ -54,6 +54,7 @@ def ended(process, run: Path) -> str:
     return out
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("grace", [1])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_step_longer_than_the_grace_is_not_waited_for(runner, tmp_path, started, number):
@@ -68,6 +69,7 @@ def test_a_step_longer_than_the_grace_is_not_waited_for(runner, tmp_path, starte
     assert [dict(row)["epoch"] for row in curve(tmp_path / "run")] == [1, 2, 3]
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("grace", [3600])
 def test_a_second_sigint_waits_for_nothing(tmp_path, started):
     for _ in range(2):

@@ -31,6 +31,7 @@ def holder(tmp_path):
         process.kill()
 
 
+@pytest.mark.command
 def test_the_second_is_refused_with_the_first_ones_pid_and_host(tmp_path, holder):
     words = f"process {holder.pid} on {socket.gethostname()}"
     with pytest.raises(RunnerError, match=f"{words} is running it"), locked(tmp_path):
@@ -38,6 +39,7 @@ def test_the_second_is_refused_with_the_first_ones_pid_and_host(tmp_path, holder
     assert is_locked(tmp_path) == words
 
 
+@pytest.mark.command
 def test_a_killed_holder_is_none_and_is_named(tmp_path, holder, caplog):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
@@ -62,6 +64,7 @@ def without_locks(monkeypatch):
     monkeypatch.setattr(run_lock.fcntl, "flock", flock)
 
 
+@pytest.mark.command
 def test_without_locks_a_living_holder_counts_and_a_dead_one_does_not(
     tmp_path, holder, without_locks
 ):

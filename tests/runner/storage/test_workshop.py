@@ -53,6 +53,7 @@ with workshop(Path(sys.argv[1])) as working:
 """
 
 
+@pytest.mark.command
 def test_what_a_killed_process_has_left_is_no_obstacle(tmp_path):
     final = tmp_path / "made"
     with python(STUCK, final) as process:
@@ -87,6 +88,7 @@ with workshop(final) as working:
 """
 
 
+@pytest.mark.command
 def test_of_many_processes_one_makes_it_and_the_others_wait(tmp_path):
     (tmp_path / "place").mkdir()
     log = tmp_path / "log"
@@ -103,6 +105,7 @@ def test_of_many_processes_one_makes_it_and_the_others_wait(tmp_path):
     assert [path.name for path in (tmp_path / "place").iterdir()] == ["made"]
 
 
+@pytest.mark.command
 def test_who_waited_for_a_lock_file_that_is_gone_waits_for_the_new_one(tmp_path):
     path, entered = tmp_path / "lock", threading.Event()
 

@@ -18,6 +18,7 @@ from tests.runner.sweeps.test_sweeper import QUICK, jobs, start, states
 NO_RAY = importlib.util.find_spec("hydra_plugins.hydra_ray_launcher") is None
 
 
+@pytest.mark.command
 def test_joblib_divides_the_threads(tmp_path):
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     process = start("-m", *launcher, "seed=0,1,-1", *QUICK)
@@ -28,6 +29,7 @@ def test_joblib_divides_the_threads(tmp_path):
     assert f"threads: {max(1, cores // 2)}\n" in text
 
 
+@pytest.mark.command
 def test_submitit_runs_jobs_on_this_machine(tmp_path):
     process = start("-m", "hydra/launcher=submitit_local", "seed=0,-1", *QUICK)
     out, _ = process.communicate(timeout=240)
@@ -79,6 +81,7 @@ def cluster(tmp_path, monkeypatch):
         process.stdin.close()
 
 
+@pytest.mark.command
 @pytest.mark.skipif(NO_RAY, reason="needs the extra: pip install 'link-runner[ray]'")
 def test_ray_runs_jobs_on_a_cluster(tmp_path, cluster):
     launcher = ("hydra/launcher=ray_cluster", f"hydra.launcher.ray.init.address={cluster}")

@@ -54,6 +54,7 @@ def test_how_an_attempt_ends(ledger, tmp_path, error, state, text):
     assert not ledger.runner_of(0)
 
 
+@pytest.mark.command
 def test_one_process_runs_a_job_at_a_time(ledger, tmp_path):
     code = (
         "import sys; from pathlib import Path; from runner.sweeps.ledger import Ledger\n"
@@ -80,6 +81,7 @@ def _finish(folder, number):
         pass
 
 
+@pytest.mark.command
 def test_changes_of_many_processes_are_all_kept(tmp_path):
     ledger = Ledger(tmp_path)
     ledger.change(lambda jobs: [Job(n, {}) for n in range(12)])

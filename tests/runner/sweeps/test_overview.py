@@ -80,6 +80,7 @@ def test_without_a_terminal_a_line_is_printed_when_a_job_has_ended(sweep, capsys
     assert "\x1b" not in out
 
 
+@pytest.mark.command
 def test_on_a_terminal_a_display_is_redrawn_below_what_is_printed(sweep):
     written = on_a_terminal()
     lines = plain(written)
@@ -92,22 +93,26 @@ def test_on_a_terminal_a_display_is_redrawn_below_what_is_printed(sweep):
     assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")  # the cursor is there
 
 
+@pytest.mark.command
 def test_an_interrupt_gives_the_terminal_back(sweep):
     heeded = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # not so in a shell's "&"
     written = on_a_terminal(then=f"{heeded}; os.kill(os.getpid(), signal.SIGINT)")
     assert plain(written)[-2:] == ["after True True", ""] and "last" not in written
 
 
+@pytest.mark.command
 def test_a_killed_process_leaves_the_cursor(sweep):
     written = on_a_terminal(then="os.kill(os.getpid(), signal.SIGKILL)")
     assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
 
 
+@pytest.mark.command
 def test_a_terminal_that_goes_away_is_no_error(sweep):
     on_a_terminal(then="subprocess.run('yes | head -c 200000', shell=True, check=True)", close=True)
     assert sweep.jobs()[1].state == "failed" and Path("past").exists()
 
 
+@pytest.mark.command
 def test_runs_with_a_display_of_their_own_keep_the_terminal(sweep):
     lines = plain(on_a_terminal(redraw=False))
     assert lines[:2] == ["mine True", "theirs True True"]

@@ -82,6 +82,7 @@ def test_a_job_keeps_its_folder_though_its_name_has_chance_in_it(runner):
     assert after.folder == before.folder and after.attempts == 2
 
 
+@pytest.mark.soak
 def test_a_killed_sweep_goes_on_where_it_was(runner):
     process = start("-m", "seed=0,1,2", *QUICK, "train.epochs=25")
     wait_for(lambda: Path("sw/lesmis/gae/1/checkpoints/last.pt").exists())
@@ -97,6 +98,7 @@ def test_a_killed_sweep_goes_on_where_it_was(runner):
     assert epochs(jobs()[1]) == list(range(1, 26))
 
 
+@pytest.mark.command
 def test_a_polite_stop_says_how_to_go_on(runner):
     process = start("-m", "seed=0,1", *QUICK, "train.epochs=2000")
     wait_for(lambda: Path("sw/lesmis/gae/0/checkpoints/last.pt").exists())
@@ -158,6 +160,7 @@ def test_paired_lists(runner):
     assert [len(epochs(job)) for job in jobs()] == [1, 2]
 
 
+@pytest.mark.command
 def test_four_processes_work_off_one_ledger(tmp_path):
     command = ("-m", "seed=range(8)", *QUICK, "hardware.threads=1")
     processes = [start(*command) for _ in range(4)]
@@ -168,6 +171,7 @@ def test_four_processes_work_off_one_ledger(tmp_path):
     assert sum(out.count("epoch 2/2") for out in outputs) == 8
 
 
+@pytest.mark.command
 def test_a_second_process_takes_part_in_a_search(tmp_path):
     search = ("-m", *SEARCH, "hydra.sweeper.search.trials=6", *QUICK, "train.epochs=15")
     first = start(*search)
@@ -191,6 +195,7 @@ def test_a_search_ends_at_its_total(runner):
     assert jobs()[:4] == before and len(jobs()) == 5
 
 
+@pytest.mark.soak
 def test_a_killed_search_finds_what_it_would_have(runner):
     process = start("-m", *SEARCH, "hydra.sweeper.search.trials=4", *QUICK, "train.epochs=15")
     wait_for(lambda: Path("sw/lesmis/gae/1/checkpoints/last.pt").exists())

@@ -165,6 +165,7 @@ def test_lines_go_to_standard_output(clock, capsys):
     assert captured.err == ""
 
 
+@pytest.mark.command
 def test_importing_these_modules_imports_neither_rich_nor_wandb():
     code = (
         "import sys, runner.tracking.wandb, runner.terminal.progress, runner.terminal.tables\n"

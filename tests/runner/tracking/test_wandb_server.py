@@ -30,6 +30,8 @@ FAILURES: tuple[Behaviour, ...] = ("refuse", "hang", "slow", "rate limit", "erro
 # What starting a run asks for: RunResumeStatus, UpsertBucket.
 REQUESTS_OF_START = 2
 
+pytestmark = pytest.mark.command
+
 
 @pytest.fixture(autouse=True)
 def own_session() -> Iterator[None]:

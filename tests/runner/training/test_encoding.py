@@ -169,6 +169,7 @@ def test_embeddings_and_features_may_live_elsewhere(runner, tmp_path):
     assert code == 1 and "encoder.sparse_embedding=true" in err
 
 
+@pytest.mark.command
 def test_two_processes_train_as_one_and_sum_gradients_of_rows(runner, tmp_path):
     write(tmp_path, "ogbl-ddi", "target", UNDIRECTED)
     setting = (
