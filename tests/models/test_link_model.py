@@ -43,7 +43,7 @@ def test_bfloat16_rounds_linears_and_nothing_else(name, form):
     encode = nn.Module()
     encode.linear = encoder
     encode.forward = lambda features, graph: encoder(features)
-    predictor = build(name)
+    predictor = build(name, chunk_size=1000)
     features = torch.randn(NUM_NODES, 5)
     logits = []
     for precision in (None, torch.bfloat16):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from tests.dense_reference import NUM_NODES, adjacency, arrays, encoder, random_edges
+from tests.grids import every_pair
 from tests.models.builders import build_encoder
 from torch import nn
 
@@ -23,6 +24,7 @@ from runner.ops.csr import Graph
 from runner.ops.receptive_field import receptive_field
 from runner.ops.sparse_rows import SparseRows
 
+ALL = (GCN, GIN, SAGE, PureGCN, PureMax, PureMean, PureSum)
 WIDTH, HIDDEN, CATEGORIES = 7, 5, 11
 EDGES = random_edges(0)
 GRAPH = Graph.from_edges(torch.from_numpy(EDGES), NUM_NODES)
@@ -44,10 +46,9 @@ def perturbed(module):
     return module
 
 
-@pytest.mark.parametrize("jumping_knowledge", [False, True])
-@pytest.mark.parametrize("residual", [False, True])
-@pytest.mark.parametrize("layers", [0, 1, 2, 3])
-@pytest.mark.parametrize("convolution", [GCN, SAGE, GIN, PureGCN, PureSum, PureMean, PureMax])
+@every_pair(
+    convolution=ALL, layers=[0, 1, 2, 3], residual=[False, True], jumping_knowledge=[False, True]
+)
 def test_against_a_dense_matrix(convolution, layers, residual, jumping_knowledge):
     form = {"residual": residual, "jumping_knowledge": jumping_knowledge}
     for features, categories in ((FEATURES, None), (IDS, CATEGORIES)):
@@ -272,17 +273,41 @@ def test_bad_arguments(change, message):
         build(**change)
 
 
-ALL = (GCN, GIN, SAGE, PureGCN, PureMax, PureMean, PureSum)
 TARGETS = torch.tensor([0, 5, 7])
+FIELDS = 300  # side by side in one graph, so that a call draws each of them
 
 
-def field_of(layers, **given):
-    return receptive_field(GRAPH, TARGETS, reach=1, layers=layers, **given)
+def field_of(layers, graph=GRAPH, targets=TARGETS, **given):
+    return receptive_field(graph, targets, reach=1, layers=layers, **given)
 
 
-@pytest.mark.parametrize("jumping_knowledge", [False, True])
-@pytest.mark.parametrize("layers", [0, 1, 3])
-@pytest.mark.parametrize("convolution", ALL)
+def side_by_side():
+    """Copies of the graph, their targets and their features."""
+    shift = NUM_NODES * torch.arange(FIELDS)
+    edges = torch.from_numpy(EDGES).unsqueeze(1) + shift.unsqueeze(1)
+    graph = Graph.from_edges(edges.flatten(1), FIELDS * NUM_NODES)
+    targets = (TARGETS + shift.unsqueeze(1)).flatten()
+    return graph, targets, FEATURES[:, :HIDDEN].repeat(FIELDS, 1)
+
+
+def test_copies_side_by_side_are_the_graph():
+    graph, targets, features = side_by_side()
+    field, one = field_of(2, graph, targets), field_of(2)
+    inner, of_one = field.nodes[: field.graph.num_nodes], one.nodes[: one.graph.num_nodes]
+    assert torch.equal(inner.view(FIELDS, -1) % NUM_NODES, of_one.expand(FIELDS, -1))
+    module = build(PureGCN, 2, num_features=HIDDEN)
+    copies = module(features, graph).view(FIELDS, NUM_NODES, HIDDEN)
+    whole = module(FEATURES[:, :HIDDEN], GRAPH)
+    torch.testing.assert_close(copies, whole.expand_as(copies))
+
+
+@every_pair(
+    form=["compiled", "plain"],
+    convolution=ALL,
+    layers=[0, 1, 3],
+    jumping_knowledge=[False, True],
+    indirect=["form"],
+)
 def test_a_receptive_field_gives_the_embeddings_of_the_whole_graph(
     form, convolution, layers, jumping_knowledge
 ):
@@ -313,14 +338,16 @@ def test_a_receptive_field_gives_the_embeddings_of_the_whole_graph(
 def test_sampled_neighbours_leave_the_mean_where_it_was(convolution):
     """One layer is linear in what is sampled; of two, weights are drawn apart."""
     module = build(convolution, 1, num_features=HIDDEN).eval()
-    features = FEATURES[:, :HIDDEN]
+    graph, targets, features = side_by_side()
     torch.manual_seed(0)
     draws = []
-    for _ in range(1200):
-        field = field_of(1, fan_outs=[2])
-        draws.append(module(features[field.nodes], field.layers))
-    draws = torch.stack(draws).detach()
-    whole = module(features, GRAPH)[field.nodes[: field.graph.num_nodes]]
+    for _ in range(4):
+        field = field_of(1, graph, targets, fan_outs=[2])
+        h = module(features[field.nodes], field.layers)
+        draws.append(h.view(FIELDS, -1, HIDDEN))
+    draws = torch.cat(draws).detach()
+    inner = field_of(1)
+    whole = module(FEATURES[:, :HIDDEN], GRAPH)[inner.nodes[: inner.graph.num_nodes]]
     error = draws.std(0) / len(draws) ** 0.5
     assert (draws.std(0) > 0.01).any()
     assert ((draws.mean(0) - whole).abs() <= 5 * error + 1e-9).all()
@@ -329,13 +356,16 @@ def test_sampled_neighbours_leave_the_mean_where_it_was(convolution):
 @pytest.mark.parametrize("convolution", [PureGCN, PureSum, PureMean])
 def test_edge_dropout_has_the_distribution_of_the_whole_graph(convolution):
     module = build(convolution, 2, num_features=HIDDEN, edge_dropout=0.4)
-    features = FEATURES[:, :HIDDEN]
-    field = field_of(2)
+    graph, targets, features = side_by_side()
+    field = field_of(2, graph, targets)
     inner = field.nodes[: field.graph.num_nodes]
+    shape = (FIELDS, -1, HIDDEN)
     torch.manual_seed(0)
     with torch.no_grad():
-        whole = torch.stack([module(features, GRAPH)[inner] for _ in range(1200)])
-        local = torch.stack([module(features[field.nodes], field.layers) for _ in range(1200)])
+        whole = torch.cat([module(features, graph)[inner].view(shape) for _ in range(4)])
+        local = torch.cat(
+            [module(features[field.nodes], field.layers).view(shape) for _ in range(4)]
+        )
     error = (whole.var(0) / 1200 + local.var(0) / 1200).sqrt()
     assert ((whole.mean(0) - local.mean(0)).abs() <= 5 * error + 1e-9).all()
     assert ((whole.std(0) - local.std(0)).abs() <= 0.15 * whole.std(0) + 1e-9).all()

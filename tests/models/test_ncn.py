@@ -5,13 +5,13 @@ from functools import partial
 import numpy as np
 import torch
 from tests.dense_reference import arrays, ncn
+from tests.grids import every_pair
 from tests.models.builders import predictor
-from tests.pairwise import pairwise
 
 build = partial(predictor, "ncn")
 
 
-@pairwise(last_linear=[False, True], two_layer_head=[False, True], node_transform=[False, True])
+@every_pair(last_linear=[False, True], two_layer_head=[False, True], node_transform=[False, True])
 def test_against_plain_loops(case, settle, last_linear, two_layer_head, node_transform):
     module = settle(
         build(node_transform=node_transform, last_linear=last_linear, two_layer_head=two_layer_head)

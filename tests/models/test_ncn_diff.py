@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 from tests.dense_reference import arrays, ncn, ncn_diff
+from tests.grids import every_pair
 from tests.models.builders import predictor
-from tests.pairwise import pairwise
 
 
-@pairwise(last_linear=[False, True], two_layer_head=[False, True], node_transform=[False, True])
+@every_pair(last_linear=[False, True], two_layer_head=[False, True], node_transform=[False, True])
 def test_against_plain_loops(case, settle, last_linear, two_layer_head, node_transform):
     module = settle(
         predictor(

@@ -15,6 +15,7 @@ from tests.dense_reference import (
     random_edges,
     some_pairs,
 )
+from tests.grids import every_pair
 
 from runner.ops import backend
 from runner.ops.csr import Graph
@@ -110,7 +111,8 @@ def test_rows_of_every_length(dtype, parts, two_threads, monkeypatch):
     assert found[2] == [sorted(v - u) for u, v in of_pairs]
 
 
-def test_kernels_stay_within_their_arrays():
+@pytest.mark.parametrize("form", ["compiled"], indirect=True)
+def test_kernels_stay_within_their_arrays(form):
     graph, pairs, _ = rows_of_every_length()
     given = [x.numpy() for x in (graph.rowptr, graph.col, *pairs.contiguous())]
     checked = njit(boundscheck=True)(find_shared.py_func)
@@ -196,10 +198,14 @@ def test_keep():
     assert unpack(kept) == [[], [], [0, 2]]
 
 
-@pytest.mark.parametrize("dense", [True, False])
-@pytest.mark.parametrize("order", ["as they come", "grouped", "all of a hub"])
-@pytest.mark.parametrize("seed", range(3))
-def test_sum_over_common_neighbours(seed, order, dense, monkeypatch):
+@every_pair(
+    form=["compiled", "plain"],
+    dense=[True, False],
+    order=["as they come", "grouped", "all of a hub"],
+    seed=range(3),
+    indirect=["form"],
+)
+def test_sum_over_common_neighbours(form, seed, order, dense, monkeypatch):
     monkeypatch.setattr("runner.ops.overlap._MANY", 0 if dense else 1e9)
     edges = random_edges(seed)
     dense = torch.from_numpy(adjacency(edges, NUM_NODES))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from tests.dense_reference import NUM_NODES, adjacency, random_edges
+from tests.grids import every_pair
 
 from runner.ops import backend
 from runner.ops.csr import Graph
@@ -45,9 +46,13 @@ def hidden_links():
     return kept, matrix
 
 
-@pytest.mark.parametrize("hidden", [False, True])
-@pytest.mark.parametrize("layers", [0, 1, 3])
-@pytest.mark.parametrize("reach", [0, 1, 2])
+@every_pair(
+    form=["compiled", "plain"],
+    reach=[0, 1, 2],
+    layers=[0, 1, 3],
+    hidden=[False, True],
+    indirect=["form"],
+)
 def test_it_holds_what_powers_of_the_matrix_say(form, reach, layers, hidden):
     kept, matrix = hidden_links() if hidden else (None, adjacency(EDGES, NUM_NODES))
     field = receptive_field(GRAPH, TARGETS, reach=reach, layers=layers, kept=kept)
@@ -103,20 +108,29 @@ def test_fan_outs_draw_neighbours_and_weigh_them(form):
 
 @pytest.mark.parametrize("hidden", [False, True])
 def test_every_neighbour_is_drawn_as_often(form, hidden):
-    """Of the hub, all of whose neighbours that are there have the same chance, and all pairs."""
+    """Of the hub, all of whose neighbours that are there have the same chance, and all pairs.
+
+    In ten calls, each on 200 copies of the graph side by side.
+    """
     kept, matrix = hidden_links() if hidden else (None, adjacency(EDGES, NUM_NODES))
+    copies, calls, k = 200, 10, 3
+    shift = NUM_NODES * torch.arange(copies)
+    edges = torch.stack((GRAPH.row, GRAPH.col)).unsqueeze(1) + shift.unsqueeze(1)
+    graph = Graph.from_edges(edges.flatten(1), copies * NUM_NODES)
+    kept = None if kept is None else kept.repeat(copies)
     torch.manual_seed(0)
-    draws, k = 2000, 3
+    draws = copies * calls
     times = np.zeros(NUM_NODES)
     together = np.zeros((NUM_NODES, NUM_NODES))
-    for _ in range(draws):
-        field = receptive_field(
-            GRAPH, torch.tensor([HUB]), reach=0, layers=1, kept=kept, fan_outs=[k]
-        )
-        drawn = field.nodes[field.layers[0].col.long()].numpy()
-        assert len(set(drawn)) == k
-        times[drawn] += 1
-        together[np.ix_(drawn, drawn)] += 1
+    for _ in range(calls):
+        field = receptive_field(graph, HUB + shift, reach=0, layers=1, kept=kept, fan_outs=[k])
+        assert field.nodes[:copies].tolist() == (HUB + shift).tolist()
+        nodes = field.nodes[field.layers[0].col.long()].view(copies, k)
+        assert torch.equal(nodes // NUM_NODES, torch.arange(copies).unsqueeze(1).expand(-1, k))
+        for drawn in (nodes % NUM_NODES).numpy():
+            assert len(set(drawn)) == k
+            times[drawn] += 1
+            together[np.ix_(drawn, drawn)] += 1
     there = matrix[HUB] > 0
     n = int(there.sum())
     assert n > k and not times[~there].any()

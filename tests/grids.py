@@ -23,6 +23,10 @@ def cover(*axes: Sequence[Any]) -> list[tuple[Any, ...]]:
     return [tuple(axis[at] for axis, at in zip(axes, row, strict=True)) for row in sorted(chosen)]
 
 
-def pairwise(**axes: Sequence[Any]) -> pytest.MarkDecorator:
-    """`parametrize` over `cover` of the axes, which are argument names with their values."""
-    return pytest.mark.parametrize(tuple(axes), cover(*axes.values()))
+def every_pair(*, indirect: Sequence[str] = (), **axes: Sequence[Any]) -> pytest.MarkDecorator:
+    """`parametrize` over `cover` of the axes, which are argument names with their values.
+
+    Args:
+        indirect: those of the arguments that are fixtures.
+    """
+    return pytest.mark.parametrize(tuple(axes), cover(*axes.values()), indirect=indirect)
