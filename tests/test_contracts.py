@@ -97,9 +97,7 @@ def whole_and_resumed(runner, monkeypatch, tmp_path, *setting, at=14):
     ],
     ids=lambda setting: setting[0][:32],
 )
-def test_what_is_stopped_and_resumed_ends_in_the_same_bits(
-    runner, monkeypatch, tmp_path, setting
-):
+def test_what_is_stopped_and_resumed_ends_in_the_same_bits(runner, monkeypatch, tmp_path, setting):
     at = 5 if "train.batch_size=50" in setting else 14
     if setting[0].startswith("model="):
         setting = (f"+model._target_={HERE}.Terms", "+model.hidden=8")
