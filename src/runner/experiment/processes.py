@@ -2,6 +2,9 @@
 
 Process 0 is the run: it alone reads configs and checkpoints, writes, logs and hears signals. The
 others learn from it what to compute, and hold nothing that a resume would miss.
+
+Not by torch.distributed.elastic: it replaces process 0's signal handlers, gives processes that
+ignore SIGTERM 30 seconds more, and starts a function only by importing the caller's script anew.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -87,15 +90,16 @@ def together(config: Mapping[str, Any], **told: Any) -> Iterator[Ranks]:
         return
     with _met(size) as (store, others):
 
-        def lost() -> RunnerError:
-            return _failure(store, size, others)
+        def lost() -> NoReturn:
+            # Raised here: `raise … from` elsewhere would hide its cause, the other's traceback.
+            raise _failure(store, size, others)
 
         try:
             dist.broadcast_object_list([{"config": dict(config), **told}], 0, device=_CPU)
         except RuntimeError as error:
             if not is_lost_connection(error):
                 raise
-            raise lost() from error
+            lost()
         yield _group(lost)
 
 

@@ -206,8 +206,9 @@ def test_every_value_of_the_config_is_a_scalar_column():
     config = {
         "seed": 3,
         "model": {"completion": {"t": 0.5, "chunk_size": None}},
-        "dataset": {
-            "protocol": {"metrics": ["hits@50", "mrr"], "permitted_overlaps": []},
+        "protocol": {
+            "metrics": ["hits@50", "mrr"],
+            "permitted_overlaps": [],
             "tuned": {"train": {"epochs": 9}},
             "tuned_for_completion": {"train": {"epochs": 9}},
             "published": {"ncn": {"mean": 1.0}},
