@@ -80,7 +80,8 @@ def _search(config: dict[str, Any], chance: random.Random) -> float:
 def _set_seed(config: dict[str, Any], seed: int) -> None:
     config["seed"] = seed
     config["seeds"] = dict.fromkeys(config["seeds"], seed)
-    config["dataset"]["source"]["split"]["seed"] = seed
+    for place in (config["dataset"]["source"], config["protocol"]):
+        place["split"]["seed"] = seed
 
 
 def _write_run(
@@ -89,8 +90,9 @@ def _write_run(
     folder.mkdir(parents=True)
     rows = [_epoch(epoch, level, chance) for epoch in range(1, EPOCHS + 1)]
     best = max(rows, key=lambda row: row[f"valid/{METRICS[0]}"])
-    run, dataset = config["run"], config["dataset"]
+    run, protocol = config["run"], config["protocol"]
     unseeded = {**config, "seed": None, "seeds": None, "dataset": run["dataset"]}
+    unseeded["protocol"] = {**protocol, "split": None}
     digest = hashlib.sha256(json.dumps(unseeded, sort_keys=True).encode()).hexdigest()[:8]
     meta = {
         "run_id": folder.name,
@@ -113,7 +115,7 @@ def _write_run(
             split: {name: best[f"{split}/{name}"] for name in METRICS}
             for split in ("valid", "test")
         },
-        "published": dataset["published"].get(run["model"]),
+        "published": protocol["published"].get(run["model"]),
         "seconds": round(sum(row["seconds"] for row in rows), 3),
         "peak_memory_gib": round(chance.uniform(0.5, 0.8), 3),
     }
