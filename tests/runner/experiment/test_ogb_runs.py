@@ -158,7 +158,7 @@ def test_ddi_from_scratch_says_what_it_is_not(runner, tmp_path):
             "tracker=none", "train.batch_size=200", "train.epochs=1",
         )
     )  # fmt: skip
-    assert "the published completion on ogbl-ddi starts from a trained ncn: train.init_from=" in out
+    assert "the published ncnc on ogbl-ddi starts from a trained ncn: train.init_from=" in out
     (folder,) = run_folders(tmp_path / "outputs")
     assert content(folder, "summary.json")["published"] is None
     config = yaml.safe_load((folder / "config.yaml").read_text())

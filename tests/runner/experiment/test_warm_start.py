@@ -128,7 +128,7 @@ def test_a_damaged_source_is_one_clear_error(runner, ncn):
     assert code == 1 and "meta.json is damaged" in err and "Traceback" not in out + err
 
 
-AUTO = ("model=ncnc", *QUICK, "train.init_from=auto", "dataset.warm_start_model=ncn")
+AUTO = ("model=ncnc", *QUICK, "train.init_from=auto", "protocol.warm_start_model=ncn")
 
 
 def test_auto_finds_the_newest_finished_run_beside_with_the_same_seeds(runner, tmp_path, ncn):
