@@ -127,7 +127,10 @@ def without_machine(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _differences(part: str, earlier: Definition, later: Definition) -> Iterator[str]:
     before, after = (dict(_flat(getattr(definition, part))) for definition in (earlier, later))
-    for key in sorted({*before, *after}):
+    keys = {*before, *after}
+    if part == "config" and "protocol" not in earlier.config:
+        keys = {*before} & {*after}  # of a time when other keys stood elsewhere, or did not exist
+    for key in sorted(keys):
         if before.get(key) != after.get(key):
             name = f"search.{key}" if part == "search" and key else key or part
             yield f"{name}: {before.get(key, 'not there')} then, {after.get(key, 'not there')} now"
