@@ -128,7 +128,7 @@ def without_machine(config: Mapping[str, Any]) -> dict[str, Any]:
 def _differences(part: str, earlier: Definition, later: Definition) -> Iterator[str]:
     before, after = (dict(_flat(getattr(definition, part))) for definition in (earlier, later))
     keys = {*before, *after}
-    if part == "config" and "protocol" not in earlier.config:
+    if part == "config" and "protocol" in (earlier.config.get("dataset") or {}):
         keys = {*before} & {*after}  # of a time when other keys stood elsewhere, or did not exist
     for key in sorted(keys):
         if before.get(key) != after.get(key):
