@@ -19,6 +19,8 @@ _SHORT = {"model": "run.model", "dataset": "run.dataset"}
 COLUMNS = ("protocol.tuned", "protocol.published")
 # A top-level key and what belongs to it, in the block style that a run folder is written in.
 _BLOCK = re.compile(r"^(?=[A-Za-z_])", re.MULTILINE)
+# The protocol below the dataset, see `aliases.is_of_before`.
+_OF_BEFORE = re.compile(r"^dataset:\n(?:[ #].*\n)*?  protocol:$", re.MULTILINE)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -29,8 +31,11 @@ def parse(text: str) -> dict[str, Any]:
         ValueError: if it is no YAML mapping.
     """
     try:
+        if _OF_BEFORE.search(text):
+            return flat(aliases.modernise(yaml.load(text, Loader=_Loader)))
         return {key: value for block in _BLOCK.split(text) for key, value in _block(block)}
-    except ValueError:  # not in the style that was expected: all of it at once
+    except (ValueError, yaml.YAMLError, LookupError, AttributeError, TypeError):
+        # Not in the style that was expected: all of it at once
         return dict(_flat_yaml(text))
 
 
@@ -49,8 +54,7 @@ def _flat_yaml(text: str) -> Sequence[tuple[str, Any]]:
         return []
     if not isinstance(found, dict):
         raise ValueError("not a mapping")
-    found = aliases.today(flat(found))
-    return [(aliases.key_of_today(key), value) for key, value in found.items()]
+    return list(flat(found).items())
 
 
 def flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:

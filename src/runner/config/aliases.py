@@ -50,13 +50,23 @@ _MOVES = (
 )
 
 
+def is_of_before(saved: Mapping[str, Any]) -> bool:
+    """Whether a saved config is of the time when protocols stood below datasets.
+
+    Only there do our classes have the names of then: `models.ncn` in a config of today is a
+    package of the user's own.
+    """
+    return "protocol" in (saved.get("dataset") or {})
+
+
 def modernise(saved: Mapping[str, Any]) -> dict[str, Any]:
     """A saved config under today's names, with the keys that it is too old to have."""
     from runner.config.facts import later  # not at the top: slow
 
-    config: dict[str, Any] = _moved(today(saved), [(first, now) for now, first in _MOVES])
-    if "split" not in config.get("protocol", {"split": None}):
-        config["protocol"]["split"] = config["dataset"]["source"].get("split")
+    config: dict[str, Any] = copy.deepcopy(dict(saved))
+    if is_of_before(saved):
+        config = _moved(today(saved), [(first, now) for now, first in _MOVES])
+        config["protocol"]["split"] = copy.deepcopy(config["dataset"]["source"].get("split"))
     for name, value in [*later(config)]:
         *parents, last = name.split(".")
         node: Any = config
@@ -108,8 +118,11 @@ def today(node: Any) -> Any:
 
 
 def first(node: Any) -> Any:
-    """A value of today with the names that its classes and functions had first."""
-    return _renamed(node, _FIRST)
+    """A value of today with the names that its classes and functions had first.
+
+    A name of the user's own that was once one of ours is marked, so that it stays another.
+    """
+    return _renamed(node, {**{old: f"own {old}" for old in _TODAY}, **_FIRST})
 
 
 def _renamed(node: Any, names: Mapping[str, str]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 from pathlib import Path
@@ -26,7 +27,7 @@ def with_structures(task: Task, predictor: Predictor, config: RunConfig, ranks: 
     """The task with the predictor's structures of the training and of the test graph.
 
     One process of each machine computes them; they stay in the cache for a resume and for other
-    runs, and are taken from there where the graph and the predictor are the same.
+    runs, and are taken from there where graph, settings and code of the predictor are the same.
     """
     if type(predictor).structure is Predictor.structure:
         return task
@@ -43,7 +44,7 @@ def with_structures(task: Task, predictor: Predictor, config: RunConfig, ranks: 
 
 
 def _of(graph: Graph, predictor: Predictor, config: RunConfig) -> Any:
-    key = json.dumps([config.model, fingerprint(graph)], sort_keys=True)
+    key = json.dumps([config.model, _code_of(predictor), fingerprint(graph)], sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()
     path = Path(config.run.cache) / "structures" / f"{digest[:32]}.pt"
     try:
@@ -63,6 +64,13 @@ def _of(graph: Graph, predictor: Predictor, config: RunConfig) -> Any:
     except (OSError, RuntimeError) as error:
         log.debug("the structure is not kept: %s", error)
     return structure
+
+
+def _code_of(predictor: Predictor) -> list[str]:
+    """SHA-256 of the modules of its classes: edited code may compute another structure."""
+    own = [cls for cls in type(predictor).__mro__ if issubclass(cls, Predictor)]
+    files = sorted({inspect.getfile(cls) for cls in own})
+    return [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in files]
 
 
 def fingerprint(graph: Graph) -> str:

@@ -55,7 +55,9 @@ class Definition:
         path = folder / NAME
         try:
             found = yaml.safe_load(read_lines(path.read_text()))
-            return cls(**{**found, "config": aliases.today(found["config"])})
+            if aliases.is_of_before(found["config"]):
+                found["config"] = aliases.today(found["config"])
+            return cls(**found)
         except FileNotFoundError:
             raise RunnerError(
                 f"resume={folder}: there is no sweep ({NAME} missing); give the folder of one, as "
@@ -128,7 +130,7 @@ def without_machine(config: Mapping[str, Any]) -> dict[str, Any]:
 def _differences(part: str, earlier: Definition, later: Definition) -> Iterator[str]:
     before, after = (dict(_flat(getattr(definition, part))) for definition in (earlier, later))
     keys = {*before, *after}
-    if part == "config" and "protocol" in (earlier.config.get("dataset") or {}):
+    if part == "config" and aliases.is_of_before(earlier.config):
         keys = {*before} & {*after}  # of a time when other keys stood elsewhere, or did not exist
     for key in sorted(keys):
         if before.get(key) != after.get(key):

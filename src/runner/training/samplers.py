@@ -126,25 +126,11 @@ class TargetLinkRemoval(LinkSampler):
     survives). Where the links stand in the graph is looked up once; a batch costs one mask.
     """
 
-    def __init__(
-        self,
-        *,
-        batch_size: PositiveInt | None,
-        drop_last: Annotated[bool, Before(True)] = True,
-        graph: Graph,
-        targets: Tensor,
-        negatives: NegativeSampler,
-        generators: Generators,
-    ) -> None:
-        super().__init__(
-            batch_size=batch_size,
-            drop_last=drop_last,
-            graph=graph,
-            targets=targets,
-            negatives=negatives,
-            generators=generators,
-        )
-        self._entries = torch.stack([graph.find(targets), graph.find(targets.flip(0))])
+    @cached_property
+    def _entries(self) -> Tensor:
+        """(2, M) int64: where each target stands in the graph, in both directions; -1 nowhere."""
+        graph, targets = self.graph, self.targets
+        return torch.stack([graph.find(targets), graph.find(targets.flip(0))])
 
     def hidden_entries(self, rows: Tensor) -> Tensor:
         entries = self._entries[:, rows]
