@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from runner.compare.collect import collect
 from runner.models.predictor import Predictor
 from runner.training import loop
 from runner.training.objective import LinkPrediction, Objective
@@ -168,3 +169,12 @@ def test_pairs_that_are_normalised_together_are_told_so(runner, tmp_path):
 def test_what_is_wrong_is_named(runner, given, message):
     code, out, err = runner(*QUICK, *(() if "model=none" in given else ("model=ncn",)), *given)
     assert code == 1 and message in err and "Traceback" not in out + err, err
+
+
+def test_runs_without_evaluation_sweep_and_are_no_failures(runner, tmp_path):
+    setting = ("model=gae", "evaluator=none", "train.epochs=1", "seed=0,1")
+    code, out, err = runner("-m", *QUICK, *setting, "hydra.sweep.dir=sweep")
+    assert code == 0 and "2 done" in out and "nan" not in out, out + err
+    runs = collect([tmp_path / "sweep"])
+    assert [(run.status, run.result) for run in runs] == [("done", None)] * 2
+    assert all("not evaluated" in str(run.problem) for run in runs)

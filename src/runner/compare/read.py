@@ -38,7 +38,10 @@ def read_run(folder: Path, name: str) -> Run:
         summary = _json(folder, "summary.json", problems)
         try:
             identity = {key: summary[key] for key in ("dataset", "model", "seed")}
-            result = _result(summary)
+            if summary["select"] is None:
+                problems.append("not evaluated (evaluator=none)")
+            else:
+                result = _result(summary)
         except (KeyError, TypeError, AttributeError, ValueError):
             state = "unreadable"
             problems = problems or ["summary.json has no result"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -100,8 +99,7 @@ class RunRecorder:
             self._unsaved_best = self._content(state)
         self.checkpoint(state)
         best = state.best["valid"].get(select) if state.best is not None else None
-        shown, best_shown = (math.nan if x is None else x for x in (valid, best))
-        self.progress.epoch(epoch, row.get("loss"), shown, row["seconds"], best=best_shown)
+        self.progress.epoch(epoch, row.get("loss"), valid, row["seconds"], best=best)
         if self.run.judge is not None and select is not None and valid is not None:
             self.run.judge(epoch, select, valid)
 

@@ -55,7 +55,8 @@ def run_job(sweep: Path, output: Path, run: Run) -> None:
                 raise
             if summary is not None:
                 attempt.result = _result(summary)
-                _tell(study, number, attempt.result["valid"], "complete")
+                value = attempt.result["valid"] if attempt.result else None
+                _tell(study, number, value, "fail" if value is None else "complete")
     except Held as error:
         log.info("job %d: %s is running it", number, error)
     except Pruned as error:
@@ -86,8 +87,11 @@ def _tell(study: Study | None, number: int, value: float | None, state: str) -> 
         study.tell(number, value, state=state)
 
 
-def _result(summary: Mapping[str, Any]) -> dict[str, Any]:
+def _result(summary: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the ledger keeps of a finished run; None of one without evaluation."""
     metric = summary["select"]
+    if metric is None:
+        return None
     return {
         "metric": metric,
         "valid": summary["valid"][metric],

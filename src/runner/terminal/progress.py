@@ -83,18 +83,24 @@ class Progress:
             self._print(f"{self._epoch()}  step {done}/{total}  loss {loss:.4f}  {self._eta()}")
 
     def epoch(
-        self, epoch: int, loss: float | None, metric: float, seconds: float, *, best: float
+        self,
+        epoch: int,
+        loss: float | None,
+        metric: float | None,
+        seconds: float,
+        *,
+        best: float | None,
     ) -> None:
         """Tell the results of a finished epoch; `metric` and `best` are in [0, 1].
 
-        `loss` is None where nothing was trained.
+        `loss` is None where nothing was trained, `metric` where the epoch was not evaluated,
+        `best` where none was yet.
         """
         self._done, self._step, self._loss = epoch, 0, loss
         self._time_left.epoch(monotonic(), self._epochs - epoch)
-        self._results = (
-            f"valid {self._metric_name} {100 * metric:.2f} %  best {100 * best:.2f} %  "
-            f"{seconds:.2f} s/epoch"
-        )
+        valid = "" if metric is None else f"valid {self._metric_name} {100 * metric:.2f} %  "
+        so_far = "" if best is None else f"best {100 * best:.2f} %  "
+        self._results = f"{valid}{so_far}{seconds:.2f} s/epoch"
         if self._is_live:
             return
         loss_part = "" if loss is None else f"loss {loss:.4f}  "

@@ -43,7 +43,8 @@ def closing_table(summary: Mapping[str, Any], console: Console) -> None:
         chosen = metric == summary["select"]
         table.add_row(*[Text(cell) for cell in row], style="bold" if chosen else None)
     _heading(console, _title(summary))
-    console.print(table)
+    if summary["test"]:  # a run without evaluation has no metrics
+        console.print(table)
     if published and published["metric"] not in summary["test"]:
         _line(console, "published", f"{published['metric']} {_published(published, console)} %")
     peak = summary.get("peak_memory_gib")
@@ -101,6 +102,8 @@ def sweep_table(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
 def _title(summary: Mapping[str, Any]) -> str:
     of = f" of {summary['epochs']}" if "epochs" in summary else ""
     how = f"best epoch {summary['best_epoch']}{of}, by validation {summary['select']}"
+    if summary["select"] is None:
+        how = f"epoch {summary['best_epoch']}{of}, not evaluated"
     if summary["best_epoch"] == 0:
         how = "without training"
     return f"{summary['model']} on {summary['dataset']}, seed {summary['seed']}: {how}"

@@ -62,12 +62,15 @@ class WandbTracker(Tracker):
         self.url: str | None = None
         self._run: Any = None
         self._folder = Path()
-        self._last_epoch = -1
+        self._last_epoch = self._step = -1
+        self._holds_all = False
         self._held = False
 
     def start(self, run: RunInfo) -> None:
         self._folder = run.folder
         self._last_epoch = run.config["train"]["epochs"]
+        # With patience any epoch may be the last.
+        self._holds_all = run.config["train"].get("patience") is not None
         # W&B's reports on itself go to the same server. If it does not answer, they hold the
         # process for ten seconds at its end. Read when wandb is imported.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -123,7 +126,8 @@ class WandbTracker(Tracker):
         if self._run is not None:
             # Of a step W&B takes one row, once. The last one waits for the media, or for `finish`:
             # left to W&B's own end, it would be written over the summary.
-            self._held = step == self._last_epoch
+            self._held = self._holds_all or step == self._last_epoch
+            self._step = step
             self._run.log(dict(row), step=step, commit=not self._held)
 
     def show_media(self, media: Mapping[str, Medium]) -> None:
@@ -131,10 +135,9 @@ class WandbTracker(Tracker):
         if self._run is not None and self._held:
             shown = {f"media/{name}": medium for name, medium in media.items()}
             rendered = {
-                key: render(medium, self._run, key, self._last_epoch)
-                for key, medium in shown.items()
+                key: render(medium, self._run, key, self._step) for key, medium in shown.items()
             }
-            self._run.log(rendered, step=self._last_epoch, commit=False)
+            self._run.log(rendered, step=self._step, commit=False)
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
         """End the run with every metric of the best epoch, and what else `summary` holds."""
@@ -143,7 +146,7 @@ class WandbTracker(Tracker):
         run, self._run = self._run, None
         try:
             if self._held:
-                run.log({}, step=self._last_epoch, commit=True)
+                run.log({}, step=self._step, commit=True)
             if summary:
                 best = _metrics_of_epoch(self._folder, summary.get("best_epoch"))
                 of_summary = {k: v for k, v in flat(summary, "/").items() if v is not None}

@@ -24,7 +24,7 @@ CONFIG: dict[str, Any] = {
     "sampler": {"_target_": "runner.training.samplers.TargetLinkRemoval", "batch_size": 64},
     "tracker": {"_target_": "runner.tracking.tracker.NullTracker"},
     "model": {"_target_": "runner.models.ncn.NCN", "dropout": 0.1, "completion": {"alpha": 1.0}},
-    "dataset": {"protocol": {"metrics": ["hits@100", "mrr"]}, "published": {}},
+    "protocol": {"metrics": ["hits@100", "mrr"], "published": {}},
 }
 
 
@@ -52,7 +52,7 @@ def write_run(
     config["seed"], config["seeds"] = seed, {"split": seed, "dropout": seed}
     config["run"] |= {"model": model, "dataset": dataset}
     if published:
-        config["dataset"]["published"] = {model: dict(published)}
+        config["protocol"]["published"] = {model: dict(published)}
     for key, value in (settings or {}).items():
         *parents, last = key.split(".")
         node = config
