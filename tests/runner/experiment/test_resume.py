@@ -13,7 +13,7 @@ import pytest
 import torch
 from tests.conftest import run_folders
 
-from runner.experiment.parts import Parts
+from runner.experiment import run as experiment
 from runner.experiment.resume_overrides import apply
 from runner.models.ncn import NCN
 from runner.records import checkpoint
@@ -492,7 +492,7 @@ def test_an_unexpected_error_is_one_line_with_the_traceback_in_the_log(
     def broken(*arguments, **named):
         raise KeyError("a bug")
 
-    monkeypatch.setattr(Parts, "fit", broken)
+    monkeypatch.setattr(experiment, "fit", broken)
     code, out, err = runner(*SETTING, "hydra.run.dir=cut")
     assert code == 1 and "unexpected KeyError" in err and "run.log" in err
     assert "Traceback" not in out + err
