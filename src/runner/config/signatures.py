@@ -56,12 +56,10 @@ class Signature:
 
     Attributes:
         open: it takes any other name too (`**kwargs`).
-        bases: dotted names of the class's bases and theirs, as far as the source shows them.
     """
 
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     open: bool = False
-    bases: frozenset[str] = frozenset()
 
 
 @cache
@@ -75,6 +73,23 @@ def signature(target: str) -> Signature:
     return found if found is not None else _from_import(target)
 
 
+@cache
+def bases(target: str) -> frozenset[str]:
+    """The dotted names of a class's bases and theirs.
+
+    Raises:
+        ValueError: if there is no such class or function.
+    """
+    place = _definition(target)
+    if place is not None:
+        found = _bases(place[0], place[1]) if isinstance(place[1], ast.ClassDef) else frozenset()
+        if found is not None:
+            return found
+    imported = locate(target)
+    above = inspect.getmro(imported)[1:] if inspect.isclass(imported) else ()
+    return frozenset(f"{base.__module__}.{base.__qualname__}" for base in above)
+
+
 def _from_source(target: str) -> Signature | None:
     place = _definition(target)
     if place is None:
@@ -82,17 +97,25 @@ def _from_source(target: str) -> Signature | None:
     module, node = place
     if isinstance(node, ast.FunctionDef):
         return _of_arguments(module, node.args, skip=0)
-    bases = _bases(module, node)
-    if bases is None:
+    return _of_class(module, node)
+
+
+def _of_class(module: str, node: ast.ClassDef) -> Signature | None:
+    """The signature of a class, its own or that of its bases; None where the source hides it."""
+    if node.decorator_list:
         return None
-    for owner, cls in _lineage(module, node):
-        if cls.decorator_list:
-            return None
-        for item in cls.body:
-            if isinstance(item, ast.FunctionDef) and item.name in ("__init__", "__new__"):
-                found = _of_arguments(owner, item.args, skip=1)
-                return Signature(found.parameters, found.open, bases)
-    return Signature(bases=bases)
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name in ("__init__", "__new__"):
+            return _of_arguments(module, item.args, skip=1)
+    for base in node.bases:
+        name = _resolve(module, base)
+        if name in _NO_ARGUMENTS:
+            continue
+        owner, cls = _definition(name) or ("", None)
+        found = _of_class(owner, cls) if isinstance(cls, ast.ClassDef) else None
+        if found is None or found.parameters or found.open:
+            return found
+    return Signature()
 
 
 @cache
@@ -229,8 +252,15 @@ def _spec(module: str) -> ModuleSpec | None:
 
 
 class _Names(dict[str, Any]):
+    """The names that an annotation of a module may use."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(_KNOWN)
+        self.module = module
+
     def __missing__(self, name: str) -> Any:
-        return getattr(builtins, name, Opaque)
+        found = _type_named(self.module, name)
+        return getattr(builtins, name, Opaque) if found is None else found
 
 
 _KNOWN = {
@@ -243,26 +273,30 @@ _KNOWN = {
 
 
 @cache
-def _constants(module: str) -> dict[str, Any]:
-    """The types that a module names itself, as `Features = Literal[…]`."""
+def _type_named(module: str, name: str) -> Any:
+    """A type that a module of ours names itself, as `Features = Literal[…]`; None without one."""
     tree = _tree(module)
-    found: dict[str, Any] = {}
     for node in tree.body if tree is not None else ():
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            if isinstance(node.value, ast.Subscript):
-                found[node.targets[0].id] = _evaluate(module, node.value, found)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("runner."):
-            of_theirs = _constants(str(node.module)) if node.module != keys.__name__ else {}
-            for alias in node.names:
-                value = of_theirs.get(alias.name)
-                if value is not None:
-                    found[alias.asname or alias.name] = value
-    return found
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Subscript):
+            continue
+        if isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
+            return _evaluate(module, node.value)
+    source, _, there = _names(module).get(name, "").rpartition(".")
+    if not source.startswith("runner.") or not _assigns(source, there):
+        return None
+    return _type_named(source, there)
 
 
-def _evaluate(module: str, node: ast.expr, constants: Mapping[str, Any]) -> Any:
+def _assigns(module: str, name: str) -> bool:
+    """Whether a module assigns a name, by its text: to read it as a tree takes longer."""
+    spec = _spec(module)
+    path = Path(spec.origin) if spec is not None and spec.origin else None
+    return path is not None and f"\n{name} = " in path.read_text()
+
+
+def _evaluate(module: str, node: ast.expr) -> Any:
     """An annotation as a type. Names outside `runner.keys` and typing stand for opaque types."""
-    names = _Names({**_KNOWN, **constants})
+    names = _Names(module)
     if not _is_type(node):
         return Opaque
     try:
@@ -298,26 +332,23 @@ _LIMITS = ("Ge", "Gt", "Le", "Lt", "MinLen")
 
 
 def _of_arguments(module: str, arguments: ast.arguments, *, skip: int) -> Signature:
-    constants = _constants(module)
     positional = [*arguments.posonlyargs, *arguments.args][skip:]
     first_default = len(positional) - len(arguments.defaults)
     found: dict[str, Parameter] = {}
     for index, argument in enumerate(positional):
-        found[argument.arg] = _parameter(module, argument, index < first_default, constants)
+        found[argument.arg] = _parameter(module, argument, index < first_default)
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        found[argument.arg] = _parameter(module, argument, default is None, constants)
+        found[argument.arg] = _parameter(module, argument, default is None)
     return Signature(found, open=arguments.kwarg is not None)
 
 
-def _parameter(
-    module: str, argument: ast.arg, required: bool, constants: Mapping[str, Any]
-) -> Parameter:
+def _parameter(module: str, argument: ast.arg, required: bool) -> Parameter:
     if argument.annotation is None:
         return Parameter(Any, required)
     node = argument.annotation
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         node = ast.parse(node.value, mode="eval").body
-    return Parameter(_evaluate(module, node, constants), required)
+    return Parameter(_evaluate(module, node), required)
 
 
 def _from_import(target: str) -> Signature:
@@ -339,12 +370,7 @@ def _from_import(target: str) -> Signature:
         required = parameter.default is inspect.Parameter.empty
         taken[name] = Parameter(hint if _is_plain(hint) else Opaque, required)
     kinds = {parameter.kind for parameter in parameters.values()}
-    bases = inspect.getmro(found)[1:] if inspect.isclass(found) else ()
-    return Signature(
-        taken,
-        open=inspect.Parameter.VAR_KEYWORD in kinds,
-        bases=frozenset(f"{base.__module__}.{base.__qualname__}" for base in bases),
-    )
+    return Signature(taken, open=inspect.Parameter.VAR_KEYWORD in kinds)
 
 
 def _is_plain(hint: Any) -> bool:

@@ -27,7 +27,7 @@ from pydantic import (
 from runner.config import schema
 from runner.config.hydra_messages import in_words
 from runner.config.places import PLACES
-from runner.config.signatures import Opaque, signature
+from runner.config.signatures import Opaque, bases, signature
 from runner.errors import RunnerError
 
 # What a node may tell Hydra about itself; a component of a run has none of it.
@@ -305,8 +305,8 @@ def _fields_at(model: Any, loc: tuple[Any, ...]) -> Iterator[str]:
 def _check_class(path: Any, *, a_convolution: bool) -> None:
     if not isinstance(path, str):
         raise ValueError(f"{path!r} is not the dotted path of a class")
-    found = signature(path)
-    if a_convolution and _CONVOLUTION not in found.bases:
+    above = bases(path)
+    if a_convolution and _CONVOLUTION not in above:
         raise ValueError(f"{path!r} is no convolution; see {_CONVOLUTION.rpartition('.')[0]}")
 
 
