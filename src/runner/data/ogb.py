@@ -9,7 +9,6 @@ import io
 import logging
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from unittest import mock
 
 import torch
 
+from runner.data.child import call_in_child
 from runner.data.link_data import EvaluationSplit, LinkData
 from runner.data.ogb_raw import Features, convert
 from runner.errors import RunnerError
@@ -187,14 +187,7 @@ def _convert(folder: Path, split: str, features: Features, target: Path) -> None
     if size < _LARGE:
         convert(folder, split, features, target)
         return
-    arguments = [str(folder), split, features, str(target)]
-    command = [sys.executable, "-m", convert.__module__, *arguments]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-    if done.returncode < 0:
-        raise MemoryError(f"the process that reads {folder} was killed, often for want of memory")
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise ValueError(said[-1])
+    call_in_child(convert, str(folder), split, features, str(target))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -1,11 +1,7 @@
-"""OGB's raw files and splits, read once, piece by piece, into tensors that can be memory-mapped.
-
-python -m runner.data.ogb_raw <dataset folder> <split> <kind of features> <new file>
-"""
+"""OGB's raw files and splits, read once, piece by piece, into tensors that can be memory-mapped."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +18,7 @@ Features = Literal["stored", "argmax", "node_id"]
 _ROWS = 1 << 18  # of a raw file, read at a time
 
 
-def convert(folder: Path, split: str, features: Features, target: Path) -> None:
+def convert(folder: Path | str, split: str, features: Features, target: Path | str) -> None:
     """Write everything that a run needs of the dataset in `folder`, its training graph included.
 
     Args:
@@ -32,6 +28,7 @@ def convert(folder: Path, split: str, features: Features, target: Path) -> None:
     Raises:
         Exception: of many types, if the files are damaged or none of OGB's.
     """
+    folder = Path(folder)
     nodes = _number(folder, "num-node-list")
     _check_edges(folder, nodes)
     given, num_categories = _features(folder, features, nodes)
@@ -141,17 +138,3 @@ def _negatives(split: Mapping[str, Tensor]) -> Tensor:
         targets = split["target_node_neg"]
         return torch.stack([split["source_node"].unsqueeze(1).expand_as(targets), targets])
     return split["edge_neg"].T.contiguous()
-
-
-def main() -> None:
-    folder, split, features, target = sys.argv[1:]
-    try:
-        convert(Path(folder), split, features, Path(target))  # type: ignore[arg-type]
-    except Exception as error:  # parsers and unpicklers fail in many types
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(text, file=sys.stderr)
-        raise SystemExit(1) from None
-
-
-if __name__ == "__main__":
-    main()
