@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from runner.terminal import progress
+from runner.terminal import bar, progress
 from runner.terminal.progress import Progress
 
 
@@ -21,7 +21,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(progress, "monotonic", clock)
+    for module in (bar, progress):
+        monkeypatch.setattr(module, "monotonic", clock)
     return clock
 
 
@@ -35,6 +36,11 @@ def terminal() -> Console:
 
 def lines(console: Console) -> list[str]:
     return console.file.getvalue().splitlines()
+
+
+def seconds_left(line: str) -> int:
+    hours, minutes, seconds = line.split("ETA ")[1].split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + int(seconds)
 
 
 def run_epochs(display: Progress, clock: Clock, first: int, last: int, seconds: float) -> None:
@@ -98,22 +104,37 @@ def test_the_time_left_counts_only_what_this_process_has_seen(clock):
         for step in (9, 10):  # resumed after step 8 of epoch 2
             clock.now += 50
             display.step(step, 10, 0.5)
-        run_epochs(display, clock, 2, 2, seconds=2)  # a partial epoch says nothing of a whole one
+        run_epochs(display, clock, 2, 2, seconds=2)
         run_epochs(display, clock, 3, 3, seconds=500)
-    etas = [line.split("ETA ")[1] for line in lines(console)]
-    # 2 steps took 100 s, and two epochs of 10 are to come; then one that takes as long as the last
-    assert etas == ["0:16:40", "-:--:--", "0:08:20"]
+    # 2 of 10 steps took 100 s, then 102; at last 1.2 epochs took 602 s.
+    assert [seconds_left(line) for line in lines(console)] == pytest.approx(
+        [2 * 500, 2 * 510, 502], abs=1
+    )
+
+
+def test_the_time_left_counts_evaluations_however_many_steps_an_epoch_has(clock):
+    console = plain()
+    with Progress(epochs=10, metric_name="mrr", console=console) as display:
+        for epoch in (1, 2, 3):
+            for step in range(1, 5001):
+                clock.now += 0.01
+                display.step(step, 5000, 0.5)
+            run_epochs(display, clock, epoch, epoch, seconds=50)
+    assert seconds_left(lines(console)[-1]) == pytest.approx(7 * 100, rel=0.05)
 
 
 def test_a_terminal_shows_a_live_display(clock):
     console = terminal()
     with Progress(epochs=10, metric_name="hits@100", console=console) as display:
         assert "epoch 1/10" in console.file.getvalue()
-        display.step(3, 8, 0.75)
+        display.step(1, 8, 0.5)
         run_epochs(display, clock, 1, 2, seconds=20)
+        clock.now += 10
+        display.step(4, 8, 0.75)
     final = console.file.getvalue().split("\x1b[2K")[-1]
-    assert "epoch 3/10" in final and "ETA 0:02:40" in final
-    assert "loss 0.5000  valid hits@100 2.00 %  best 2.00 %  20.00 s/epoch" in final
+    assert "epoch 3/10" in final and "ETA \x1b[36m0:02:30" in final
+    assert "step 4/8  loss 0.7500  valid hits@100 2.00 %  best 2.00 %  20.00 s/epoch" in final
+    assert final.endswith("\x1b[?25h")
 
 
 def test_log_lines_and_prints_do_not_tear_the_live_display(clock):
@@ -166,10 +187,26 @@ def test_lines_go_to_standard_output(clock, capsys):
 
 
 @pytest.mark.command
-def test_importing_these_modules_imports_neither_rich_nor_wandb():
+def test_a_pipe_without_a_reader_is_no_error(tmp_path):
     code = (
-        "import sys, runner.tracking.wandb, runner.terminal.progress, runner.terminal.tables\n"
-        "print(sorted({'rich', 'wandb', 'torch', 'hydra'} & set(sys.modules)))"
+        "from pathlib import Path; from runner.terminal.progress import Progress\n"
+        "with Progress(epochs=1, metric_name='mrr') as display:\n"
+        "    input(); display.epoch(1, 0.5, 0.5, 1.0, best=0.5)\n"
+        "print('later', flush=True); Path('past').touch()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        process.communicate(b"\n")
+    assert process.returncode == 0 and (tmp_path / "past").exists()
+
+
+@pytest.mark.command
+def test_the_command_does_not_wait_for_rich():
+    code = (
+        "import sys, runner.cli.main, runner.tracking.wandb, runner.terminal.tables\n"
+        "print(sorted({'rich', 'wandb', 'torch'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
