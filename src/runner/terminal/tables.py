@@ -1,4 +1,4 @@
-"""What a run, and a sweep, says at its end."""
+"""The closing tables of a run and of a sweep."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def closing_table(summary: Mapping[str, Any], console: Console) -> None:
-    """Print a run's results: every metric at the best epoch, the published figure, what it took.
+    """Print a run's results: metrics at the best epoch, published figure, time and memory.
 
     Args:
-        summary: that of summary.json, with `folder`, `upload` (a command or None) and, if the run
-            is online, `url`. Its metrics are in [0, 1], its published figure is in %.
-        console: without a terminal behind it the output is plain.
+        summary: content of summary.json (metrics in [0, 1], published figure in %) with `folder`,
+            `upload` (a command or None) and, for an online run, `url`.
+        console: plain output, unless it is a terminal.
     """
     from rich.table import Table
     from rich.text import Text
@@ -58,12 +58,12 @@ def closing_table(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def sweep_table(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Print what became of each job of a sweep, then its folder or its error.
+    """Print a row for each job of a sweep, then the folder or the error of each.
 
     Args:
-        rows: a job each: `job` (number), `overrides` (list), `status`, and, or None, `folder`,
-            `result` (metric, valid and perhaps test, in [0, 1]) and `error`.
-        console: without a terminal behind it the output is plain.
+        rows: for each job `job` (number), `overrides` (list), `status`, and `folder`, `result`
+            (metric, valid and perhaps test, in [0, 1]) and `error`, any of them None.
+        console: plain output, unless it is a terminal.
     """
     from rich.table import Table
     from rich.text import Text
@@ -129,5 +129,5 @@ def _heading(console: Console, text: str) -> None:
 
 
 def _line(console: Console, label: str, text: str) -> None:
-    # Unwrapped, so that paths and commands can be copied.
+    # Unwrapped: a user copies paths and commands.
     console.print(f"{label:<10}  {text}", markup=False, highlight=False, soft_wrap=True)
