@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import logging
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from runner.errors import Held, RunnerError
 
 log = logging.getLogger(__name__)
 
 LOCK = ".lock"
-_TRIES, _PAUSE = 10, 0.05
+_PATIENCE = 0.5  # seconds; a process that looks at a lock takes a shared one for a moment
 
 
 @contextmanager
@@ -43,45 +43,74 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def held(path: Path) -> Iterator[str | None]:
-    """Hold a lock file inside the `with`; the dead process that held it last, in words, or None.
+    """Hold a lock file inside the `with`.
 
-    The lock is the system's, on the file, which names the process that has it. On a file system
-    without locks that name alone counts: a holder on this machine that is dead is none.
+    The file names its holder. On a file system without locks that name alone counts: a holder on
+    this machine that is dead is none.
+
+    Yields:
+        The dead process that held it last, in words, or None.
 
     Raises:
         Held: in words, who has it.
         RunnerError: if the file cannot be written.
     """
+    lock = _file_lock(path)
     try:
-        file = open(path, "a+")  # noqa: SIM115
+        holder = _read(path)  # locking may empty the file
+        path.touch()
     except OSError as error:
         raise RunnerError(
             f"{path} cannot be written ({error.strerror}); make its folder writable"
         ) from None
-    with file:
-        try:
-            _lock(file)
-            holder = _holder(file)
-        except BlockingIOError:
-            raise Held(_words(_holder(file))) from None
-        except OSError:
-            holder = _holder(file)
-            if holder and not _is_dead(holder):
-                raise Held(f"{_words(holder)} (if it is dead, delete {path})") from None
-        _write(file, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+    try:
+        lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        raise Held(_words(_read(path))) from None
+    except (OSError, NotImplementedError):
+        if holder and not _is_dead(holder):
+            raise Held(f"{_words(holder)} (if it is dead, delete {path})") from None
+    try:
+        _write(path, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         try:
             yield _words(holder) if holder else None
         finally:
-            _write(file, "")
+            _write(path, "")
+    finally:
+        lock.release()
 
 
-def _lock(file: IO[str]) -> None:
-    """Lock for writing; who only looks whether somebody has (`holder_of`) soon lets go of it."""
-    for _ in range(_TRIES):
-        with contextlib.suppress(BlockingIOError):
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(_PAUSE)
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Wait for the lock of a file, and hold it inside the `with`; a kill lets go of it.
+
+    Yields:
+        False where the file system has no locks, and others may be in as well.
+
+    Raises:
+        OSError: if the file cannot be made.
+    """
+    lock = _file_lock(path)
+    path.touch()
+    try:
+        try:
+            lock.acquire(timeout=_PATIENCE)
+        except Timeout:
+            log.info("waiting for another process that has locked %s", path)
+            lock.acquire()
+    except FileNotFoundError:  # its folder is gone
+        raise
+    except (OSError, NotImplementedError) as error:
+        log.debug("%s cannot be locked: %s", path, error)
+    try:
+        yield lock.is_locked
+    finally:
+        lock.release()
+
+
+def _file_lock(path: Path) -> FileLock:
+    # A soft lock would outlive a killed process.
+    return FileLock(path, fallback_to_soft=False)
 
 
 def is_locked(folder: Path) -> str | None:
@@ -93,8 +122,9 @@ def holder_of(path: Path) -> str | None:
     """Who holds a lock file, in words; None if nobody does."""
     try:
         with open(path) as file:
-            holder = _holder(file)
+            holder = _read(path)
             try:
+                # Shared, unlike filelock's: one that looks does not lock out another.
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return _words(holder)
@@ -105,11 +135,10 @@ def holder_of(path: Path) -> str | None:
     return None
 
 
-def _holder(file: IO[str]) -> dict[str, Any]:
-    file.seek(0)
+def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read() or "{}")
-    except (ValueError, OSError):
+        found = json.loads(path.read_text() or "{}")
+    except (ValueError, FileNotFoundError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -126,11 +155,9 @@ def _is_dead(holder: dict[str, Any]) -> bool:
     return holder["pid"] == os.getpid()
 
 
-def _write(file: IO[str], text: str) -> None:
+def _write(path: Path, text: str) -> None:
     try:
-        file.truncate(0)
-        file.write(text)
-        file.flush()
+        path.write_text(text)
     except OSError as error:  # a full disk: the system's lock holds without the name
         log.debug("the lock cannot be signed: %s", error)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
-import logging
 import os
 import shutil
 import tempfile
@@ -13,8 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.storage.files import discard_empty, existing
-
-log = logging.getLogger(__name__)
+from runner.storage.locks import alone
 
 
 @contextlib.contextmanager
@@ -29,8 +26,8 @@ def workshop(final: Path) -> Iterator[Path]:
     """
     before = existing(final.parent)
     try:
-        with locked(final.with_name(f".{final.name}.lock")) as alone:
-            if alone:
+        with locked(final.with_name(f".{final.name}.lock")) as is_alone:
+            if is_alone:
                 for left in final.parent.glob(f".{glob.escape(final.name)}.making-*"):
                     shutil.rmtree(left, ignore_errors=True)
             prefix = f".{final.name}.making-"
@@ -53,42 +50,17 @@ def locked(path: Path) -> Iterator[bool]:
     Raises:
         OSError: if the file or its folder cannot be made.
     """
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        while True:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # The last to leave may have removed the empty folder.
+            with contextlib.suppress(FileNotFoundError):
+                is_alone = stack.enter_context(alone(path))
+                break
         try:
-            file = open(path, "a")  # noqa: SIM115
-        except FileNotFoundError:  # the last to leave has removed the empty folder
-            continue
-        with file:
-            alone = _lock(file.fileno(), path)
-            # Whoever had it before has removed the file, and a newcomer locks a new one.
-            if alone and not _is_open(path, file.fileno()):
-                continue
-            try:
-                yield alone
-            finally:
-                path.unlink(missing_ok=True)
-            return
-
-
-def _lock(descriptor: int, path: Path) -> bool:
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("waiting for another process that has locked %s", path)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError as error:
-        log.debug("%s cannot be locked: %s", path, error)
-        return False
-    return True
-
-
-def _is_open(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+            yield is_alone
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def sync(folder: Path) -> None:

@@ -7,7 +7,6 @@ by the process that runs it, so that a killed one is free again.
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from typing import Any, Literal
 from runner.errors import Interrupted, Pruned, RunnerError
 from runner.records.folder import now
 from runner.storage.files import atomic
-from runner.storage.locks import held, holder_of
+from runner.storage.locks import alone, held, holder_of
 
 State = Literal["pending", "running", "done", "failed", "interrupted", "pruned"]
 ENDED = ("done", "pruned")
@@ -83,7 +82,7 @@ class Ledger:
 
     def change(self, function: Callable[[list[Job]], Sequence[Job]]) -> list[Job]:
         """Replace the jobs by what `function` makes of them, alone with the file; the new ones."""
-        with self._alone():
+        with alone(self.folder / f".{NAME}.lock"):
             before = self.jobs() if self.exists() else []
             after = list(function(before))
             if after != before or not self.exists():
@@ -144,13 +143,6 @@ class Ledger:
         self.change(
             lambda jobs: [replace(job, **changes) if job.job == number else job for job in jobs]
         )
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with open(self.folder / f".{NAME}.lock", "a") as file:
-            with suppress(OSError):  # a file system without locks: atomic replacement is left
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 class Attempt:

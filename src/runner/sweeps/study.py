@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.utils import instantiate
 
 from runner.errors import Pruned, RunnerError
+from runner.storage.locks import alone
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -261,15 +261,11 @@ class _Lock:
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(f".{path.name}.lock")
-        self._file: IO[str] | None = None
+        self._held = ExitStack()
 
     def acquire(self) -> bool:
-        self._file = open(self._path, "a")  # noqa: SIM115
-        with suppress(OSError):
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._held.enter_context(alone(self._path))
         return True
 
     def release(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._held.close()

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -95,7 +96,7 @@ def test_one_that_only_looks_is_in_nobodys_way(tmp_path, monkeypatch):
 
     def busy(file, how):
         if how & run_lock.fcntl.LOCK_EX and next(looks, False):
-            raise BlockingIOError
+            raise BlockingIOError(errno.EAGAIN, "busy")
         flock(file, how)
 
     monkeypatch.setattr(run_lock.fcntl, "flock", busy)
