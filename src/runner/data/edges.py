@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import BinaryIO, TypeGuard
 
 import numpy as np
 import torch
@@ -15,9 +16,9 @@ from torch import Tensor
 
 from runner.config.hydra_messages import short
 from runner.data.checked_sparse import sound
+from runner.data.child import call_in_child
 from runner.data.feature_file import checked_features, read_features
 from runner.data.link_data import LinkData, link_data
-from runner.data.matlab import is_version_4, read_matrix
 from runner.data.splits import RandomSplit
 from runner.data.user_file import damaged, existing_file, is_plain, load_pt
 from runner.errors import RunnerError
@@ -25,6 +26,7 @@ from runner.keys import PositiveInt, Text
 
 _FORMATS = ".mat (key net), .csv, .tsv or .txt edge list (also .gz), SciPy .npz, PyG .pt"
 _WIDEST_GAP = 100  # nodes a used id; beyond it the ids are names, not numbers 0 to N - 1
+_PATIENCE = 600  # seconds for a MATLAB file
 _SMALL = 1_000_000  # nodes that any machine can hold
 
 
@@ -99,36 +101,29 @@ def _from_adjacency(matrix: object) -> RawGraph:
 
 
 def _read_mat(file: Path) -> RawGraph:
+    from runner.data.matlab_raw import read_matrix
+
     try:
-        net, found = _net(file)
-        if net is not None:
-            return _from_adjacency(net)
+        content = call_in_child(read_matrix, str(file), "net", seconds=_PATIENCE)
+        return _read_matrix(io.BytesIO(content))
+    except RunnerError:
+        raise
     except Exception as error:  # damaged files fail in many types
         raise damaged("dataset.path", file, error) from None
-    names = ", ".join(sorted(found))
-    raise RunnerError(
-        f"dataset.path={file}: no key net (the adjacency matrix) among {names or 'its keys'}"
-    )
-
-
-def _net(file: Path) -> tuple[object, list[str]]:
-    if not is_version_4(file):
-        return read_matrix(file, "net")
-    import scipy.io
-
-    content = scipy.io.loadmat(file)
-    names = [name for name in content if not name.startswith("__")]
-    return content.get("net"), names
 
 
 def _read_npz(file: Path) -> RawGraph:
-    import scipy.sparse
-
     try:
         with open(file, "rb") as stream:
-            return _from_adjacency(scipy.sparse.load_npz(stream))
+            return _read_matrix(stream)
     except Exception as error:  # damaged files fail in many types
         raise damaged("dataset.path", file, error) from None
+
+
+def _read_matrix(stream: BinaryIO) -> RawGraph:
+    import scipy.sparse
+
+    return _from_adjacency(scipy.sparse.load_npz(stream))
 
 
 def _read_pt(file: Path) -> RawGraph:
