@@ -1,23 +1,22 @@
-"""Link-prediction datasets of the Open Graph Benchmark (OGB): downloaded by it, read by us."""
+"""Link-prediction datasets of the Open Graph Benchmark (OGB): downloaded and read."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import hashlib
-import io
+import importlib.util
 import logging
 import os
 import shutil
-import sys
-from collections.abc import Iterator
+import zipfile
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 
 from runner.data.child import call_in_child
+from runner.data.download import download
 from runner.data.link_data import EvaluationSplit, LinkData
 from runner.data.ogb_raw import Features, convert
 from runner.errors import RunnerError
@@ -37,7 +36,7 @@ def ogb_link(*, name: str, root: Folder, cache: Folder, features: Features) -> L
     """An OGB dataset with its official split.
 
     The files are those of `root`/ogb/<name with _>/{raw,split}, which may be read-only: what is
-    made of them goes below `cache`. Missing files are downloaded by OGB to there.
+    made of them goes below `cache`. Missing files are downloaded to there.
 
     Args:
         features: `stored` as they are; `argmax` the category of a one-hot row (ppa's species);
@@ -47,7 +46,7 @@ def ogb_link(*, name: str, root: Folder, cache: Folder, features: Features) -> L
         RunnerError: if files are missing and cannot be downloaded, or cannot be read.
     """
     folder = Path(root).expanduser() / "ogb" / name.replace("-", "_")
-    master = _import_ogb_master()
+    master = _read_master()
     if name not in master:
         raise RunnerError(
             f"dataset.source.name={name}: OGB has no such dataset; known: {', '.join(master)}"
@@ -59,21 +58,13 @@ def ogb_link(*, name: str, root: Folder, cache: Folder, features: Features) -> L
     return _load(name, folder, split, features, Path(cache).expanduser() / "ogb")
 
 
-def _import_ogb_master() -> Any:
+def _read_master() -> Any:
     """OGB's table of datasets. Its import would ask the package registry for its version."""
     import pandas
 
-    absent: Any = None  # to Python's import, a package that is not installed
-    known = sys.modules.get("outdated", absent)
-    sys.modules["outdated"] = absent
-    try:
-        import ogb.linkproppred
-    finally:
-        del sys.modules["outdated"]
-        if known is not None:
-            sys.modules["outdated"] = known
-
-    table = Path(ogb.linkproppred.__file__).parent / "master.csv"
+    package = importlib.util.find_spec("ogb")
+    assert package is not None and package.submodule_search_locations is not None
+    table = Path(package.submodule_search_locations[0]) / "linkproppred" / "master.csv"
     return pandas.read_csv(table, index_col=0, keep_default_na=False)
 
 
@@ -105,28 +96,16 @@ def _download(name: str, folder: Path, information: Any, expected: list[str]) ->
             if folder.exists():
                 raise RunnerError(f"dataset={name}: files are missing in {folder}; {remedy}")
             log.info("downloading %s to %s", name, folder)
-            new = working / folder.name
-            new.mkdir()  # OGB removes it and puts the new one in its place
-            with _quiet():
-                from ogb.linkproppred import PygLinkPropPredDataset
-
-                # Its constructor would also process the files, beside them.
-                dataset = PygLinkPropPredDataset.__new__(PygLinkPropPredDataset)
-                dataset.original_root, dataset.root = str(working), str(new)
-                dataset.meta_info = information
-                dataset.download_name = information["download_name"]
-                dataset.download()
+            archive = download(information["url"], working)
+            with zipfile.ZipFile(archive) as content:
+                content.extractall(working)
+            new = working / information["download_name"]
             if not _complete(new, expected):
                 raise FileNotFoundError("the download lacks files")
             sync(new)
             os.rename(new, folder)
     except RunnerError:
         raise
-    except _Prompt as prompt:
-        raise RunnerError(
-            f"dataset={name}: OGB asks «{prompt}» before it downloads; download it yourself once, "
-            f"and {remedy}"
-        ) from None
     except Exception as error:  # network, disk, server: in many types
         raise RunnerError(
             f"dataset={name}: the dataset is not in {folder} and cannot be downloaded "
@@ -220,22 +199,3 @@ def _read(kept: Path) -> LinkData:
         notes=(),
         train_graph=Graph(rowptr, col, symmetric=True),
     )
-
-
-class _Prompt(Exception):
-    """OGB wanted to ask something, and nobody may be there to answer."""
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep OGB's chatter from the console, and refuse its questions."""
-
-    def refuse(prompt: str = "") -> str:
-        raise _Prompt(prompt.strip())
-
-    with (
-        mock.patch("builtins.input", refuse),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import os
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from runner.data.child import call_in_child
+from runner.data.download import download
 from runner.data.link_data import LinkData, link_data
 from runner.data.planetoid_raw import PARTS, read_graph
 from runner.data.splits import RandomSplit
@@ -24,6 +24,7 @@ from runner.storage.workshop import sync, workshop
 log = logging.getLogger(__name__)
 
 Name = Literal["Cora", "CiteSeer", "PubMed"]
+_URL = "https://github.com/kimiyoung/planetoid/raw/master/data"
 _PATIENCE = 120  # seconds for files that take one
 
 
@@ -31,7 +32,7 @@ def planetoid(*, name: Name, root: Folder, split: RandomSplit) -> LinkData:
     """One of the three citation graphs, features as stored (no row normalisation).
 
     The raw files are read from `root`/planetoid/<name>/raw, which may be read-only, and downloaded
-    to there by PyG when they are missing.
+    to there when they are missing.
 
     Raises:
         RunnerError: if files are missing and cannot be downloaded, cannot be read, or hold more
@@ -72,26 +73,17 @@ def _read(name: str, root: str, folder: Path) -> Mapping[str, np.ndarray]:
 
 
 def _download(name: str, folder: Path, files: list[str]) -> None:
-    from torch_geometric.datasets import Planetoid
-
     try:
-        # PyG reports its progress on stderr; ours is one line.
-        with workshop(folder) as working, contextlib.redirect_stderr(io.StringIO()):
+        with workshop(folder) as working:
             if _complete(folder, files):
                 return
             log.info("downloading %s to %s", name, folder)
-            # Its constructor would unpickle what it has downloaded.
-            dataset = Planetoid.__new__(Planetoid)
-            dataset.root, dataset.name, dataset.split = str(working), name, "public"
-            new = Path(dataset.raw_dir)
-            new.mkdir(parents=True)
-            dataset.download()
-            if not _complete(new, files):
-                raise FileNotFoundError("the download lacks files")
-            sync(new)
+            for file in files:
+                download(f"{_URL}/{file}", working)
+            sync(working)
             folder.mkdir(exist_ok=True)
             for file in files:
-                os.replace(new / file, folder / file)
+                os.replace(working / file, folder / file)
     except Exception as error:  # network, disk, server: in many types
         raise RunnerError(
             f"dataset={name.lower()}: the dataset is not in {folder} and cannot be downloaded "

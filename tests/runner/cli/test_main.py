@@ -364,10 +364,10 @@ def test_a_part_that_cannot_be_built_leaves_a_failed_run(runner, tmp_path):
 
 
 def test_a_missing_dataset_says_which_files_belong_where(runner, tmp_path, monkeypatch):
-    def no_network(self):
+    def no_network(*arguments):
         raise OSError("no network")
 
-    monkeypatch.setattr("torch_geometric.datasets.Planetoid.download", no_network)
+    monkeypatch.setattr("runner.data.planetoid.download", no_network)
     code, _, err = runner("dataset=cora", f"dataset.root={tmp_path}/data", "tracker=none")
     assert code == 1
     assert f"{tmp_path}/data/planetoid/Cora/raw" in err and "ind.cora" in err

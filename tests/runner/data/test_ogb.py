@@ -14,18 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ogb.linkproppred import PygLinkPropPredDataset
+from torch_geometric.data.data import Data, DataEdgeAttr, DataTensorAttr
+from torch_geometric.data.storage import GlobalStorage
 
-from runner.data.ogb import _import_ogb_master, ogb_link
+from runner.data.ogb import ogb_link
 from runner.data.ogb_raw import allowed, convert, rows
 from runner.errors import RunnerError
 from runner.ops.csr import Graph
 from runner.storage.checksums import digest, seal
 from runner.storage.workshop import workshop
-
-_import_ogb_master()
-from ogb.linkproppred import PygLinkPropPredDataset  # noqa: E402
-from torch_geometric.data.data import Data, DataEdgeAttr, DataTensorAttr  # noqa: E402
-from torch_geometric.data.storage import GlobalStorage  # noqa: E402
 
 PYG = [Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]  # what OGB's own cache is made of
 NODES = 30
@@ -309,19 +307,10 @@ def test_a_dataset_that_cannot_be_downloaded(tmp_path, monkeypatch):
     def no_network(*arguments):
         raise OSError("no network")
 
-    monkeypatch.setattr("ogb.linkproppred.dataset_pyg.decide_download", no_network)
+    monkeypatch.setattr("runner.data.ogb.download", no_network)
     with pytest.raises(RunnerError, match=r"cannot be downloaded \(OSError\).*raw/edge\.csv\.gz"):
         load(tmp_path, "ogbl-ddi", "node_id")
     assert not (tmp_path / "ogb" / "ogbl_ddi").exists()
-
-
-def test_a_question_of_ogb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "ogb.linkproppred.dataset_pyg.decide_download",
-        lambda url: input("This will download 3.00GB. Will you proceed? (y/N)\n"),
-    )
-    with pytest.raises(RunnerError, match=r"OGB asks «This will download 3\.00GB"):
-        load(tmp_path, "ogbl-ddi", "node_id")
 
 
 @pytest.fixture
@@ -332,12 +321,11 @@ def server(tmp_path, monkeypatch):
     archive = shutil.make_archive(str(tmp_path / "ddi"), "zip", folder.parent, "ddi")
     downloads: list[str] = []
 
-    def download_url(url, place):
-        downloads.append(place)
-        return shutil.copy(archive, place)
+    def download(url, place):
+        downloads.append(url)
+        return Path(shutil.copy(archive, place))
 
-    monkeypatch.setattr("ogb.linkproppred.dataset_pyg.decide_download", lambda url: True)
-    monkeypatch.setattr("ogb.linkproppred.dataset_pyg.download_url", download_url)
+    monkeypatch.setattr("runner.data.ogb.download", download)
     return downloads
 
 
@@ -352,19 +340,22 @@ def test_a_download_is_the_files_alone(tmp_path, server):
     assert len(server) == 1
 
 
-@pytest.mark.parametrize("step", ["download_url", "extract_zip", "shutil.move"])
+@pytest.mark.parametrize(
+    "step", ["runner.data.ogb.download", "zipfile.ZipFile.extractall", "runner.data.ogb.sync"]
+)
 def test_a_broken_download_leaves_nothing_and_the_next_is_whole(
     tmp_path, monkeypatch, server, step
 ):
     root = tmp_path / "data"
 
-    def breaks(source, target):
-        (Path(target) / "raw").mkdir(parents=True)
-        (Path(target) / "raw" / "edge.csv.gz").write_bytes(b"half")
+    def breaks(*arguments):
+        raw = Path(arguments[-1]) / "raw"
+        raw.mkdir(parents=True, exist_ok=True)
+        (raw / "edge.csv.gz").write_bytes(b"half")
         raise OSError("no space")
 
     with monkeypatch.context() as patched:
-        patched.setattr(f"ogb.linkproppred.dataset_pyg.{step}", breaks)
+        patched.setattr(step, breaks)
         with pytest.raises(RunnerError, match=r"cannot be downloaded \(OSError\)"):
             load(root, "ogbl-ddi", "node_id")
     assert not root.exists()
@@ -381,7 +372,7 @@ def test_what_a_killed_download_left_is_removed(tmp_path, server):
 
 
 def test_a_download_that_lacks_a_file_is_none(tmp_path, monkeypatch, server):
-    monkeypatch.setattr("ogb.linkproppred.dataset_pyg.extract_zip", lambda archive, place: (
+    monkeypatch.setattr("zipfile.ZipFile.extractall", lambda archive, place: (
         (Path(place) / "ddi" / "raw").mkdir(parents=True)
     ))  # fmt: skip
     with pytest.raises(RunnerError, match="cannot be downloaded"):

@@ -47,13 +47,13 @@ def test_raw_files_are_read_where_they_are(tmp_path):
 
 
 def test_missing_files_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("torch_geometric.datasets.Planetoid.download", no_network)
+    monkeypatch.setattr("runner.data.planetoid.download", no_network)
     with pytest.raises(RunnerError, match=r"planetoid/PubMed/raw.*ind\.pubmed\.allx"):
         planetoid(name="PubMed", root=str(tmp_path / "data"), split=SPLIT)
     assert not (tmp_path / "data").exists()
 
 
-def no_network(self):
+def no_network(*arguments):
     raise OSError("no network")
 
 
@@ -175,20 +175,20 @@ def test_edges_to_nodes_that_are_not_there(tmp_path):
         planetoid(name="Cora", root=str(tmp_path), split=SPLIT)
 
 
-def download(monkeypatch, source: Path, files: int = 8) -> list[Path]:
-    """Let PyG's download copy so many files from `source` and then fail, or end."""
-    folders = []
+def download(monkeypatch, source: Path, files: int = len(PARTS)) -> list[str]:
+    """Let a download copy so many files from `source` and then fail, or end."""
+    asked = []
 
-    def copy(self):
-        folders.append(Path(self.raw_dir))
-        for file in sorted(source.iterdir())[:files]:
-            shutil.copy(file, self.raw_dir)
-        if files < 8:
-            (Path(self.raw_dir) / "ind.cora.y").write_bytes(b"the beginning")
+    def copy(url, folder):
+        name = url.rpartition("/")[2]
+        asked.append(name)
+        if len(asked) > files:
+            (folder / name).write_bytes(b"the beginning")
             raise OSError("the connection broke")
+        return shutil.copy(source / name, folder)
 
-    monkeypatch.setattr("torch_geometric.datasets.Planetoid.download", copy)
-    return folders
+    monkeypatch.setattr("runner.data.planetoid.download", copy)
+    return asked
 
 
 @pytest.mark.parametrize("given", [None, "ind.cora.tx", "notes.txt"])
@@ -200,13 +200,13 @@ def test_a_broken_download_leaves_nothing_and_the_next_is_whole(tmp_path, monkey
         folder.mkdir(parents=True)
         (folder / given).write_bytes(b"given")
     before = sorted(root.rglob("*"))
-    download(monkeypatch, tmp_path / "source", files=7)
+    download(monkeypatch, tmp_path / "source", files=3)
     with pytest.raises(RunnerError, match=r"cannot be downloaded \(OSError\)"):
         planetoid(name="Cora", root=str(root), split=SPLIT)
     assert sorted(root.rglob("*")) == before and root.exists() == bool(before)
     begun = download(monkeypatch, tmp_path / "source")
     data = planetoid(name="Cora", root=str(root), split=SPLIT)
-    assert data.num_nodes == 600 and len(begun) == 1
+    assert data.num_nodes == 600 and len(begun) == len(PARTS)
     assert {file.name for file in folder.iterdir()} >= {"ind.cora.tx", "ind.cora.test.index"}
     assert [path.name for path in folder.parent.iterdir()] == ["raw"]
 

@@ -3,7 +3,6 @@ import warnings
 import pytest
 import torch
 
-from runner.data.ogb import _import_ogb_master
 from runner.errors import RunnerError
 from runner.training.metrics import hits_at_k, mrr, parse_metric
 
@@ -18,7 +17,6 @@ def tied(count, seed):
 def ogb_evaluator():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _import_ogb_master()
         from ogb.linkproppred import Evaluator
     return Evaluator
 

@@ -1,0 +1,23 @@
+"""Files from the web."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_PATIENCE = 60  # seconds without an answer
+
+
+def download(url: str, folder: Path) -> Path:
+    """Fetch a file into a folder, under its own name, with a progress bar on a terminal.
+
+    Raises:
+        OSError: of several types, if the server, the network or the disk fails; part of a file is
+            an error too.
+    """
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    fetch = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=_PATIENCE)
+    name = url.rpartition("/")[2]
+    return Path(pooch.retrieve(url, known_hash=None, fname=name, path=folder, downloader=fetch))
