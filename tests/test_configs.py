@@ -118,8 +118,8 @@ def test_published_columns_name_real_keys():
     for dataset in DATASETS:
         path = next(CONF.glob(f"published/*/{dataset}.yaml"), None)
         content = yaml.safe_load(path.read_text()) if path else {}
-        for column in ("tuned", "tuned_for_completion", "tuned_for_warm_start"):
-            for section, values in content.get(column, {}).items():
+        for column in (content.get("tuned", {}), *content.get("tuned_for", {}).values()):
+            for section, values in column.items():
                 names = {f"{section}.{key}" for key in values} if section != "sampler" else set()
                 assert names <= asked, (dataset, names - asked)
 

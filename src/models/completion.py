@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from runner.keys import Before, NotNegative, Positive, PositiveInt, RunSeed, Width
+from runner.models.seeded import SeededModule
 from runner.ops.aggregate import gather
 from runner.ops.backend import exact
 from runner.ops.distinct import PairTable, distinct_pairs
@@ -45,7 +46,7 @@ class LearnedPrior(nn.Module):
         return F.logsigmoid(self.mlp(product).squeeze(-1))
 
 
-class Completion(nn.Module):
+class Completion(SeededModule):
     """Weigh one-sided neighbours by the probability of the link that would make them common.
 
     P = alpha t p0 / (t p0 + 1 - p0) with p0 = sigmoid(s (logit - o)). The inner logit gets no
@@ -93,7 +94,7 @@ class Completion(nn.Module):
         memory_gib: Annotated[Positive | None, Before(None)] = None,
         precision: Annotated[Literal["bfloat16"] | None, Before(None)] = None,
     ) -> None:
-        super().__init__()
+        super().__init__(seed)
         if memory_gib is not None and memory_gib <= 0:
             raise ValueError(f"memory_gib must be above 0, or None for 1 GiB; got {memory_gib}")
         if not isinstance(t, LearnedPrior) and t <= 0:
@@ -119,7 +120,6 @@ class Completion(nn.Module):
         self.precision = torch.bfloat16 if precision else None
         self.memory_gib = _MEMORY_GIB if memory_gib is None else memory_gib
         self._halved = 0  # times that memory ran out
-        self.generator = torch.Generator().manual_seed(seed)
 
     def log_prior(self, product: Tensor) -> Tensor:
         """log t of every target pair, (B,), from the pair products, (B, H)."""
@@ -221,11 +221,11 @@ class Completion(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """State of the generator, and how often chunks were halved: what a resume goes on with."""
-        return torch.cat([self.generator.get_state(), torch.tensor([self._halved]).byte()])
+        return torch.cat([super().get_extra_state(), torch.tensor([self._halved]).byte()])
 
     def set_extra_state(self, state: Tensor) -> None:
         size = self.generator.get_state().numel()
-        self.generator.set_state(state[:size].cpu())
+        super().set_extra_state(state[:size])
         self._halved = int(state[size:].sum())
 
     def extra_repr(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -48,6 +49,7 @@ class NCNC(Predictor):
     """
 
     column = "completion"
+    published_with: ClassVar[Mapping[str, Any]] = {"depth": 1}
 
     def __init__(
         self,

@@ -53,7 +53,10 @@ class Predictor(nn.Module):
     """Whether the score of a pair depends on the pairs that are scored with it."""
 
     column: ClassVar[str | None] = None
-    """The dataset's column that it takes before the common one: ``tuned_for_<column>``."""
+    """The dataset's column that it takes before the common one: ``tuned_for.<column>``."""
+
+    published_with: ClassVar[Mapping[str, Any]] = {}
+    """Arguments with which the published figures of it were measured; with others none is its."""
 
     @property
     def trainable(self) -> bool:

@@ -41,16 +41,20 @@ def _run_graph(config: Mapping[str, Any]) -> Tree:
     tree.add(f"objective: {config['objective']['_target_']}")
     tree.add(f"encoding: {config['encoding']['_target_']}")
     encoder = tree.add(f"encoder: {config['encoder']['_target_']}")
-    if "path" in config["encoder"].get("convolution", {}):
-        encoder.add(f"convolution: {config['encoder']['convolution']['path']}")
+    _add_parts(encoder, config["encoder"])
     predictor = tree.add(f"predictor: {model['_target_']}")
-    for key, node in model.items():
-        if isinstance(node, dict) and "_target_" in node:
-            predictor.add(f"{key}: {node['_target_']}")
+    _add_parts(predictor, model)
     tree.add(f"evaluator: {config['evaluator']['_target_']}")
     tree.add(f"tracker: {config['tracker']['_target_']}")
     tree.add(_parameters(config, sizes))
     return tree
+
+
+def _add_parts(branch: Tree, component: Mapping[str, Any]) -> None:
+    """Below a component, the parts that it is built of; of a class its path."""
+    for key, node in component.items():
+        if isinstance(node, dict) and "_target_" in node:
+            branch.add(f"{key}: {node.get('path') or node['_target_']}")
 
 
 def _parameters(config: Mapping[str, Any], sizes: Mapping[str, Any] | None) -> str:

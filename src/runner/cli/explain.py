@@ -53,7 +53,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     key = _key(error, cause, overrides)
     if key in GROUPS:
-        return f"{key}: it takes the name of an option, as in tracker=none or model=ncn"
+        return f"{key}: it takes the name of an option, as in tracker=none"
     if key and ("not in struct" in str(cause) or "No match in the defaults list" in str(error)):
         known = [name for name in _known_keys(overrides) if name != key]
         moved = key_of_today(key)
@@ -77,7 +77,7 @@ def _quoted(text: str) -> str:
 def _unreadable(error: Exception, overrides: Sequence[str]) -> str:
     wrong = _option_that_is_no_name(overrides)
     if wrong:
-        return f"{wrong}: a group takes the name of an option, as in tracker=none or model=ncn"
+        return f"{wrong}: a group takes the name of an option, as in tracker=none"
     override = getattr(error, "override", None) or next(
         (line for line in overrides if line.partition("=")[0] in ("", "hydra")), ""
     )

@@ -43,8 +43,8 @@ _MOVES = (
     ("protocol.permitted_overlaps", "dataset.protocol.permitted_overlaps"),
     ("negatives", "dataset.negatives"),
     ("protocol.tuned", "dataset.tuned"),
-    ("protocol.tuned_for_completion", "dataset.tuned_for_completion"),
-    ("protocol.tuned_for_warm_start", "dataset.tuned_for_warm_start"),
+    ("protocol.tuned_for.completion", "dataset.tuned_for_completion"),
+    ("protocol.tuned_for.warm_start", "dataset.tuned_for_warm_start"),
     ("protocol.warm_start_model", "dataset.warm_start_model"),
     ("protocol.published", "dataset.published"),
 )
@@ -102,13 +102,13 @@ def _moved(config: Mapping[str, Any], moves: Sequence[tuple[str, str]]) -> dict[
         if not isinstance(node, dict) or last not in node:
             continue
         value = node.pop(last)
+        if not node and len(parents) > 1:
+            del moved[parents[0]][parents[1]]
         *parents, last = target.split(".")
         node = moved
         for part in parents:
             node = node.setdefault(part, {})
         node[last] = value
-        if source.startswith("dataset.protocol.") and not moved["dataset"]["protocol"]:
-            del moved["dataset"]["protocol"]
     return moved
 
 

@@ -12,17 +12,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config.schema import COLUMN
+from runner.config.schema import asked
 from runner.config.signatures import constant
 
 _ABSENT = object()
 _OF_OPTIONS = {"encoder.convolution.path", "sampler._target_"}
-# Where the value of a column's key stands in the config.
-_TUNABLE = {
-    f"model.{section}.{key}" if section == "completion" else f"{section}.{key}"
-    for section, part in COLUMN.items()
-    for key in part.model_fields
-} - {"encoder.convolution"} | _OF_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -52,14 +46,14 @@ def _tuned(*given: Any, _root_: DictConfig) -> Any:
 def _from_column(root: DictConfig, path: str) -> Any:
     if root.hyperparameters != "published":
         return _ABSENT
-    columns = ["tuned"]
+    columns = [root.protocol.tuned]
     own = column_of(root.model.get("_target_"))
     if own is not None:
-        columns.insert(0, f"tuned_for_{own}")
+        columns.insert(0, root.protocol.tuned_for.get(own))
         if root.train.init_from is not None:
-            columns.insert(0, "tuned_for_warm_start")
+            columns.insert(0, root.protocol.tuned_for.warm_start)
     for column in columns:
-        value = _walk(root.protocol.get(column), path.split("."))
+        value = _walk(column, path.split("."))
         if value is not _ABSENT:
             return value
     return _ABSENT
@@ -91,7 +85,7 @@ def origins(
     in_column = "published column" if config.protocol.published else "dataset"
     found = []
     for key, raw in _leaves(OmegaConf.to_container(config, resolve=False)):
-        if key not in _TUNABLE:
+        if not _is_tunable(key):
             continue
         if isinstance(raw, str) and raw.startswith("${tuned:"):
             path = raw.removeprefix("${tuned:").split(",", 1)[0]
@@ -106,6 +100,13 @@ def origins(
             source = "config file"
         found.append(Origin(key, OmegaConf.select(config, key), source))
     return found
+
+
+def _is_tunable(key: str) -> bool:
+    """Whether a column may have its value, under this name or the end of it."""
+    if key.startswith("protocol."):
+        return False
+    return key in _OF_OPTIONS or any(key == name or key.endswith(f".{name}") for name in asked())
 
 
 def untuned_note(config: DictConfig, found: Sequence[Origin]) -> str | None:

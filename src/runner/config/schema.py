@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from runner.config.flat import flat
 from runner.keys import (
     Before,
     Effect,
-    Layers,
     LearningRate,
     NotNegative,
     Positive,
     PositiveInt,
-    Probability,
     RunSeed,
     Seconds,
     Text,
-    Width,
 )
 
 Overlap = Literal[
@@ -68,12 +69,16 @@ class Section(BaseModel):
 
 
 class Seeds(Section):
+    """A seed for each source of chance; further ones are those of components."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, RunSeed]
+
     split: RunSeed
     initialisation: RunSeed
     batches: RunSeed
     negatives: RunSeed
     dropout: RunSeed
-    completion: RunSeed
 
 
 class Run(Section):
@@ -125,54 +130,30 @@ class PublishedFigure(Section):
     std: float | None
 
 
-def _column(**keys: Any) -> type[Section]:
-    """A part of a published column: any of these keys."""
-    fields: dict[str, Any] = {key: (kind | None, None) for key, kind in keys.items()}
-    return create_model("Column", __base__=Section, **fields)
+@cache
+def asked() -> frozenset[str]:
+    """The keys that `conf/` asks a published column for; no other would have an effect."""
+    found: set[str] = set()
+    folders = [files("runner.conf")]
+    while folders:
+        for entry in folders.pop().iterdir():
+            if entry.is_dir():
+                folders.append(entry)
+            elif entry.name.endswith(".yaml"):
+                found.update(re.findall(r"\$\{tuned:([\w.]+),", entry.read_text()))
+    return frozenset(found)
 
 
-# What conf/ asks a column for, by section; no other key would have an effect.
-COLUMN: dict[str, type[Section]] = {
-    "encoder": _column(
-        convolution=str,
-        hidden=Width,
-        layers=Layers,
-        residual=bool,
-        jumping_knowledge=bool,
-        input_dropout=Probability,
-        hidden_dropout=Probability,
-        output_dropout=Probability,
-        edge_dropout=Probability,
-    ),
-    "model": _column(
-        dropout=Probability,
-        edge_dropout=Probability,
-        node_transform=bool,
-        last_linear=bool,
-        two_layer_head=bool,
-    ),
-    "completion": _column(
-        t=Positive,
-        s=float,
-        o=float,
-        alpha=NotNegative,
-        chunk_size=PositiveInt,
-        keep_train=PositiveInt,
-        keep_eval=PositiveInt,
-        replacement=bool,
-    ),
-    "train": _column(
-        epochs=Annotated[int, Ge(0)],
-        batch_size=PositiveInt,
-        eval_batch_size=PositiveInt,
-        lr_encoder=LearningRate,
-        lr_predictor=LearningRate,
-        clip_norm=Positive,
-        init_mode=Literal["weights", "embeddings"],
-    ),
-}
-_SECTIONS: dict[str, Any] = {name: (part, part()) for name, part in COLUMN.items()}
-Column: Any = create_model("Column", __base__=Section, sampler=(str | None, None), **_SECTIONS)
+def _column(value: dict[str, Any]) -> dict[str, Any]:
+    for key in flat(value, "."):
+        if value and key not in asked():
+            close = get_close_matches(key, asked(), n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(asked()))}"
+            raise ValueError(f"nothing asks a column for {key}; {hint}")
+    return value
+
+
+Column = Annotated[dict[str, Any], AfterValidator(_column)]
 
 
 class Dataset(Section):
@@ -194,8 +175,7 @@ class Protocol(Section):
     official_split: bool
     permitted_overlaps: list[Overlap]
     tuned: Column
-    tuned_for_completion: Column
-    tuned_for_warm_start: Column
+    tuned_for: dict[str, Column]
     warm_start_model: str | None
     published: Annotated[dict[str, PublishedFigure | None], Effect.LABEL]
 

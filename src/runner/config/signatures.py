@@ -120,20 +120,22 @@ def _of_class(module: str, node: ast.ClassDef) -> Signature | None:
 
 @cache
 def constant(target: str, name: str) -> Any:
-    """A constant of a class, as `column = "completion"`, its bases' included; None without one."""
+    """A literal value of a class, its bases' included; None without one."""
     place = _definition(target)
     if place is None or not isinstance(place[1], ast.ClassDef):
         return None
     assigned = (
-        item
+        (item.targets[0] if isinstance(item, ast.Assign) else item.target, item.value)
         for _, cls in _lineage(place[0], place[1])
         for item in cls.body
-        if isinstance(item, ast.Assign)
+        if isinstance(item, ast.Assign | ast.AnnAssign)
     )
-    for item in assigned:
-        target_node, value = item.targets[0], item.value
-        if isinstance(target_node, ast.Name) and target_node.id == name:
-            return value.value if isinstance(value, ast.Constant) else None
+    for target_node, value in assigned:
+        if isinstance(target_node, ast.Name) and target_node.id == name and value is not None:
+            try:
+                return ast.literal_eval(value)
+            except ValueError:
+                return None
     return None
 
 

@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.set_defaults(do=do)
     sweep = commands.add_parser("sweep", help="print a preset of conf/sweep as a W&B Sweep")
-    sweep.add_argument("preset", help="completion, search-ncnc, seeds, …")
+    sweep.add_argument("preset", help="as in conf/sweep: seeds, …")
     sweep.add_argument("overrides", nargs="*", help="as for runner -m: dataset=cora seed=0,1")
     sweep.add_argument("--method", choices=METHODS, help="default: grid, or by the search")
     sweep.add_argument("--metric", help="default: valid/<the dataset's selection metric>")

@@ -43,7 +43,7 @@ def sections() -> dict[str, list[Any]]:
             _bars("Seconds in all", "seconds"),
             _bars("Peak memory, GiB", "peak_memory_gib"),
         ],
-        "Test pairs and completion": _of_summaries(
+        "Test pairs and distributions": _of_summaries(
             "media/hardest_test_pairs",
             "media/completion_probabilities_of_links",
             "media/completion_probabilities_of_negatives",

@@ -291,7 +291,18 @@ def _identity(config: Mapping[str, Any], start: Mapping[str, Any] | None) -> dic
 
 def _tags(config: RunConfig, meta: Mapping[str, Any]) -> list[str]:
     sampler = str(config.sampler["_target_"]).rsplit(".", 1)[-1]
-    convolution = str(config.encoder.get("convolution", {}).get("path", "")).rsplit(".", 1)[-1]
+    encoder = [node["path"] for node in config.encoder.values() if _names_class(node)]
+    classes = [str(path).rsplit(".", 1)[-1] for path in encoder]
     sweep = f"sweep:{meta['sweep']['name']}" if meta.get("sweep") else ""
-    tags = [config.run.model, config.run.dataset, convolution, sampler, sweep]
+    tags = [
+        config.run.model,
+        config.run.dataset,
+        *(c.rsplit(".", 1)[-1] for c in classes),
+        sampler,
+        sweep,
+    ]
     return [tag[:_LONGEST_TAG] for tag in tags if tag]
+
+
+def _names_class(node: Any) -> bool:
+    return isinstance(node, Mapping) and "path" in node

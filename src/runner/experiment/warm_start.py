@@ -176,7 +176,7 @@ def initialise(model: LinkModel, config: RunConfig, folder: Path, data: LinkData
         raise RunnerError(
             "train.init_from: the two runs have not the same weights "
             f"({', '.join(sorted({*lacking, *unused}))}); they need the same encoder.* and "
-            "model.*, completion aside"
+            "model.*, except for parts that can start alone"
         )
 
 

@@ -10,8 +10,8 @@ _WORDS = (
     "Unable to allocate",
 )
 REMEDY = (
-    "a smaller train.batch_size, train.eval_batch_size, encoder.hidden or "
-    "model.completion.memory_gib takes less, and so does a smaller graph"
+    "a smaller train.batch_size, train.eval_batch_size, encoder.hidden or memory budget of the "
+    "model (its key memory_gib) takes less, and so does a smaller graph"
 )
 
 

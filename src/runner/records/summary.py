@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.config.published import column_of
 from runner.config.schema import RunConfig
+from runner.config.signatures import constant
 from runner.errors import RunnerError
 from runner.storage.seal import Damaged, read_json
 from runner.training.state import TrainingState
@@ -67,12 +68,13 @@ def _published(config: RunConfig, meta: Mapping[str, Any]) -> dict[str, Any] | N
     """The figure for this very model, trained as it was: with its sampler and warm start."""
     protocol = config.protocol
     trained = config.train.epochs > 0
-    if trained and config.sampler["_target_"] != protocol.tuned.sampler:
+    if trained and config.sampler["_target_"] != protocol.tuned.get("sampler"):
         return None
     start = meta.get("init_from")
     if (start and start["mode"]) != published_warm_start(config):
         return None
-    if config.model.get("depth", 1) != 1:
+    as_published = constant(config.model["_target_"], "published_with") or {}
+    if any(config.model.get(key) != value for key, value in as_published.items()):
         return None
     figure = protocol.published.get(config.run.model)
     return None if figure is None else figure.model_dump()
@@ -82,4 +84,5 @@ def published_warm_start(config: RunConfig) -> str | None:
     """The `init_mode` with which the published run of such a model starts, None without."""
     if column_of(config.model["_target_"]) is None:
         return None
-    return config.protocol.tuned_for_warm_start.train.init_mode
+    found = config.protocol.tuned_for["warm_start"]
+    return found["train"]["init_mode"] if found else None

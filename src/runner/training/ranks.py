@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from runner.errors import RunnerError
 from runner.models.node_embedding import gradient_values, with_values
+from runner.models.seeded import SeededModule
 from runner.storage.shared_file import stored
 
 T = TypeVar("T")
@@ -112,8 +113,7 @@ class Group(Ranks):
 
     @contextmanager
     def own_chance(self, model: nn.Module) -> Iterator[None]:
-        found = (getattr(module, "generator", None) for module in model.modules())
-        own = [generator for generator in found if isinstance(generator, torch.Generator)]
+        own = [m.generator for m in model.modules() if isinstance(m, SeededModule)]
         states = [generator.get_state() for generator in own]
         with torch.random.fork_rng(_devices(model)):
             torch.manual_seed(self._seed(torch.initial_seed()))

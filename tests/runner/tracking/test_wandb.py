@@ -210,7 +210,7 @@ def test_every_value_of_the_config_is_a_scalar_column():
             "metrics": ["hits@50", "mrr"],
             "permitted_overlaps": [],
             "tuned": {"train": {"epochs": 9}},
-            "tuned_for_completion": {"train": {"epochs": 9}},
+            "tuned_for": {"completion": {"train": {"epochs": 9}}},
             "published": {"ncn": {"mean": 1.0}},
         },
     }

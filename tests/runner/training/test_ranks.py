@@ -1,20 +1,14 @@
 import pytest
 import torch
-from torch import nn
 
+from runner.models.seeded import SeededModule
 from runner.training.ranks import ALONE, Group
-
-
-class Sampling(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.generator = torch.Generator().manual_seed(7)
 
 
 def draw(rank: int, moment: tuple[int, int]) -> tuple[list[float], list[float]]:
     """What process `rank` draws, from the default generator and the model's, inside and after."""
     torch.manual_seed(3)
-    ranks, model = object.__new__(Group), Sampling()
+    ranks, model = object.__new__(Group), SeededModule(7)
     ranks.rank, ranks.moment = rank, moment
     with ranks.own_chance(model):
         inside = [torch.rand(()).item(), torch.rand((), generator=model.generator).item()]
