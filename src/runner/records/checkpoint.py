@@ -32,7 +32,7 @@ class OtherData(RunnerError):
 
 
 def snapshot(run: Training, state: TrainingState, fingerprint: str) -> dict[str, Any]:
-    """What a checkpoint of this moment holds; the tensors are those of the run, not copies."""
+    """The content of a checkpoint now; it shares the tensors of the run."""
     schedule = {"schedule": run.schedule.state_dict()} if run.schedule is not None else {}
     return {
         "format": FORMAT,
@@ -49,11 +49,11 @@ def write(path: Path, content: Mapping[str, Any], *, keep: int | None = None) ->
     """Write a checkpoint; a kill leaves the old file or the new one, never a torn one.
 
     Args:
-        keep: files of this name that stay: `last.pt`, and of the earlier ones `last-1.pt`, ….
-            None replaces the file, and leaves the earlier ones as they are.
+        keep: number of files to keep: `last.pt` and the earlier `last-1.pt`, ….
+            None replaces the file, and leaves the earlier ones unchanged.
 
     Raises:
-        OSError: if it cannot be written; the old files are as they were.
+        OSError: if it cannot be written; the old files are unchanged.
     """
     with atomic(path) as temporary:
         _save(content, temporary)
@@ -69,7 +69,7 @@ def _save(content: Mapping[str, Any], path: Path) -> None:
         with open(path, "wb") as file:
             torch.save(dict(content), file)
     except RuntimeError as error:
-        # torch's archive writer hides what the system has said, and complains of itself.
+        # torch's archive writer raises its own error over that of the system.
         cause = error.__context__
         if isinstance(cause, OSError):
             raise cause from None
@@ -78,29 +78,29 @@ def _save(content: Mapping[str, Any], path: Path) -> None:
 
 def _rotate(path: Path, keep: int) -> None:
     for age in range(keep - 1, 0, -1):
-        newer = _aged(path, age - 1)
+        newer = _numbered_path(path, age - 1)
         if not newer.exists():
             continue
         if age > 1:
-            os.replace(newer, _aged(path, age))
+            os.replace(newer, _numbered_path(path, age))
             continue
-        # A second name, so that there is a last.pt at every moment.
+        # A second name, so that last.pt exists at every moment.
         link = path.with_name(f".{path.name}.link")
         link.unlink(missing_ok=True)
         try:
             os.link(newer, link)
-        except OSError:  # a file system without them
-            os.replace(newer, _aged(path, age))
+        except OSError:  # a file system without hard links
+            os.replace(newer, _numbered_path(path, age))
         else:
-            os.replace(link, _aged(path, age))
-            link.unlink(missing_ok=True)  # replacing a name of the same file does nothing
+            os.replace(link, _numbered_path(path, age))
+            link.unlink(missing_ok=True)  # os.replace does nothing if both name the same file
     age = keep
-    while (surplus := _aged(path, age)).exists():  # of a run that kept more
+    while (surplus := _numbered_path(path, age)).exists():  # from a larger `keep`
         surplus.unlink()
         age += 1
 
 
-def _aged(path: Path, age: int) -> Path:
+def _numbered_path(path: Path, age: int) -> Path:
     return path.with_name(f"{path.stem}-{age}{path.suffix}") if age else path
 
 
@@ -108,7 +108,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read a checkpoint without executing code from it (`weights_only=True`), onto the CPU.
 
     Raises:
-        Damaged: if any byte of it is not as it was written, or it is none of ours.
+        Damaged: if any byte has changed, or the file is no checkpoint of a run.
     """
     try:
         verify_archive(path)
@@ -125,10 +125,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def load(path: Path, fingerprint: str) -> dict[str, Any]:
-    """Read a checkpoint that must have been made on these data.
+    """Read a checkpoint, and check that its run had these data.
 
     Raises:
-        RunnerError: if it is damaged, of another format, or made on other data.
+        RunnerError: if it is damaged, has another format, or its run had other data.
     """
     content = read(path)
     check_data(content, path, fingerprint)
@@ -136,7 +136,7 @@ def load(path: Path, fingerprint: str) -> dict[str, Any]:
 
 
 def check_data(content: Mapping[str, Any], path: Path, fingerprint: str) -> None:
-    """Refuse a checkpoint that was made on other data than those with this fingerprint."""
+    """Refuse a checkpoint of a run on data with another fingerprint."""
     made_on = str(content["fingerprint"])
     if made_on != fingerprint:
         raise OtherData(
@@ -147,12 +147,12 @@ def check_data(content: Mapping[str, Any], path: Path, fingerprint: str) -> None
 
 
 def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest intact checkpoint among last.pt and its predecessors; None if there is none.
+    """Return the newest intact checkpoint among last.pt and its predecessors, or None.
 
     Raises:
-        Damaged: if there are some and none is intact.
+        Damaged: if there are checkpoints, but none is intact.
     """
-    paths = [folder / "last.pt", *sorted(folder.glob("last-*.pt"), key=_age)]
+    paths = [folder / "last.pt", *sorted(folder.glob("last-*.pt"), key=_parse_age)]
     problems = []
     for path in paths:
         if not path.is_file():
@@ -165,21 +165,21 @@ def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
         for problem in problems:
             log.warning("%s", str(problem).partition(";")[0])
         if problems:
-            log.warning("going on from %s instead", path)
+            log.warning("resuming from %s instead", path)
         return path, content
     if problems:
         raise problems[0]
     return None
 
 
-def _age(path: Path) -> int:
+def _parse_age(path: Path) -> int:
     with contextlib.suppress(ValueError):
         return int(path.stem.removeprefix("last-"))
     return 2**31
 
 
 def set_damaged_aside(folder: Path) -> None:
-    """Rename damaged checkpoints, so that none of them takes the place of a good one."""
+    """Rename damaged checkpoints, so that none of them replaces a good one."""
     for path in sorted(folder.glob("*.pt")):
         try:
             verify_archive(path)
@@ -190,7 +190,7 @@ def set_damaged_aside(folder: Path) -> None:
 
 
 def restore(content: Mapping[str, Any], run: Training) -> TrainingState:
-    """Put a checkpoint's content into what a run trains with."""
+    """Load a checkpoint into the model, the optimiser and the generators of a run."""
     run.model.load_state_dict(content["model"])
     run.optimizer.load_state_dict(content["optimizer"])
     if run.schedule is not None:

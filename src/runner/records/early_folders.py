@@ -1,4 +1,4 @@
-"""What was there before Hydra made a folder, for cleaning up after a run that never began."""
+"""The folders that exist before Hydra makes one, to clean up after a run that fails early."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from runner.storage.files import existing
 
 
 class EarlyFolders(Callback):
-    """A Hydra callback that looks before Hydra makes a folder.
+    """A Hydra callback that records the existing folders before Hydra makes one.
 
     Attributes:
-        known: the folder of the run, or of the sweep, and its parents, as far as they were there.
+        known: the folder of the run or sweep and its parents, if they exist.
     """
 
     known: ClassVar[set[Path]] = set()
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        # The folder's name asks Hydra for the choices, which Hydra sets a little later.
+        # The name of the folder needs Hydra's choices, which Hydra sets later.
         HydraConfig.instance().set_config(config)
         EarlyFolders.known = _existing(config, "hydra.run.dir")
         with suppress(OmegaConfBaseException), read_write(config.hydra):
-            # Its name has chance in it. Hydra forgets it where it fails before the job begins.
+            # The name has a random part. Hydra forgets it if it fails before the job begins.
             folder = str(OmegaConf.select(config, "hydra.run.dir", throw_on_missing=True))
             config.hydra.run.dir = os.path.normpath(folder)
             config.hydra.runtime.output_dir = os.path.abspath(folder)
@@ -40,7 +40,7 @@ class EarlyFolders(Callback):
 
 
 def _existing(config: DictConfig, key: str) -> set[Path]:
-    """What is there of a folder; nothing where it has no name, which Hydra says next."""
+    """The existing ones of a folder and its parents; none without a name, which Hydra reports."""
     try:
         return existing(Path(OmegaConf.select(config, key)))
     except (OmegaConfBaseException, OSError, TypeError):

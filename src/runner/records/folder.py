@@ -26,16 +26,15 @@ from runner.storage.seal import Damaged, has_seal, read_json, read_lines, sealed
 
 log = logging.getLogger(__name__)
 
-# What `atomic` makes beside the files of a run, and `records.checkpoint` when it rotates them.
+# Temporary files of `atomic` and of the rotation in `records.checkpoint`.
 _LEFTOVER = re.compile(r"\..+\.(pt|json|jsonl|yaml)\.(\w{8}|link)")
 
 
 class RunFolder:
     """The files of one run; `path` exists. Made by `claim` or `reopen`.
 
-    What the run is (config.yaml, overrides.yaml, meta.json) and what it has measured
-    (metrics.jsonl) is kept in memory too: each checkpoint holds it, so that a damaged file can be
-    written again.
+    Its records (config.yaml, overrides.yaml, meta.json and metrics.jsonl) are kept in memory too:
+    each checkpoint holds them, so that a damaged file can be written again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +44,7 @@ class RunFolder:
         self.log = path / "run.log"
         self._records: dict[str, str] = {}
         self._metrics = ""
-        self._metrics_written = 0  # bytes of it that are known to be on the disk
+        self._metrics_written = 0  # bytes that are synced to the disk
 
     @classmethod
     def claim(
@@ -56,16 +55,16 @@ class RunFolder:
         overrides: Sequence[str],
         meta: Mapping[str, Any],
     ) -> RunFolder:
-        """Take a folder for a new run, exclusively, and write what the run is.
+        """Claim a folder for a new run, exclusively, and write its records.
 
         Raises:
-            RunnerError: if the folder holds a run or anything else already, or cannot be written.
+            RunnerError: if the folder is not empty, or cannot be written.
         """
         folder = cls(path.absolute())
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
             folder._refuse_if_taken()
-            # config.yaml, complete, is the claim: of two that start at once, one gets it.
+            # The complete config.yaml is the claim: of two runs that start at once, one gets it.
             text = yaml.safe_dump(dict(config), sort_keys=False)
             folder._create("config.yaml", sealed_lines(text))
             folder._write("overrides.yaml", sealed_lines(yaml.safe_dump(list(overrides))))
@@ -84,9 +83,9 @@ class RunFolder:
         return folder
 
     def _withdraw(self) -> None:
-        """Leave the folder as it was before a claim that failed on the way."""
+        """Undo a claim that failed."""
         if "config.yaml" not in self._records:
-            return  # it is not ours
+            return  # the folder belongs to another run
         for name in (*_READERS, self.metrics.name):
             with contextlib.suppress(OSError):
                 (self.path / name).unlink()
@@ -94,33 +93,33 @@ class RunFolder:
             self.checkpoints.rmdir()
 
     def _refuse_if_taken(self) -> None:
-        leftover = ".config.yaml."  # of a start that was killed before it had the folder
+        leftover = ".config.yaml."  # from a start that was killed before its claim
         if not [p for p in self.path.iterdir() if not p.name.startswith(leftover)]:
             return
         with contextlib.suppress(Damaged):
             self._read("config.yaml")
-            raise self._taken()
+            raise self._taken_error()
         raise RunnerError(
             f"hydra.run.dir={self.path}: this folder is not empty; a run starts in a folder of "
             "its own, choose another"
         )
 
-    def _taken(self) -> RunnerError:
+    def _taken_error(self) -> RunnerError:
         return RunnerError(
             f"hydra.run.dir={self.path}: this folder already holds a run; "
-            f"go on with it by `runner resume={self.path}`, or choose another folder"
+            f"resume it with `runner resume={self.path}`, or choose another folder"
         )
 
     def _create(self, name: str, text: str) -> None:
         try:
             create(self.path / name, text)
         except FileExistsError:
-            raise self._taken() from None
+            raise self._taken_error() from None
         self._records[name] = text
 
     @classmethod
     def reopen(cls, path: Path) -> RunFolder:
-        """Open the folder of an earlier run, to go on with it.
+        """Open the folder of an earlier run, to resume it.
 
         Raises:
             RunnerError: if it is not a run folder.
@@ -154,16 +153,16 @@ class RunFolder:
         return folder
 
     def _is_ours(self) -> bool:
-        """Whether one file at least looks like what a run has written."""
-        return any(self._intact(name) is not None for name in _READERS) or any(
+        """Whether at least one file was written by a run."""
+        return any(self._read_if_intact(name) is not None for name in _READERS) or any(
             path.is_file() and has_seal(path) for path in self.checkpoints.glob("*.pt")
         )
 
     def config(self) -> dict[str, Any]:
-        """The resolved config that the run was started with.
+        """The resolved config at the start of the run.
 
         Raises:
-            Damaged: if its file is missing or not as it was written.
+            Damaged: if the file is missing or has changed.
         """
         return aliases.modernise(yaml.safe_load(self._record("config.yaml")))
 
@@ -171,7 +170,7 @@ class RunFolder:
         """The contents of meta.json.
 
         Raises:
-            Damaged: if its file is missing or not as it was written.
+            Damaged: if the file is missing or has changed.
         """
         return read_json(self._record("meta.json"))
 
@@ -192,57 +191,57 @@ class RunFolder:
             ) from None
         return text
 
-    def _intact(self, name: str) -> str | None:
+    def _read_if_intact(self, name: str) -> str | None:
         try:
             return self._read(name)
         except Damaged:
             return None
 
     def records(self) -> dict[str, str]:
-        """The text of what the run is and has measured, by file."""
+        """The text of each record, by file name."""
         names = ("config.yaml", "overrides.yaml", "meta.json")
         return {**{name: self._record(name) for name in names}, "metrics.jsonl": self._metrics}
 
     def take_records(self, records: Mapping[str, str]) -> None:
-        """Go by a checkpoint's records; what lies in the folder stays until `repair`.
+        """Use the records of a checkpoint; the files in the folder stay until `repair`.
 
-        An intact meta.json of the folder counts more: resumes that came after have added to it.
+        An intact meta.json in the folder takes precedence: later resumes have added to it.
         """
         self._records = {k: v for k, v in records.items() if k != "metrics.jsonl"}
         self._metrics = records["metrics.jsonl"]
-        found = self._intact("meta.json")
+        found = self._read_if_intact("meta.json")
         if found is not None:
             self._records["meta.json"] = found
 
     def start_over(self, meta: Mapping[str, Any]) -> None:
-        """Go by what a run without any checkpoint has left, and begin its metrics anew.
+        """Use the records of a run without checkpoints, and clear its metrics.
 
         Args:
-            meta: for meta.json, if the run was stopped before it had one.
+            meta: for meta.json, if the run was stopped before it wrote one.
 
         Raises:
-            Damaged: if its config is not as it was written.
+            Damaged: if the config is missing or has changed.
         """
         self._record("config.yaml")
         (self.path / "checkpoints").mkdir(exist_ok=True)
-        if self._intact("overrides.yaml") is None:
+        if self._read_if_intact("overrides.yaml") is None:
             self._write("overrides.yaml", sealed_lines(yaml.safe_dump([])))
-        if self._intact("meta.json") is None:
+        if self._read_if_intact("meta.json") is None:
             self._write_new_meta(meta)
         self.forget_metrics()
 
     def forget_metrics(self) -> None:
-        """Begin the metrics anew, with the next `repair`."""
+        """Clear the metrics; the next `repair` clears the file."""
         self._metrics = ""
 
     def repair(self) -> None:
-        """Make the folder's files what the records say, and name those that were damaged.
+        """Restore the files in the folder from the records, and log the damaged ones.
 
-        Metrics of epochs after the records are dropped: they will be measured again.
+        Metrics of later epochs are dropped: the resume measures them again.
         """
         self._remove_leftovers()
         for name in _READERS:
-            found, expected = self._intact(name), self._records.get(name)
+            found, expected = self._read_if_intact(name), self._records.get(name)
             if expected is None:
                 if found is None and (self.path / name).exists():
                     log.warning("%s was damaged", self.path / name)
@@ -263,7 +262,7 @@ class RunFolder:
         self._metrics_written = len(expected_lines)
 
     def _remove_leftovers(self) -> None:
-        """Remove what killed processes had not yet put in its place; a checkpoint may be large."""
+        """Remove temporary files of killed processes; a checkpoint may be large."""
         for path in (*self.path.glob(".*"), *self.checkpoints.glob(".*")):
             if _LEFTOVER.fullmatch(path.name):
                 with contextlib.suppress(OSError):
@@ -287,7 +286,7 @@ class RunFolder:
 
     @contextmanager
     def recording_status(self) -> Iterator[None]:
-        """Let status.json say running, and then how it ended."""
+        """Record `running` in status.json, and the outcome at the end."""
         self.status("running")
         try:
             yield
@@ -305,7 +304,7 @@ class RunFolder:
         self.status("done")
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
-        """Add one epoch's line to the records, and all lines that are not yet there to the file.
+        """Add the line of an epoch to the records, and all missing lines to the file.
 
         Raises:
             OSError: if the file cannot be written; the line stays in the records.
@@ -314,15 +313,15 @@ class RunFolder:
         self.flush_metrics()
 
     def flush_metrics(self) -> None:
-        """Have all lines on the disk when this returns.
+        """Write all lines to the disk, synced.
 
         Raises:
-            OSError: if the file cannot be written; no torn line is left, where that can be helped.
+            OSError: if the file cannot be written; a torn line is removed if possible.
         """
         text = self._metrics.encode()
         with open(self.metrics, "ab") as file:
             try:
-                if file.tell() < self._metrics_written:  # somebody has removed it
+                if file.tell() < self._metrics_written:  # the file was removed
                     self._metrics_written = 0
                 if self._metrics_written < file.tell():
                     file.truncate(self._metrics_written)  # a torn line
@@ -343,7 +342,7 @@ class RunFolder:
 
     @contextmanager
     def logging(self) -> Iterator[None]:
-        """Copy every log message into run.log, and the traceback of what ends the run."""
+        """Copy every log message to run.log, and the traceback of an error that ends the run."""
         handler = _LogFile(self.log)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root = logging.getLogger()
@@ -351,7 +350,7 @@ class RunFolder:
         try:
             yield
         except BaseException as error:
-            # To this handler alone: the console gets one line.
+            # Only to this handler: the console gets one line.
             record = root.makeRecord("runner", logging.ERROR, "", 0, "%s", (error,), sys.exc_info())
             handler.handle(record)
             raise
@@ -361,7 +360,7 @@ class RunFolder:
 
 
 class _LogFile(logging.FileHandler):
-    """A log whose disk is full loses lines; the run goes on."""
+    """A log that loses lines if the disk is full, instead of ending the run."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass

@@ -19,20 +19,20 @@ from runner.training.state import TrainingState
 
 log = logging.getLogger(__name__)
 
-# Is told epoch, name and value of the validation metric, and raises `Pruned` to end the run.
+# Takes epoch, name and value of the validation metric; raises `Pruned` to end the run.
 Judge = Callable[[int, str, float], None]
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What a recorder asks of the run under way.
+    """The queries of a recorder to the running run.
 
     Attributes:
-        snapshot: a checkpoint's content at this moment, its records aside.
-        stop_requested: whether the run shall end after the step under way.
-        peak_memory_gib: the most memory so far.
+        snapshot: the content of a checkpoint now, without the records.
+        stop_requested: whether the run must end after the current step.
+        peak_memory_gib: the peak memory so far.
         selection: the metric that chooses the best epoch; None without evaluation.
-        judge: of the validation metric after each epoch, once it is saved.
+        judge: judges the validation metric of each epoch after it is saved.
     """
 
     snapshot: Callable[[TrainingState], dict[str, Any]]
@@ -43,17 +43,17 @@ class Watched:
 
 
 class RunRecorder:
-    """Writes each epoch where it belongs, in an order that a kill at any point survives.
+    """Writes the records of each epoch, in an order that survives a kill at any point.
 
-    The metrics line first, then best.pt, then last.pt: what stands in last.pt has all been
-    written; what was written after it is dropped and done again by a resume. Where the disk does
-    not take it, training goes on, and what is missing is tried again with the next checkpoint.
+    The metrics line comes first, then best.pt, then last.pt: everything up to last.pt has been
+    written, and a resume repeats the steps after it. If the disk fails, training continues, and
+    the next checkpoint writes the missing records.
 
     Args:
-        outputs: the run's folder, its tracker and its progress display.
-        run: the run under way.
-        train: what makes a checkpoint due inside an epoch, and how many are kept.
-        saved: the epoch and step of the checkpoint that the run goes on from.
+        outputs: the folder of the run, its tracker and its progress display.
+        run: queries to the running run.
+        train: the keys that make a checkpoint due inside an epoch, and the number to keep.
+        saved: epoch and step of the checkpoint that the run resumes from.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class RunRecorder:
         self._steps = 0  # since the last checkpoint
         self._unsaved_best: dict[str, Any] | None = None
         self._problem: OSError | None = None
-        self._told: set[str] = set()  # problems since the last good checkpoint
+        self._reported: set[str] = set()  # problems since the last good checkpoint
 
     @property
     def stop_requested(self) -> Callable[[], bool]:
@@ -91,7 +91,7 @@ class RunRecorder:
         except OSError as error:
             self._warn("metrics.jsonl", error)
         valid = row.get(f"valid/{select}")
-        # Under names that are the same for every dataset, so that one chart shows them all.
+        # The names are the same for every dataset, so that one chart shows all of them.
         splits = ("valid", "test") if valid is not None else ()
         selected = {f"selected/{split}": row[f"{split}/{select}"] for split in splits}
         self.tracker.log({**row, **selected}, step=epoch)
@@ -104,7 +104,7 @@ class RunRecorder:
             self.run.judge(epoch, select, valid)
 
     def checkpoint(self, state: TrainingState) -> None:
-        """Save where the run stands; a disk that does not take it is a warning."""
+        """Save a checkpoint; if the disk fails, warn."""
         try:
             self.folder.flush_metrics()
             if self._unsaved_best is not None:
@@ -118,14 +118,14 @@ class RunRecorder:
         except OSError as error:
             self._warn("the checkpoint", error)
             self._problem = error
-            # The next steps change its tensors.
+            # The next steps change the tensors.
             self._unsaved_best = copy.deepcopy(self._unsaved_best)
         else:
             self._saved = (state.epoch, state.step)
             if self._problem is not None:
                 log.warning("the disk takes it again: %s", self.last_checkpoint())
             self._problem = None
-            self._told.clear()
+            self._reported.clear()
         self._saved_at = time.monotonic()
         self._steps = 0
 
@@ -135,7 +135,7 @@ class RunRecorder:
         return time.monotonic() - self._saved_at >= self.checkpoint_seconds
 
     def not_finite(self, report: Mapping[str, Any]) -> None:
-        """Keep a report of a step without a finite loss or gradient, in not_finite.json."""
+        """Write the report of a step without a finite loss or gradient to not_finite.json."""
         try:
             self.folder.write_json(
                 "not_finite.json", {**report, "last_checkpoint": self.last_checkpoint()}
@@ -152,10 +152,10 @@ class RunRecorder:
         return f"{self.folder.checkpoints / 'last.pt'}, {where}"
 
     def close(self) -> None:
-        """Make sure at the end of training that everything is on the disk.
+        """Check at the end of training that all records are on the disk.
 
         Raises:
-            RunnerError: if it is not.
+            RunnerError: if a record is missing.
         """
         if self._problem is not None:
             raise RunnerError(
@@ -169,8 +169,8 @@ class RunRecorder:
 
     def _warn(self, what: str, error: OSError) -> None:
         reason = f"{what} cannot be written ({error.strerror or error})"
-        if reason not in self._told:
-            self._told.add(reason)
+        if reason not in self._reported:
+            self._reported.add(reason)
             log.warning(
                 "%s; the run goes on and tries again, the last good checkpoint: %s",
                 reason,

@@ -1,4 +1,4 @@
-"""summary.json: what a run has come to, at the epoch that validation chose."""
+"""summary.json: the metrics of a run at the epoch chosen on validation."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def summary_of(
     state: TrainingState,
     peak: float,
 ) -> dict[str, Any]:
-    """What summary.json says of a run that has ended an epoch.
+    """The content of summary.json, for a run that has finished an epoch.
 
     Args:
-        selection: the metric by which validation chooses the epoch; None without evaluation.
+        selection: the validation metric that chooses the epoch; None without evaluation.
         peak: memory in GiB.
     """
     assert state.best is not None
@@ -57,7 +57,7 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 
 def with_selected(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """With the selection metric's values under names that are the same for every dataset."""
+    """Add the values of the selection metric, under names that are the same for every dataset."""
     if not summary or summary["select"] is None:
         return dict(summary)
     selected = {split: summary[split][summary["select"]] for split in ("valid", "test")}
@@ -65,7 +65,7 @@ def with_selected(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _published(config: RunConfig, meta: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The figure for this very model, trained as it was: with its sampler and warm start."""
+    """The published figure, if the run has the published sampler and warm start."""
     protocol = config.protocol
     trained = config.train.epochs > 0
     if trained and config.sampler["_target_"] != protocol.tuned.get("sampler"):
@@ -81,7 +81,7 @@ def _published(config: RunConfig, meta: Mapping[str, Any]) -> dict[str, Any] | N
 
 
 def published_warm_start(config: RunConfig) -> str | None:
-    """The `init_mode` with which the published run of such a model starts, None without."""
+    """The `init_mode` of the published run of such a model; None without a warm start."""
     if column_of(config.model["_target_"]) is None:
         return None
     found = config.protocol.tuned_for["warm_start"]
