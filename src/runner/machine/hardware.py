@@ -1,4 +1,4 @@
-"""Where a run computes, and how much memory it took."""
+"""The device and threads of a run, and its peak memory."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def set_up(
     """Choose the device, the number of threads and deterministic kernels for this process.
 
     Args:
-        threads: None for the cores that this process may use, shared out among those of the run.
-        keep_freed_memory: do not return the memory of freed tensors to the system, on Linux: it
-            need not be cleared again, but holes between tensors stay part of the process.
+        threads: None shares the cores of this process among the processes of the run.
+        keep_freed_memory: do not return the memory of freed tensors to the system, on Linux: the
+            system need not clear it again, but holes between tensors stay in the process.
         compile: on a GPU, fuse small operators (:func:`runner.ops.backend.fuse`).
-        place: this process's number among those of the run on this machine, and how many they are.
+        place: the number of this process on this machine, and the number of processes there.
 
     Raises:
-        RunnerError: if a GPU is asked for and there is none, or not one for each process.
+        RunnerError: if there is no GPU, or not one for each process, though the config wants one.
     """
     number, processes = place
     if device == "cuda" and not torch.cuda.is_available():
@@ -62,7 +62,7 @@ def set_up(
     torch.set_num_threads(threads or max(1, _available_cores() // processes))
     _keep_freed_memory(keep_freed_memory)
     backend.fuse(compile)
-    # On a GPU some kernels have no deterministic form: torch then warns instead of refusing.
+    # On a GPU some kernels have no deterministic form: let torch warn instead of raising.
     torch.use_deterministic_algorithms(deterministic, warn_only=device == "cuda")
     if deterministic:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -79,10 +79,10 @@ def set_up(
 
 
 def warn_of_emulated(precisions: Mapping[str, str | None], device: torch.device) -> None:
-    """Say so where a processor has no instructions for a precision, and takes longer for it.
+    """Warn if the processor emulates a precision, which takes longer.
 
     Args:
-        precisions: by the keys of the config that ask for them.
+        precisions: precision by config key.
     """
     known = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
     asked = [f"{key}={value}" for key, value in precisions.items() if value == "bfloat16"]
@@ -95,10 +95,10 @@ def warn_of_emulated(precisions: Mapping[str, str | None], device: torch.device)
 
 
 def _keep_freed_memory(keep: bool) -> None:
-    """Have glibc reuse the memory of large tensors, or return it to the system, its default.
+    """Let glibc reuse the memory of large tensors, or return it to the system (its default).
 
-    A training step frees and takes the same sizes again; the system would hand every page out
-    anew, zeroed, which costs a third of an NCN step (docs/performance.md).
+    A training step frees and allocates the same sizes again; the system would zero every page
+    again, which costs a third of an NCN step (docs/performance.md).
     """
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # of malloc.h
     with contextlib.suppress(OSError, AttributeError):
@@ -109,7 +109,7 @@ def _keep_freed_memory(keep: bool) -> None:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Start measuring anew, so that a sweep's jobs in one process do not inherit a peak."""
+    """Reset the peak, so that the jobs of a sweep in one process do not inherit it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -118,7 +118,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory_gib(device: torch.device) -> float:
-    """The most memory that this run has held: on the GPU, or resident on the CPU."""
+    """The peak memory of this run: allocated on the GPU, or resident on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     with contextlib.suppress(OSError, StopIteration):

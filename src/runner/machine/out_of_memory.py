@@ -1,4 +1,4 @@
-"""An error that says that the memory does not suffice, in whatever type it comes."""
+"""Out-of-memory errors, which come in several types."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REMEDY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was asked for that there is not: by Python, NumPy or torch, on any device."""
+    """Whether an allocation by Python, NumPy or torch has failed, on any device."""
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _WORDS)

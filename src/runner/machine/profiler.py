@@ -19,13 +19,13 @@ from runner.ops.stage import observed
 
 log = logging.getLogger(__name__)
 
-_LAST_OF_A_STEP = "optimiser"
-_SKIPPED, _TRACED = 2, 3  # steps before the trace, which load kernels and fill caches, and in it
+_LAST_STAGE = "optimiser"
+_SKIPPED, _TRACED = 2, 3  # steps before the trace (they load kernels and fill caches), and in it
 
 
 @dataclass
 class StageCost:
-    """What the calls of a stage took together, the stages within it included."""
+    """The cost of all calls of a stage, including the stages within it."""
 
     calls: int = 0
     seconds: float = 0.0
@@ -36,9 +36,9 @@ class StageProfile:
     """An observer for :func:`runner.ops.stage.observed`.
 
     Args:
-        peak_memory_gib: the most memory held so far.
-        after: called with the name of every stage that ends.
-        settle: waits until the device has done what it was given.
+        peak_memory_gib: the peak memory so far.
+        after: called at the end of every stage, with its name.
+        settle: waits until the device has finished its work.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class StageProfile:
             self.after(name)
 
     def table(self) -> pd.DataFrame:
-        """A row for each stage; the shares are of the stages that stand in no other."""
+        """A row for each stage; shares are relative to the sum over the outermost stages."""
         rows = pd.DataFrame(
             [{"stage": name, **asdict(cost)} for name, cost in self.costs.items()],
             columns=["stage", "calls", "seconds", "raised_peak_gib"],
@@ -81,7 +81,7 @@ class StageProfile:
         return rows
 
     def flat(self) -> Mapping[str, float]:
-        """The same for the tracker's summary."""
+        """The costs as flat keys, for the summary of the tracker."""
         return {
             f"profile/{name}/{key}": value
             for name, cost in self.costs.items()
@@ -96,10 +96,10 @@ def profiled(
     peak_memory_gib: Callable[[], float],
     summary: dict[str, Any],
 ) -> Iterator[None]:
-    """Observe what runs within; at its end, write profile.csv and add it to `summary`.
+    """Observe the stages inside the `with`; then write profile.csv and add it to `summary`.
 
-    trace.json in `folder` is for chrome://tracing or https://ui.perfetto.dev. A resume writes both
-    anew, of its own steps. A run of fewer than two steps leaves no trace.
+    trace.json in `folder` is for chrome://tracing or https://ui.perfetto.dev. A resume overwrites
+    both with its own steps. A run of fewer than two steps leaves no trace.
     """
     activities = [ProfilerActivity.CPU]
     on_gpu = device.type == "cuda"
@@ -112,7 +112,7 @@ def profiled(
     )
 
     def after(name: str) -> None:
-        if name == _LAST_OF_A_STEP:
+        if name == _LAST_STAGE:
             trace.step()
 
     settle = partial(torch.cuda.synchronize, device) if on_gpu else lambda: None
@@ -127,6 +127,6 @@ def profiled(
             trace.stop()
             if stages.costs:
                 stages.table().to_csv(folder / "profile.csv", index=False, float_format="%.6g")
-                log.info("profile.csv tells where time and memory went, trace.json of a few steps")
+                log.info("profile.csv has time and memory of every stage, trace.json a few steps")
         except OSError as error:
             log.warning("the profile cannot be written (%s)", error)

@@ -1,4 +1,4 @@
-"""What a run was made with: code revision, versions, machine."""
+"""The provenance of a run: code revision, versions, machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGES = (
 
 
 def describe_machine() -> dict[str, Any]:
-    """Facts for meta.json; nothing here fails a run."""
+    """Facts for meta.json; a missing fact never fails a run."""
     return {
         "git": _git_revision(),
         "versions": {"python": platform.python_version(), **_versions()},
@@ -47,7 +47,7 @@ def _git_revision() -> str | None:
         ).stdout.strip()
 
     try:
-        # Installed into somebody else's repository, the revision would be theirs.
+        # In an installed package, the repository around it may be another project's.
         if not git("ls-files", Path(__file__).name):
             return None
         changed = "-dirty" if git("status", "--porcelain", "--untracked-files=no") else ""

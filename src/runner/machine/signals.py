@@ -1,4 +1,4 @@
-"""Stop a run when the system or its user asks, without losing what it has done."""
+"""Stop a run on a signal of the system or the user, without losing its work."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-# SIGUSR1 is what Slurm is told to warn with (`--signal=B:USR1@60`).
+# Slurm warns with SIGUSR1 (`--signal=B:USR1@60`).
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-# What a launcher warns with: it queues the job again, in a handler of its own.
-_OF_A_LAUNCHER = signal.SIGUSR2
+# A launcher warns with SIGUSR2: its own handler queues the job again.
+_LAUNCHER_SIGNAL = signal.SIGUSR2
 _HURRY_SECONDS = 2.0
 
 
@@ -25,17 +25,17 @@ class StopOnSignals:
     """Inside a `with`, the first SIGINT, SIGTERM or SIGUSR1 is a request, the same again kills.
 
     Handlers run on the main thread and only between calls of native code, which may take minutes.
-    So a thread of its own hears of the signals at once, and ends the process when time is up.
+    So a separate thread receives the signals at once, and ends the process when time is up.
 
-    Where a launcher handles SIGUSR2 (submitit queues the job again and exits), it does so once the
-    `with` is left: the run's state is saved by then.
+    If a launcher handles SIGUSR2 (submitit queues the job again and exits), its handler runs at the
+    end of the `with`, when the state of the run is saved.
 
     Args:
-        grace_seconds: after which `give_up` is called, if the `with` has not been left by then.
-        give_up: ends the process; called on that thread, whatever the main thread is at.
+        grace_seconds: time from the first signal to `give_up`, unless the `with` ends before.
+        give_up: ends the process; called on the separate thread.
 
     Attributes:
-        requested: whether there was one.
+        requested: whether a signal has requested a stop.
     """
 
     def __init__(self, *, grace_seconds: float, give_up: Callable[[], None]) -> None:
@@ -43,17 +43,17 @@ class StopOnSignals:
         self._grace_seconds = grace_seconds
         self._give_up = give_up
         self._before: dict[int, Any] = {}
-        self._warned = False  # by a launcher
+        self._warned = False  # by the launcher
 
     def __enter__(self) -> StopOnSignals:
         if threading.current_thread() is not threading.main_thread():
-            return self  # signals are somebody else's
-        self._hears, self._told = socket.socketpair()
-        self._told.setblocking(False)
-        self._fd_before = signal.set_wakeup_fd(self._told.fileno(), warn_on_full_buffer=False)
-        self._watch = threading.Thread(target=self._watching, daemon=True)
+            return self  # only the main thread may handle signals
+        self._receiver, self._sender = socket.socketpair()
+        self._sender.setblocking(False)
+        self._fd_before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        self._watch = threading.Thread(target=self._watch_signals, daemon=True)
         self._watch.start()
-        for number in (*SIGNALS, _OF_A_LAUNCHER):
+        for number in (*SIGNALS, _LAUNCHER_SIGNAL):
             if number in SIGNALS or callable(signal.getsignal(number)):
                 self._before[number] = signal.signal(number, self._request)
         return self
@@ -69,30 +69,30 @@ class StopOnSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._fd_before)
-        self._told.close()
+        self._sender.close()
         self._watch.join()
-        self._hears.close()
+        self._receiver.close()
         if self._warned:
-            self._before[_OF_A_LAUNCHER](_OF_A_LAUNCHER, None)
+            self._before[_LAUNCHER_SIGNAL](_LAUNCHER_SIGNAL, None)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        self._warned |= number == _OF_A_LAUNCHER
-        # A scheduler may send several kinds; only the same one again means hurry.
+        self._warned |= number == _LAUNCHER_SIGNAL
+        # A scheduler may send several signals; only the same one again means hurry.
         signal.signal(number, signal.default_int_handler)
 
-    def _watching(self) -> None:
+    def _watch_signals(self) -> None:
         seen: set[int] = set()
         deadline = None
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._hears], [], [], left)[0]:
+            if not select.select([self._receiver], [], [], left)[0]:
                 self._give_up()
                 return
-            told = self._hears.recv(1)
-            if not told:
+            received = self._receiver.recv(1)
+            if not received:
                 return
-            number = told[0]
+            number = received[0]
             if number not in self._before:
                 continue
             if not seen:
