@@ -1,4 +1,4 @@
-"""Caches that know their own content: a flipped bit or a missing end is noticed."""
+"""Caches with checksums of their files, which reveal a flipped bit or a missing end."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def digest(*folders: Path) -> str:
     Raises:
         OSError: if one cannot be read.
     """
-    return _of_json([_files(folder) for folder in folders])
+    return _digest_json([_digest_files(folder) for folder in folders])
 
 
 def seal(folder: Path, *, made_of: str) -> None:
-    """Note the checksum of every file below `folder`, and the digest of what they are made of."""
-    content = {"made_of": made_of, "files": _files(folder)}
+    """Record the checksum of every file below `folder`, and the digest of the raw files."""
+    content = {"made_of": made_of, "files": _digest_files(folder)}
     (folder / _SEAL).write_text(json.dumps(content, indent=2))
 
 
 def broken(folder: Path, *, made_of: str) -> str | None:
-    """Why a sealed folder is not to be used, in words that follow "it"; None if it is whole."""
+    """The reason not to use a sealed folder, as words that follow "it"; None if it is intact."""
     try:
         sealed = json.loads((folder / _SEAL).read_text())
         was_made_of, files = sealed["made_of"], dict(sealed["files"])
@@ -41,14 +41,14 @@ def broken(folder: Path, *, made_of: str) -> str | None:
         return f"has no readable {_SEAL}"
     if was_made_of != made_of:
         return "was made of other raw files"
-    found = _files(folder)
+    found = _digest_files(folder)
     found.pop(_SEAL)
     wrong = sorted(file for file in files.keys() | found if files.get(file) != found.get(file))
     return f"is damaged ({', '.join(wrong)})" if wrong else None
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace a JSON file and its folder, with a checksum.
+    """Write a JSON file with a checksum, and make its folder if it is missing.
 
     Raises:
         OSError: if it cannot be written.
@@ -59,7 +59,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What `write_json` wrote.
+    """Read a file of `write_json`.
 
     Raises:
         OSError: if it cannot be read.
@@ -71,14 +71,14 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _files(folder: Path) -> dict[str, str]:
+def _digest_files(folder: Path) -> dict[str, str]:
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     with ThreadPoolExecutor() as pool:
-        sums = pool.map(_of_file, paths)
+        sums = pool.map(_digest_file, paths)
         return {p.relative_to(folder).as_posix(): s for p, s in zip(paths, sums, strict=True)}
 
 
-def _of_file(path: Path) -> str:
+def _digest_file(path: Path) -> str:
     total = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(_BLOCK):
@@ -86,5 +86,5 @@ def _of_file(path: Path) -> str:
     return total.hexdigest()
 
 
-def _of_json(content: Any) -> str:
+def _digest_json(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Files and folders that a kill leaves whole, and nothing left of what never began."""
+"""Files that a kill leaves whole, and removal of folders without content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place, synced to disk, on success."""
+    """A temporary path beside `path`; on success it is synced and replaces `path`."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(descriptor)
     temporary = Path(name)
@@ -28,10 +28,10 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def create(path: Path, text: str) -> None:
-    """Write a file that is not there, whole or, where the system has hard links, not at all.
+    """Create a file; on file systems with hard links it appears whole or not at all.
 
     Raises:
-        FileExistsError: if there is one by now.
+        FileExistsError: if it exists already.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -52,7 +52,7 @@ def create(path: Path, text: str) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Have a new name on the disk too; some file systems cannot."""
+    """Sync the names in a folder to the disk; some file systems cannot."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -62,7 +62,7 @@ def sync_folder(path: Path) -> None:
 
 
 def discard_empty(path: Path, *, keep: Collection[Path]) -> None:
-    """Remove an empty folder and its empty parents, up to one that is to be kept."""
+    """Remove an empty folder and its empty parents, up to a folder in `keep`."""
     for folder in (path, *path.parents):
         if folder in keep:
             return
@@ -73,6 +73,6 @@ def discard_empty(path: Path, *, keep: Collection[Path]) -> None:
 
 
 def existing(path: Path) -> set[Path]:
-    """Which of a folder and its parents are there."""
+    """The existing ones among a folder and its parents."""
     path = Path(os.path.abspath(path))  # as Hydra names it, without ".."
     return {folder for folder in (path, *path.parents) if folder.exists()}

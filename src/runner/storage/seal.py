@@ -1,4 +1,4 @@
-"""Checksums within a file itself, so that damage is noticed wherever it is."""
+"""Checksums inside a file, which reveal damage at any place of it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _COMMENT_BYTES = len(_COMMENT) + 64
 
 
 class Damaged(RunnerError):
-    """A file of a run is not as it was written."""
+    """A file of a run has changed since it was written."""
 
 
 def sealed_json(content: Mapping[str, Any]) -> str:
-    """JSON whose last key, `sha256`, is that of the text without it."""
+    """JSON whose last key, `sha256`, is the checksum of the text without this key."""
     plain = {key: value for key, value in content.items() if key != "sha256"}
     return _json({**plain, "sha256": _digest(_json(plain))})
 
 
 def read_json(text: str) -> dict[str, Any]:
-    """The content of `sealed_json`'s text, without the checksum.
+    """The content of a text of `sealed_json`, without the checksum.
 
     Raises:
-        Damaged: if a character differs from what was written.
+        Damaged: if a character has changed.
     """
     try:
         content = json.loads(text)
@@ -48,15 +48,15 @@ def read_json(text: str) -> dict[str, Any]:
 
 
 def sealed_lines(text: str) -> str:
-    """Lines of YAML, or anything with such comments, and a last line that is their checksum."""
+    """Lines of YAML (or another format with such comments), and their checksum as a last line."""
     return f"{text}{_LAST_LINE}{_digest(text)}\n"
 
 
 def read_lines(text: str) -> str:
-    """The lines of `sealed_lines`' text, without the checksum.
+    """The lines of a text of `sealed_lines`, without the checksum.
 
     Raises:
-        Damaged: if a character differs from what was written.
+        Damaged: if a character has changed.
     """
     lines, found, _ = text.rpartition(_LAST_LINE)
     if not found or sealed_lines(lines) != text:
@@ -73,7 +73,7 @@ def _digest(text: str) -> str:
 
 
 def seal_archive(path: Path) -> None:
-    """Add the SHA-256 of all other bytes to a zip archive, as the comment that it may end with."""
+    """Add the SHA-256 of all other bytes to a zip archive, as the comment at its end."""
     with open(path, "r+b") as file:
         file.seek(-2, os.SEEK_END)  # the length of the comment, in the archive's last record
         file.write(struct.pack("<H", _COMMENT_BYTES))
@@ -83,10 +83,10 @@ def seal_archive(path: Path) -> None:
 
 
 def verify_archive(path: Path) -> None:
-    """Check what `seal_archive` has sealed.
+    """Check an archive of `seal_archive`.
 
     Raises:
-        Damaged: if a byte differs from what was written, or the archive was never sealed.
+        Damaged: if a byte has changed, or the archive was never sealed.
     """
     size = path.stat().st_size - _COMMENT_BYTES
     if _last_bytes(path) != _COMMENT + _digest_of_file(path, size).encode():
@@ -94,7 +94,7 @@ def verify_archive(path: Path) -> None:
 
 
 def has_seal(path: Path) -> bool:
-    """Whether a file ends as a sealed archive does; its other bytes are not read."""
+    """Whether a file ends with the seal of an archive; its other bytes are not read."""
     return _last_bytes(path).startswith(_COMMENT)
 
 

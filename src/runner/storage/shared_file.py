@@ -1,4 +1,4 @@
-"""A file through which the processes of a machine come to the same tensors."""
+"""A file that shares tensors among the processes of a machine."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PREFIX = "runner-"
 
 @contextmanager
 def stored(value: object) -> Iterator[Path]:
-    """A file with ``value`` while it is needed: in memory, or on the disk if there is too little.
+    """A file with ``value`` inside the `with`: in memory, or on the disk if memory is short.
 
-    The memory of who has mapped it stays. What killed processes have left goes first.
+    Processes that have mapped it keep its memory. Files of killed processes are removed first.
     """
     for folder in (_SHARED_MEMORY, Path(tempfile.gettempdir())):
         for left in folder.glob(f"{_PREFIX}*.pt"):
