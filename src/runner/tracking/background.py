@@ -1,4 +1,4 @@
-"""A tracker that a run neither waits for nor fails with."""
+"""A tracker on a separate thread, whose delays and failures do not reach the run."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from runner.tracking.tracker import RunInfo, Tracker, first_line
 
 log = logging.getLogger(__name__)
 
-# A tracker keeps its timeouts by itself; this is for what it needs besides: its import, its
-# processes, its files.
+# A tracker keeps its timeouts itself; this time is for its import, processes and files.
 _GRACE_SECONDS = 15.0
-_ABANDON_SECONDS = 3.0  # to notice that it was abandoned
+_ABANDON_SECONDS = 3.0  # for the thread to end after `abandon`
 
 
 class SafeTracker(Tracker):
-    """Calls a tracker in order on a thread of its own, and keeps its failures from the run.
+    """Calls a tracker on a separate thread, in order, and keeps its failures from the run.
 
-    The first failure is logged; after it only `finish` is called. `finish` alone is waited for: as
-    long as the tracker's timeouts say, then it is abandoned.
+    The first failure is logged; after it, only `finish` is called. The run waits for `finish`
+    alone, for the timeouts of the tracker, then it abandons the tracker.
     """
 
     def __init__(self, tracker: Tracker) -> None:
@@ -34,7 +33,7 @@ class SafeTracker(Tracker):
         self._end: Callable[[], None] = lambda: None
         self._failed = False
         self._started = 0.0
-        # Not Thread.join: interrupted, it may take the thread for ended (bpo-45274).
+        # Not Thread.join: an interrupt may mark the thread as ended (bpo-45274).
         self._ended = Event()
         # A daemon, so that a call that never returns does not hold the process.
         self._thread = Thread(target=self._work, name="tracker", daemon=True)
@@ -57,7 +56,7 @@ class SafeTracker(Tracker):
 
     @property
     def wants_media(self) -> bool:  # type: ignore[override]
-        """As of the tracker; one that has failed wants none."""
+        """Those of the tracker; a failed tracker wants no media."""
         return not self._failed and self._tracker.wants_media
 
     def show_media(self, media: Mapping[str, Medium]) -> None:
@@ -77,7 +76,7 @@ class SafeTracker(Tracker):
         while (call := self._calls.get()) is not None:
             if not self._failed:
                 self._guard(call)
-        # After a failure too: what did arrive may still be brought to its end.
+        # After a failure too: the tracker can still save the earlier calls.
         self._guard(self._end)
         self._ended.set()
 

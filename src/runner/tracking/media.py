@@ -1,4 +1,4 @@
-"""What a run shows beside its numbers: plain data, which a tracker turns into what it can show."""
+"""Media of a run: plain data, which a tracker converts into its own types."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many values lie between one edge and the next; there is one edge more than counts."""
+    """Number of values between one edge and the next; there is one more edge than counts."""
 
     counts: Sequence[int]
     edges: Sequence[float]

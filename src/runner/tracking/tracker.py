@@ -1,4 +1,4 @@
-"""What a run tells a tracker: a mirror of its records, which are local files."""
+"""The interface of trackers, which mirror the local records of a run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from runner.tracking.media import Medium
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A run, as a tracker is told of it.
+    """The facts about a run for a tracker.
 
     Attributes:
-        folder: where its records are.
+        folder: the folder of its records.
         run_id: the same in every resume of the run.
-        name: what it is called.
-        group: its experiment, which it shares with its repeats.
-        config: resolved.
-        resumed: whether it goes on with an earlier process's work.
+        name: its name in the tracker.
+        group: its experiment, the same for all repeats.
+        config: the resolved config.
+        resumed: whether the run resumes an earlier process's work.
     """
 
     folder: Path
@@ -33,16 +33,16 @@ class RunInfo:
 
 
 class Tracker:
-    """A tracker that does nothing. A subclass overrides what it wants to know of.
+    """A tracker that does nothing. A subclass overrides the methods that it needs.
 
-    It is told `start` once, `log` once an epoch, `show_media` at most once, `finish` once. Its
-    calls may take their time, and may fail: `tracking.background` keeps both from the run.
+    A run calls `start` once, `log` once for each epoch, `show_media` at most once, `finish` once.
+    The calls may be slow, and may fail: `tracking.background` keeps both from the run.
 
     Attributes:
-        init_timeout, finish_timeout: seconds that `start` and `finish` may take.
-        upload_command: the shell command that uploads what lies here only; None if there is none.
-        url: where the run can be seen, if it is online.
-        wants_media: whether media are to be computed for it.
+        init_timeout, finish_timeout: time limits of `start` and `finish` in seconds.
+        upload_command: the shell command that uploads local records; None if there are none.
+        url: the address of an online run.
+        wants_media: whether the run computes media for the tracker.
     """
 
     init_timeout: float = 0.0
@@ -52,19 +52,19 @@ class Tracker:
     wants_media: bool = False
 
     def start(self, run: RunInfo) -> None:
-        """Begin, or go on with, a run."""
+        """Begin or resume a run."""
 
     def log(self, row: Mapping[str, float | int], step: int) -> None:
         """Take one epoch's line of metrics.jsonl; `step` is the epoch."""
 
     def show_media(self, media: Mapping[str, Medium]) -> None:
-        """Take what a run shows at its end, by name; once, after the last `log`."""
+        """Take the media of a run by name; called once, after the last `log`."""
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        """End the run; `summary` is that of summary.json, empty if the run did not get there."""
+        """End the run; `summary` is the content of summary.json, empty before a first epoch."""
 
     def abandon(self) -> None:
-        """Break off the call that has not come back in time; called from another thread."""
+        """Break off a call that exceeds its time limit; called from another thread."""
 
 
 class NullTracker(Tracker):
@@ -72,5 +72,5 @@ class NullTracker(Tracker):
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """The message of an error, in one line."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -23,9 +23,9 @@ from runner.tracking.wandb_media import render
 
 log = logging.getLogger(__name__)
 
-# Of a protocol: what it would set, not what is set.
+# The published values and figures of a protocol, which are no settings of the run.
 _REFERENCE = ("protocol/tuned", "protocol/published")
-_END_SECONDS = 3.0  # that W&B's service may take to end
+_END_SECONDS = 3.0  # time limit for the end of W&B's service
 
 
 class WandbTracker(Tracker):
@@ -34,9 +34,9 @@ class WandbTracker(Tracker):
     Args:
         project: W&B project.
         entity: W&B team or user; None is the account's default.
-        mode: `auto` follows WANDB_MODE (or what `wandb offline` set), else is online if
-            credentials are set up and offline if not. `online` and `offline` beat WANDB_MODE.
-            A run that cannot go online goes on offline.
+        mode: `auto` follows WANDB_MODE (or the setting of `wandb offline`), else is online with
+            credentials and offline without. `online` and `offline` override WANDB_MODE.
+            A run that cannot go online continues offline.
         init_timeout: seconds until an unreachable server means offline.
         finish_timeout: seconds that the end of a run waits for its upload.
         media: show media at the end of a run.
@@ -71,28 +71,28 @@ class WandbTracker(Tracker):
         self._last_epoch = run.config["train"]["epochs"]
         # With patience any epoch may be the last.
         self._holds_all = run.config["train"].get("patience") is not None
-        # W&B's reports on itself go to the same server. If it does not answer, they hold the
-        # process for ten seconds at its end. Read when wandb is imported.
+        # W&B's reports on itself go to the same server. If it does not answer, they delay the end
+        # of the process by ten seconds. wandb reads the variable at its import.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
         def init(mode: Literal["online", "offline"]) -> Any:
-            # Messages outside a run (loaded credentials, …) go by the settings of the process.
+            # The settings of the process silence messages outside a run (loaded credentials, …).
             wandb.setup(wandb.Settings(silent=True))
             return wandb.init(
                 project=self.project,
                 entity=self.entity,
                 dir=run.folder,
                 id=run.run_id,
-                resume="allow",  # serves a run that begins, too
+                resume="allow",  # also for a new run
                 name=run.name,
                 group=run.group,
                 job_type="train",
                 tags=list(run.tags),
                 config=columns(run.config),
                 mode=mode,
-                # By default a second init in one process returns the first run. Nor may it wait
-                # for an earlier run that is stuck.
+                # By default a second init in one process returns the first run, or waits for an
+                # earlier run that is stuck.
                 reinit="create_new",
                 settings=wandb.Settings(
                     silent=True,
@@ -103,7 +103,7 @@ class WandbTracker(Tracker):
                 ),
             )
 
-        mode = self._mode(wandb.setup(wandb.Settings(silent=True)).settings)
+        mode = self._choose_mode(wandb.setup(wandb.Settings(silent=True)).settings)
         if mode == "disabled":
             self.wants_media = False
             return
@@ -112,20 +112,22 @@ class WandbTracker(Tracker):
                 self._run = init("online")
                 self.url = self._run.url
             except Exception as error:
-                log.warning("W&B cannot go online (%s); it goes on offline", first_line(error))
-                # The process's W&B service still holds the id of the run that failed.
+                log.warning(
+                    "W&B cannot go online (%s); the run continues offline", first_line(error)
+                )
+                # W&B's service still holds the id of the failed run.
                 _end_service()
         if self._run is None:
             self._run = init("offline")
-            # The folder, not the run in it: every start of a resumed run leaves one.
+            # The parent folder: every start of a resumed run leaves a folder of its own in it.
             self.upload_command = f"wandb sync {self._directory()}"
         self._run.define_metric("epoch")
         self._run.define_metric("*", step_metric="epoch")
 
     def log(self, row: Mapping[str, float | int], step: int) -> None:
         if self._run is not None:
-            # Of a step W&B takes one row, once. The last one waits for the media, or for `finish`:
-            # left to W&B's own end, it would be written over the summary.
+            # W&B takes one row for each step, once. The last row waits for the media, or for
+            # `finish`: W&B's own end would write it over the summary.
             self._held = self._holds_all or step == self._last_epoch
             self._step = step
             self._run.log(dict(row), step=step, commit=not self._held)
@@ -140,7 +142,7 @@ class WandbTracker(Tracker):
             self._run.log(rendered, step=self._step, commit=False)
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        """End the run with every metric of the best epoch, and what else `summary` holds."""
+        """End the run with every metric of the best epoch, and the values of `summary`."""
         if self._run is None:
             return
         run, self._run = self._run, None
@@ -170,11 +172,11 @@ class WandbTracker(Tracker):
             )
 
     def abandon(self) -> None:
-        """End W&B's service, without which every call into W&B comes back with an error."""
+        """End W&B's service, so that every pending call into W&B returns with an error."""
         if (self._folder / "wandb").is_dir():
-            # Whether the online or the offline run has the rows is not known here.
+            # The rows may be in the online or in the offline run.
             self.upload_command = f"wandb sync --include-online {self._directory()}"
-        # Asked to end, it still writes its file to the end; but it may be what is stuck.
+        # A polite end completes the service's file, but the service itself may be stuck.
         ending = Thread(target=_end_service, daemon=True)
         ending.start()
         ending.join(_END_SECONDS)
@@ -187,12 +189,12 @@ class WandbTracker(Tracker):
     def _directory(self) -> str:
         return shlex.quote(str(self._folder / "wandb"))
 
-    def _mode(self, settings: Any) -> Literal["online", "offline", "disabled"]:
+    def _choose_mode(self, settings: Any) -> Literal["online", "offline", "disabled"]:
         chosen: str | None = self.mode
         if self.mode == "auto":
             chosen = os.environ.get("WANDB_MODE")
             if not chosen and settings.mode != "online":
-                chosen = settings.mode  # `wandb offline` and `wandb disabled` leave it in a file
+                chosen = settings.mode  # `wandb offline` and `wandb disabled` write it to a file
         if chosen == "disabled":
             return "disabled"
         if chosen in ("offline", "dryrun"):
@@ -201,21 +203,21 @@ class WandbTracker(Tracker):
             raise ValueError(f"WANDB_MODE={chosen} is not online, offline or disabled")
         if has_credentials(settings):
             return "online"
-        if chosen:  # asked for; without credentials W&B would prompt for them and wait
-            log.warning("W&B has no API key (`wandb login` sets it up); it goes on offline")
+        if chosen:  # without credentials W&B would prompt for them and wait
+            log.warning("W&B has no API key (`wandb login` sets it up); the run continues offline")
         return "offline"
 
 
 def _end_service() -> None:
-    """End W&B's service; the next run of this process begins with another."""
+    """End W&B's service; the next run of this process starts another."""
     import wandb
 
-    with suppress(OSError, SystemExit):  # as of a service that was killed
+    with suppress(OSError, SystemExit):  # raised if the service was killed
         wandb.teardown()
 
 
 def _metrics_of_epoch(folder: Path, epoch: object) -> dict[str, Any]:
-    """The line of metrics.jsonl for `epoch`, which may be older than this process."""
+    """The line of metrics.jsonl for `epoch`, which an earlier process may have written."""
     try:
         lines = (folder / "metrics.jsonl").read_text().splitlines()
         rows = (json.loads(line) for line in lines)
@@ -225,11 +227,10 @@ def _metrics_of_epoch(folder: Path, epoch: object) -> dict[str, Any]:
 
 
 def columns(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config as W&B's columns: a scalar a key, `model/completion/t`, without the columns of
-    published values and figures that stand in it beside the values themselves.
+    """A config as W&B's columns: one scalar for each key, as in `model/completion/t`.
 
-    W&B reads a dot in a key as a step into a nested value, a slash as it is. Lists are joined by
-    commas.
+    W&B reads a dot in a key as a step into a nested value, but no slash. Lists are joined by
+    commas. Published values and figures are left out: the keys that they set are columns.
     """
     found = flat(config, "/")
     return {

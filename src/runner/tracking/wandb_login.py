@@ -1,4 +1,4 @@
-"""Whether W&B is logged in, without asking."""
+"""Look up W&B credentials without a prompt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 def has_credentials(settings: Any) -> bool:
-    """Whether W&B would find an API key or an identity token: environment, settings, netrc."""
+    """Whether W&B has an API key or an identity token: in environment, settings or netrc."""
     if any(os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")):
         return True
     if settings.api_key or settings.identity_token_file:

@@ -1,4 +1,4 @@
-"""Media as W&B has them."""
+"""Media as objects of W&B."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from runner.tracking.media import Histogram, Lines, Medium, Table
 
 
 def render(medium: Medium, run: Any, key: str, step: int) -> Any:
-    """What W&B's run `run` logs as `key` at `step`."""
+    """The object that the W&B run `run` logs as `key` at `step`."""
     import numpy
     import wandb
 
@@ -19,7 +19,7 @@ def render(medium: Medium, run: Any, key: str, step: int) -> Any:
     if isinstance(medium, Table):
         rows = [list(row) for row in medium.rows]
         table = wandb.Table(columns=list(medium.columns), data=rows)
-        return _as_a_file(table, run, key, step)
+        return _bind_table(table, run, key, step)
     assert isinstance(medium, Lines)
     chart = wandb.plot.line_series(
         xs=list(medium.x),
@@ -28,14 +28,14 @@ def render(medium: Medium, run: Any, key: str, step: int) -> Any:
         title=medium.title,
         xname=medium.x_name,
     )
-    _as_a_file(chart.table, run, f"{key}_table", step)
+    _bind_table(chart.table, run, f"{key}_table", step)
     return chart
 
 
-def _as_a_file(table: Any, run: Any, key: str, step: int) -> Any:
-    """Bound to its run, a table is one of its files.
+def _bind_table(table: Any, run: Any, key: str, step: int) -> Any:
+    """Bind a table to its run, so that W&B saves it as a file.
 
-    W&B itself would make it an artifact too, and ask the server about that while we wait.
+    Otherwise W&B would also make it an artifact, and wait for the server.
     """
     table.bind_to_run(run, key, step)
     return table
