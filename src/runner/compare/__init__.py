@@ -1,6 +1,6 @@
-"""`runner-compare <folder> …`: what many runs say together, read from their folders alone.
+"""`runner-compare <folder> …`: compare many runs, from their folders alone, without torch.
 
-Nothing here needs torch. From folders to output: `collect` (runs), `where` (which of them),
-`groups` (repeats of each other), `table`, `pairs`, `curves`, `importance` and `differences` (what
-is computed), `terminal`, `writers` and `page` (where it is shown), `gate` (`--check`).
+From folders to output: `collect` finds the runs, `where` selects some, `groups` puts repeats
+together; `table`, `significance`, `curves`, `importance` and `differences` compute; `terminal`,
+`writers` and `page` show the results; `gate` is `--check`.
 """

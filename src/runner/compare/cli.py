@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from runner.compare.run import Run
     from runner.compare.significance import Pair
 
-_REFUSALS = 20  # that are named
-_ERROR = 2  # as argparse has it for a command line that cannot be read
+_REFUSALS = 20  # limit of printed ones
+_ERROR = 2  # exit code, as argparse's for a command line that cannot be read
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; the exit code is 0, 1 if `--check` finds a lower mean, or 2 for an error."""
+    """Entry point; returns 0, 1 if `--check` finds a lower mean, or 2 for an error."""
     options = _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # whatever runs are called
+        sys.stdout.reconfigure(errors="replace")  # names of runs may have any characters
     try:
         _refuse_contradictions(options)
         return _compare(options)
@@ -111,10 +111,10 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    # Here, so that --help and a mistyped option answer at once.
+    # Imported here, so that --help and a mistyped option answer at once.
     from runner.compare.collect import collect
 
-    read = collect(options.folders)  # while it reads, pandas and scipy are imported
+    read = collect(options.folders)  # imports pandas and scipy while other processes read
 
     from runner.compare import terminal
     from runner.compare.differences import differences, find
@@ -131,7 +131,7 @@ def _compare(options: argparse.Namespace) -> int:
         return 0
     groups = group(runs, keys=options.group_by, metric=options.metric)
     rows = table(groups)
-    if rows.empty and (_tables(options) or not (options.check or options.html)):
+    if rows.empty and (_wants_tables(options) or not (options.check or options.html)):
         terminal.show_left_out(runs, groups, out)
         raise RunnerError("none of the runs is finished")
     tested = pairs(groups) if options.pairs else []
@@ -153,7 +153,7 @@ def _judge(groups: Sequence[Group], runs: Sequence[Run], alpha: float, out: Cons
     judgement = judge(groups, runs, alpha)
     terminal.show_judgement(judgement, alpha, out)
     terminal.show_left_out(runs, groups, out)
-    _say_refusals(judgement.refusals, nothing=not judgement.verdicts)
+    _print_refusals(judgement.refusals, nothing=not judgement.verdicts)
     return judgement.exit_code
 
 
@@ -164,7 +164,7 @@ def _write(
     rows: DataFrame,
     tested: Sequence[Pair],
 ) -> None:
-    """Write what the options ask for, after all of it has been made."""
+    """Build all requested files, then write them."""
     from runner.compare import writers
 
     texts = {}
@@ -182,11 +182,11 @@ def _write(
     writers.write_all(texts)
 
 
-def _tables(options: argparse.Namespace) -> bool:
+def _wants_tables(options: argparse.Namespace) -> bool:
     return any((options.markdown, options.csv, options.latex))
 
 
-def _say_refusals(refusals: Sequence[str], *, nothing: bool) -> None:
+def _print_refusals(refusals: Sequence[str], *, nothing: bool) -> None:
     for line in refusals[:_REFUSALS]:
         print(f"runner-compare: cannot judge {line}", file=sys.stderr)
     if len(refusals) > _REFUSALS:

@@ -1,4 +1,4 @@
-"""All runs in and below some folders."""
+"""Collect all runs in and below some folders."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from runner.compare.read import read_run
 from runner.compare.run import Run
 from runner.errors import RunnerError
 
-# W&B keeps run folders of its own, and init/ is what a run began from.
-_NOT_INTO = {"checkpoints", "init", "wandb"}
-_OF_A_RUN = {"status.json", "meta.json"}
-_MANY, _AT_A_TIME = 200, 32  # runs, from which on several processes read them, so many at a time
+# W&B keeps run folders of its own, and init/ holds the start of a run.
+_SKIPPED_FOLDERS = {"checkpoints", "init", "wandb"}
+_RUN_FILES = {"status.json", "meta.json"}
+_MANY, _AT_A_TIME = 200, 32  # from so many runs on, several processes read them in chunks
 _ENDED = {"failed", "interrupted", "pruned"}
 
 
@@ -35,7 +35,7 @@ def collect(folders: Sequence[Path]) -> list[Run]:
             raise RunnerError(f"{root}: there is no such folder; give run folders or folders above")
         closed: list[OSError] = []
         for folder, names in _walk(root, closed):
-            if names & _OF_A_RUN:
+            if names & _RUN_FILES:
                 places.setdefault(os.path.realpath(folder), folder)
             if LEDGER in names:
                 for job in read_ledger(folder):
@@ -51,7 +51,7 @@ def collect(folders: Sequence[Path]) -> list[Run]:
         if where not in runs:
             runs[where] = job.as_run(name)
         elif runs[where].status in ("running", "killed") and job.state in _ENDED:
-            # Killed, a run cannot say so itself; its sweep saw the end.
+            # A killed run cannot record its end; its sweep has.
             problem = job.error or runs[where].problem
             runs[where] = replace(runs[where], status=job.state, problem=problem)
     if not runs:
@@ -63,7 +63,7 @@ def collect(folders: Sequence[Path]) -> list[Run]:
 
 
 def _read(folders: Sequence[Path]) -> list[Run]:
-    """The runs, of many in several processes, while this one imports what tables need."""
+    """Read the runs; if many, in other processes, while this one imports pandas and scipy."""
     names = [str(folder) for folder in folders]
     if len(folders) < _MANY or "fork" not in multiprocessing.get_all_start_methods():
         return list(map(read_run, folders, names))
@@ -76,9 +76,9 @@ def _read(folders: Sequence[Path]) -> list[Run]:
 
 
 def _walk(root: Path, closed: list[OSError]) -> Iterator[tuple[Path, set[str]]]:
-    """Folders and the names of their files, sorted; links are followed, never in a circle.
+    """Folders with the names of their files, sorted; links are followed, never in a circle.
 
-    What cannot be read is added to `closed`.
+    Errors of unreadable folders are added to `closed`.
     """
     seen = set()
     for path, folders, files in os.walk(root, onerror=closed.append, followlinks=True):
@@ -87,5 +87,5 @@ def _walk(root: Path, closed: list[OSError]) -> Iterator[tuple[Path, set[str]]]:
             folders.clear()
             continue
         seen.add(where)
-        folders[:] = sorted(set(folders) - _NOT_INTO)
+        folders[:] = sorted(set(folders) - _SKIPPED_FOLDERS)
         yield Path(path), set(files)

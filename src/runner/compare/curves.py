@@ -18,12 +18,12 @@ _MOST_EPOCHS = 1_000_000
 
 @dataclass(frozen=True)
 class Curve:
-    """Arrays of the same length, one value an epoch (every k-th, where there are many).
+    """Arrays of the same length, one value for each epoch (thinned if there are many).
 
     Attributes:
-        mean: over the runs that have the epoch.
-        std: over them, ddof 1; NaN where there is but one.
-        runs: how many have it.
+        mean: mean over the runs that have the epoch.
+        std: standard deviation over them, ddof 1; NaN for a single run.
+        runs: number of runs that have the epoch.
     """
 
     epochs: np.ndarray
@@ -33,7 +33,7 @@ class Curve:
 
 
 def curves(group: Group, names: Sequence[str]) -> dict[str, Curve]:
-    """The curves of a group by name (`loss`, `valid/mrr`, …), metrics in %; none that is empty."""
+    """The curves of a group by name (`loss`, `valid/mrr`, …), metrics in %; no empty ones."""
     tables = [_read(run.folder, names) for run in group.runs if run.folder]
     last = max((epoch for of in tables for epoch in of), default=0)
     found = {}
@@ -68,7 +68,7 @@ def _thinned(size: int) -> np.ndarray:
 
 
 def _read(folder: Path, names: Sequence[str]) -> dict[int, dict[str, float]]:
-    """The lines of metrics.jsonl by epoch; a torn or foreign line is left out."""
+    """The lines of metrics.jsonl by epoch; torn or foreign lines are left out."""
     try:
         lines = (folder / "metrics.jsonl").read_bytes().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""In what two runs, or many, differ: settings first, then what else was recorded of them."""
+"""The differences between runs: settings first, then provenance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runner.errors import RunnerError
 
 
 def differences(a: Run, b: Run) -> list[tuple[str, str, str]]:
-    """Key, value of `a` and value of `b`, for every key in which they differ."""
+    """Key, value in `a` and value in `b`, for every key in which they differ."""
     keys, values, rows = compact([a, b])
     return [
         (key, of[row_a], of[row_b])
@@ -20,9 +20,9 @@ def differences(a: Run, b: Run) -> list[tuple[str, str, str]]:
 
 
 def compact(runs: Sequence[Run]) -> tuple[list[str], list[list[str]], list[list[int]]]:
-    """What varies among runs: keys, the distinct values of each, and each run's places in them.
+    """The keys that vary among runs, the distinct values of each, and the places of each run.
 
-    Run i has, for key k, `values[k][rows[i][k]]`; an absent key is said to be absent.
+    Run i has, for key k, `values[k][rows[i][k]]`; a missing key has the value `absent`.
     """
     columns: dict[str, dict[int, str]] = {}
     for index, run in enumerate(runs):
@@ -32,7 +32,7 @@ def compact(runs: Sequence[Run]) -> tuple[list[str], list[list[str]], list[list[
     keys: list[str] = []
     values: list[list[str]] = []
     places: list[list[int]] = []
-    for key, column in sorted(columns.items(), key=lambda item: _of_records(item[0], runs)):
+    for key, column in sorted(columns.items(), key=lambda item: _is_provenance(item[0], runs)):
         texts = [column.get(index, ABSENT) for index in range(len(runs))]
         distinct = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         if len(distinct) > 1:
@@ -42,15 +42,15 @@ def compact(runs: Sequence[Run]) -> tuple[list[str], list[list[str]], list[list[
     return keys, values, [list(row) for row in zip(*places, strict=True)] or [[] for _ in runs]
 
 
-def _of_records(key: str, runs: Sequence[Run]) -> bool:
+def _is_provenance(key: str, runs: Sequence[Run]) -> bool:
     return all(key not in run.settings for run in runs)
 
 
 def find(runs: Sequence[Run], name: str) -> Run:
-    """The run with this folder, or whose name ends so.
+    """The run with this folder, or with this ending of its name.
 
     Raises:
-        RunnerError: if there is none, or several.
+        RunnerError: if there is no such run, or several.
     """
     path = Path(name).absolute()
     found = [run for run in runs if run.folder and run.folder.absolute() == path]

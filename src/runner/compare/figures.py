@@ -1,6 +1,6 @@
-"""The page's plots, as plotly.js takes them: data and layout, checked by plotly in the tests.
+"""The plots of the page, as data and layout for plotly.js; the tests check them with plotly.
 
-The page's script gives them the fonts and backgrounds of the reader's theme.
+The script of the page sets the fonts and backgrounds of the reader's theme.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from runner.compare.settings import ABSENT, in_words
 
 Figure = dict[str, Any]
 
-# Told apart on white and on near-black, and by most who see colours otherwise.
+# Distinct on white and on near-black, also for most colour-blind readers.
 COLOURS = (
     "#2f80c8", "#e07b28", "#1f9d78", "#c9549a", "#8b6fd6", "#a8871a", "#17a2b8", "#d8504d",
 )  # fmt: skip
 _SCALE = [[0, "#5b8fd6"], [0.5, "#a06fd0"], [1, "#e8743b"]]
 _DASHES = ("solid", "dash", "dot", "dashdot")
-SHOWN, LISTED = 5, 16  # curves that are shown at first, and that can be
+SHOWN, LISTED = 5, 16  # curves shown at first, and in the legend
 _SYMBOLS = ("circle", "diamond")
 _AXES = 12  # of parallel coordinates
 _TICKS = 12
@@ -69,7 +69,7 @@ def curves_figure(curves: Mapping[str, Curve], title: str) -> Figure:
 
 
 def cost_figure(groups: Sequence[Group], cost: Literal["seconds", "GiB"]) -> Figure:
-    """The metric on test over what a run takes: its seconds, or its peak memory."""
+    """The metric on test over the cost of a run: its seconds, or its peak memory."""
     traces, costs = [], []
     for index, group in enumerate(groups[:LISTED]):
         values = [
@@ -182,12 +182,12 @@ def _figure(traces: Sequence[dict[str, Any]], x: str, y: str, **layout: Any) -> 
 
 
 def _rounded(values: np.ndarray) -> list[float]:
-    """To five digits, more than can be seen, so that a page of many curves stays small."""
+    """Round to five digits, so that a page of many curves stays small."""
     return [float(f"{value:.5g}") for value in values]
 
 
 def _plain(text: str) -> str:
-    """Text that plotly does not take for markup."""
+    """Escape text, so that plotly does not read it as markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

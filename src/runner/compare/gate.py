@@ -1,4 +1,4 @@
-"""`--check`: whether a mean is significantly lower than published, for people's own CI."""
+"""`--check`: whether a mean is significantly lower than published, for CI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.compare.significance import against_published, holm
 from runner.compare.table import published_figure
 
 FEWEST_SEEDS = 3
-LOWER, REFUSED = 1, 2  # exit codes; 0 is: nothing is lower
+LOWER, REFUSED = 1, 2  # exit codes; 0 if no mean is lower
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Judgement:
     """All verdicts.
 
     Attributes:
-        refusals: why what ought to be judged could not be.
-        notes: what has a published figure that nothing can be judged by.
+        refusals: reasons that a row with a published figure could not be judged.
+        notes: rows whose published figure has no spread.
     """
 
     verdicts: Sequence[Verdict]
@@ -54,7 +54,7 @@ class Judgement:
 
     @property
     def exit_code(self) -> int:
-        """1 if a mean is lower; else 2 if something, or everything, could not be judged; else 0."""
+        """1 if a mean is lower; else 2 if a row, or every row, could not be judged; else 0."""
         if any(verdict.lower for verdict in self.verdicts):
             return LOWER
         return REFUSED if self.refusals or not self.verdicts else 0
@@ -64,9 +64,9 @@ def judge(groups: Sequence[Group], runs: Sequence[Run], alpha: float) -> Judgeme
     """Judge every group that has a published figure with a spread.
 
     Args:
-        groups: of the finished runs.
-        runs: all of them; what failed or did not finish is no reason to pass.
-        alpha: below which a corrected p-value is significant.
+        groups: groups of the finished runs.
+        runs: all runs; a model without a finished run is a refusal.
+        alpha: level of significance of the corrected p-values.
     """
     refusals, notes = [], []
     judged = []
@@ -79,12 +79,12 @@ def judge(groups: Sequence[Group], runs: Sequence[Run], alpha: float) -> Judgeme
             notes.append(f"{where}: the published {figure['mean']:.2f} has no spread to judge by")
         elif len(group.runs) < FEWEST_SEEDS:
             refusals.append(
-                f"{where}: {_seeds(len(group.runs))}; at least {FEWEST_SEEDS} are needed, "
+                f"{where}: {_count_seeds(len(group.runs))}; at least {FEWEST_SEEDS} are needed, "
                 "run more seeds"
             )
         else:
             judged.append((group, figure))
-    p_values = [_lower(group.tests, figure["mean"], figure["std"]) for group, figure in judged]
+    p_values = [_p_of_lower(group.tests, figure["mean"], figure["std"]) for group, figure in judged]
     verdicts = [
         Verdict(
             dataset=group.dataset,
@@ -101,25 +101,25 @@ def judge(groups: Sequence[Group], runs: Sequence[Run], alpha: float) -> Judgeme
         )
         for (group, figure), p, corrected in zip(judged, p_values, holm(p_values), strict=True)
     ]
-    return Judgement(verdicts, [*refusals, *_without_result(groups, runs)], notes)
+    return Judgement(verdicts, [*refusals, *_list_missing_results(groups, runs)], notes)
 
 
-def _lower(tests: Sequence[float], mean: float, std: float) -> float:
+def _p_of_lower(tests: Sequence[float], mean: float, std: float) -> float:
     p = against_published(tests, mean, std, "less")
-    if math.isnan(p):  # nothing varies on either side
+    if math.isnan(p):  # no spread on either side
         return 0.0 if round(fmean(tests), 2) < round(mean, 2) else 1.0
     return p
 
 
-def _without_result(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
-    """What should have had a result to judge, by its config, and has none."""
+def _list_missing_results(groups: Sequence[Group], runs: Sequence[Run]) -> list[str]:
+    """Lines for the models that have a published figure and no finished run."""
     finished = {(group.dataset, group.model) for group in groups}
-    # Of a job without a folder the dataset may be unknown.
+    # The dataset of a job without a folder may be unknown.
     finished |= {("", group.model) for group in groups}
     lost: dict[tuple[str, str], list[str]] = {}
     for run in runs:
         model = (run.dataset, run.model)
-        # Of a job without a folder, or a damaged config, nobody knows whether it has a figure.
+        # A job without a folder, or with a damaged config, may have a published figure.
         if run.result is None and model not in finished and _may_be_published(run):
             lost.setdefault(model, []).append(run.status)
     return [
@@ -137,5 +137,5 @@ def _may_be_published(run: Run) -> bool:
     return f"protocol.published.{run.model}.mean" in run.settings
 
 
-def _seeds(count: int) -> str:
+def _count_seeds(count: int) -> str:
     return "1 seed" if count == 1 else f"{count} seeds"

@@ -1,4 +1,4 @@
-"""Which finished runs are repeats of each other, and what to call them."""
+"""Groups of finished runs that are repeats of each other, and their labels."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _LABEL_LENGTH = 60
 
 @dataclass(frozen=True)
 class Group:
-    """Finished runs of one model on one dataset, on one metric, one for each of their seeds.
+    """Finished runs of one model on one dataset, with one metric and one run for each seed.
 
     Attributes:
-        label: the model, and what tells it from others of that model on that dataset.
-        metric: the one that is compared.
-        repeated: how many further runs had seeds that another one of the group has.
+        label: the model, and the settings that differ from other groups of that model.
+        metric: the compared metric.
+        repeated: number of further runs, whose seeds another run of the group has.
         mixed: settings in which the runs of the group differ (with `--group-by`).
     """
 
@@ -42,7 +42,7 @@ class Group:
 
     @property
     def valids(self) -> list[float]:
-        """The metric on validation of each run, in %; NaN where it was not recorded."""
+        """The metric on validation of each run, in %; NaN if it was not recorded."""
         missing = float("nan")
         return [100 * run.result.valid.get(self.metric, missing) for run in self.runs if run.result]
 
@@ -50,13 +50,13 @@ class Group:
 def group(
     runs: Sequence[Run], *, keys: Sequence[str] | None = None, metric: str | None = None
 ) -> list[Group]:
-    """Finished runs by dataset, model and either their experiment or the values of config keys.
+    """Group finished runs by dataset, model and either experiment or values of config keys.
 
     Of two runs with the same experiment and seeds the later one in the list counts.
 
     Args:
         keys: config keys to group by instead of the experiment (everything but the seeds).
-        metric: compare this one; None is each run's selection metric.
+        metric: the metric to compare; None is the selection metric of each run.
 
     Raises:
         RunnerError: for a key that no run has, or a metric that no finished run has.
@@ -65,7 +65,7 @@ def group(
     known = {name for run in runs for name in run.settings}
     keys = None if keys is None else [_resolve(key, known) for key in keys]
     if metric is not None:
-        done = _with_metric(done, metric)
+        done = _select_metric(done, metric)
     kept = {(run.dataset, run.model, run.experiment, run.seeds): run for run in done}
     counts: dict[tuple[Any, ...], int] = {}
     members: dict[tuple[Any, ...], list[Run]] = {}
@@ -104,7 +104,7 @@ def _resolve(key: str, known: Iterable[str]) -> str:
         raise RunnerError(f"--group-by {error}") from None
 
 
-def _with_metric(done: Sequence[Run], metric: str) -> list[Run]:
+def _select_metric(done: Sequence[Run], metric: str) -> list[Run]:
     found = [run for run in done if run.result and metric in run.result.test]
     if done and not found:
         known = sorted({name for run in done if run.result for name in run.result.test})
@@ -113,16 +113,15 @@ def _with_metric(done: Sequence[Run], metric: str) -> list[Run]:
 
 
 def varying(many: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys in which settings differ: seeds, places and the like aside, and no key twice.
+    """The keys in which settings differ, without seeds, places and the like.
 
-    A key whose values are those of another one in all of them (an interpolated copy) counts once,
-    with the first.
+    A key that always has the value of an earlier key (an interpolated copy) is left out.
     """
     columns: dict[tuple[Any, ...], str] = {}
-    for name in _of_experiments(many):
+    for name in _experiment_keys(many):
         first = many[0].get(name, ABSENT)
         if all(settings.get(name, ABSENT) == first for settings in many):
-            continue  # by far the most
+            continue  # true for most keys
         column = tuple(in_words(settings[name]) if name in settings else None for settings in many)
         if len(set(column)) > 1:
             columns.setdefault(column, name)
@@ -130,12 +129,12 @@ def varying(many: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def is_identity(name: str, settings: Mapping[str, Any]) -> bool:
-    """Whether a setting belongs to what a run computes, and is no column that says it again."""
+    """Whether a setting changes the result of a run, and is no copy in a published column."""
     return effect_of(name, settings) not in NOT_OF_THE_EXPERIMENT and not name.startswith(COLUMNS)
 
 
-def _of_experiments(many: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of settings that belong to what runs compute, in their order."""
+def _experiment_keys(many: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the settings that change results, in their order."""
     owners = {name: settings for settings in reversed(many) for name in settings}
     names = dict.fromkeys(name for settings in many for name in settings)
     return [name for name in names if is_identity(name, owners[name])]
@@ -178,18 +177,18 @@ def _brief(settings: Mapping[str, Any], key: str) -> str:
 
 
 class ShortNames:
-    """The shortest ending of a key that no other key of these settings has."""
+    """Returns the shortest ending of a key that no other key of these settings has."""
 
     def __init__(self, many: Sequence[Mapping[str, Any]]) -> None:
         self._counts: dict[str, int] = {}
-        for name in _of_experiments(many):
-            for end in _ends(name):
+        for name in _experiment_keys(many):
+            for end in _list_endings(name):
                 self._counts[end] = self._counts.get(end, 0) + 1
 
     def __call__(self, key: str) -> str:
-        return next((end for end in _ends(key) if self._counts.get(end, 0) <= 1), key)
+        return next((end for end in _list_endings(key) if self._counts.get(end, 0) <= 1), key)
 
 
-def _ends(name: str) -> Iterable[str]:
+def _list_endings(name: str) -> Iterable[str]:
     parts = name.split(".")
     return [".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]

@@ -1,4 +1,4 @@
-"""What a search over hyper-parameters says of them: importance, by optuna's fANOVA."""
+"""Importance of hyper-parameters in a search, by optuna's fANOVA."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from runner.compare.groups import ShortNames, varying
 from runner.compare.run import Run
 from runner.compare.settings import in_words
 
-_SETTINGS = 4  # different ones make a search
-_RUNS = 10  # that a share of the variance is estimated from
-_TREES, _DEPTH = 32, 6  # more and deeper ones take a minute for a thousand runs, and say the same
+_SETTINGS = 4  # fewest different settings of a search
+_RUNS = 10  # fewest runs for an estimate of importance
+_TREES, _DEPTH = 32, 6  # larger values take a minute for a thousand runs, with the same result
 SEED = "seed"
 
 
@@ -30,11 +30,11 @@ class Search:
 
     Attributes:
         metric: the selection metric.
-        settings: how many different ones, seeds aside.
-        keys: config keys that vary, and `seed` where it does.
+        settings: number of different settings, without seeds.
+        keys: config keys that vary, and `seed` if it varies.
         names: short names of the keys.
-        objective: of each run, the metric on validation in %.
-        tests: of each run, on test in %.
+        objective: metric of each run on validation, in %.
+        tests: metric of each run on test, in %.
     """
 
     dataset: str
@@ -48,12 +48,12 @@ class Search:
     tests: Sequence[float]
 
     def values(self, key: str) -> list[Any]:
-        """The value of a key in each run; None where it is not there."""
+        """The value of a key in each run; None if it is missing."""
         return [run.settings.get(key) for run in self.runs]
 
 
 def searches(runs: Sequence[Run]) -> list[Search]:
-    """One for each dataset and model of which finished runs have 4 different settings or more."""
+    """A search for each dataset and model with at least 4 different settings in finished runs."""
     families: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         if run.result is not None and run.result.select in run.result.valid:
@@ -89,37 +89,36 @@ def searches(runs: Sequence[Run]) -> list[Search]:
 def importance(search: Search) -> dict[str, float]:
     """The share of the validation metric's variance that each key explains, by short name.
 
-    Keys that not every run has take no part. Empty where fewer than 10 runs, or no variance, would
-    make it a guess.
+    Keys that some runs lack are left out. Empty for fewer than 10 runs, or without variance.
     """
-    return _named(search, _shares(*_usable(search)))
+    return _use_short_names(search, _shares(*_select_columns(search)))
 
 
 @contextmanager
 def importances(many: Sequence[Search]) -> Iterator[Iterable[dict[str, float]]]:
-    """The importance of each, computed by other processes inside the `with`."""
-    tasks = [_usable(search) for search in many]
+    """The importance of each search, computed by other processes inside the `with`."""
+    tasks = [_select_columns(search) for search in many]
     estimated = sum(bool(columns) for columns, _ in tasks)
-    if not estimated or sys.platform != "linux":  # elsewhere a fork may fail by now
+    if not estimated or sys.platform != "linux":  # elsewhere a fork may fail at this point
         yield map(importance, many)
         return
-    context = multiprocessing.get_context("fork")  # which need not import scipy again
+    context = multiprocessing.get_context("fork")  # saves the imports
     processes = min(estimated, os.cpu_count() or 1)
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         with warnings.catch_warnings():
-            # From Python 3.12 on it warns of numpy's threads, which are idle.
+            # From Python 3.12 on, fork warns of numpy's threads, which are idle.
             warnings.simplefilter("ignore", DeprecationWarning)
             shares = pool.map(_shares, *zip(*tasks, strict=True))
-        yield map(_named, many, shares)
+        yield map(_use_short_names, many, shares)
 
 
-def _named(search: Search, shares: Mapping[str, float]) -> dict[str, float]:
+def _use_short_names(search: Search, shares: Mapping[str, float]) -> dict[str, float]:
     names = dict(zip(search.keys, search.names, strict=True))
     return {names[key]: share for key, share in shares.items()}
 
 
-def _usable(search: Search) -> tuple[dict[str, list[Any]], list[float]]:
-    """Of each key that every run has the values, and the objective; none if it were a guess."""
+def _select_columns(search: Search) -> tuple[dict[str, list[Any]], list[float]]:
+    """The values of each common key, and the objective; empty if too little for an estimate."""
     rows = [i for i, value in enumerate(search.objective) if math.isfinite(value)]
     objective = [search.objective[i] for i in rows]
     if len(rows) < _RUNS or len({round(value, 9) for value in objective}) < 2:
@@ -158,7 +157,7 @@ def _shares(columns: Mapping[str, Sequence[Any]], objective: Sequence[float]) ->
 
 
 def is_numeric(values: Sequence[Any]) -> bool:
-    """Whether all values are finite numbers, so that they have an order and distances."""
+    """Whether all values are finite numbers."""
     return all(
         isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         for value in values
@@ -166,7 +165,7 @@ def is_numeric(values: Sequence[Any]) -> bool:
 
 
 def is_logarithmic(values: Sequence[Any]) -> bool:
-    """Whether numbers are better told apart by their ratio."""
+    """Whether a logarithmic scale suits the numbers."""
     return (
         bool(values) and is_numeric(values) and min(values) > 0 and max(values) >= 10 * min(values)
     )

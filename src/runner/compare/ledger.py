@@ -1,4 +1,4 @@
-"""The jobs of a sweep folder, by its ledger.jsonl."""
+"""The jobs of a sweep folder, from its ledger.jsonl."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEDGER = "ledger.jsonl"
 
 @dataclass(frozen=True)
 class Job:
-    """One job: `folder` is None if it never got one; `state` is the ledger's word for it."""
+    """One job; `folder` is None if it never had one, `state` is the state in the ledger."""
 
     number: str
     state: str
@@ -25,7 +25,7 @@ class Job:
     parameters: Mapping[str, Any]
 
     def as_run(self, name: str) -> Run:
-        """What the ledger alone tells of it, as of a run that is not done."""
+        """A run without a result, from the record of the job in the ledger alone."""
         settings = dict(self.parameters)
         for group in ("model", "dataset"):
             if group in settings:
@@ -48,7 +48,7 @@ class Job:
 def read_ledger(sweep: Path) -> list[Job]:
     """The jobs of a sweep folder; of several lines for a job the last one counts.
 
-    Lines that cannot be read (torn by a kill) are left out.
+    Unreadable lines (torn by a kill) are left out.
     """
     jobs: dict[str, Job] = {}
     try:

@@ -1,4 +1,4 @@
-"""The HTML page: one file, everything in it, readable without a network or a script."""
+"""The HTML page: one self-contained file, readable without a network or a script."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from runner.compare.significance import PAIRED_RUNS, PAIRS_AMONG, by_column, pai
 from runner.compare.table import mean_and_std, number, p_value, spread
 from runner.compare.terminal import caveats
 
-_UNSORTED = 30  # rows at most
-_BEST = 10  # runs of a search in its table
+_UNSORTED = 30  # rows up to which a table keeps their order
+_BEST = 10  # runs in the table of a search
 
 
 def page(
@@ -43,18 +43,18 @@ def page(
     """The whole page.
 
     Args:
-        runs: all of them, whatever their status.
-        groups: of the finished ones.
+        runs: all runs, of any status.
+        groups: groups of the finished runs.
         rows: `table(groups)`, in the same order.
-        title: the folders that were asked for.
-        alpha: below which a p-value is called significant.
+        title: the folders and conditions of the command.
+        alpha: level of significance of the p-values.
     """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(_asset("page.html.j2"))
     columns = by_column(groups)
     numbers = {id(group): row for group, row in zip(groups, rows.to_dict("records"), strict=True)}
     found = searches(runs)
-    with importances(found) as shares:  # the longest part, and the others need not wait for it
+    with importances(found) as shares:  # the longest part, computed beside the others
         parts = {
             "title": title,
             "alpha": alpha,
@@ -68,7 +68,7 @@ def page(
             "curves": [_curves(*of, members) for of, members in columns.items()],
             "shown": figures.SHOWN,
             "costs": [_costs(*of, members, numbers) for of, members in columns.items()],
-            "comparison": _embedded(_comparison(runs, groups)),
+            "comparison": _embed_json(_comparison(runs, groups)),
             "runs": [_run(run) for run in runs],
             "unfinished": [_run(run) for run in runs if run.status != "done"],
             "style": Markup(_asset("page.css")),
@@ -86,7 +86,7 @@ def _results(
     Very many rows are sorted by their mean.
     """
     if len(groups) > _UNSORTED:
-        groups = _ranked(groups)
+        groups = _rank(groups)
     names = dict.fromkeys([metric])
     names |= dict.fromkeys(
         name for group in groups for run in group.runs if run.result for name in run.result.test
@@ -125,12 +125,12 @@ def _results(
 
 
 def _highest(means: Iterable[float]) -> float:
-    """As it is printed; NaN where no row has the metric."""
+    """The highest mean, rounded as printed; NaN if no row has the metric."""
     return max((round(mean, 2) for mean in means if not math.isnan(mean)), default=math.nan)
 
 
 def _mean_and_std(group: Group, metric: str) -> tuple[float, float]:
-    """Over the runs of a group, in %; NaN where one of them has no such metric."""
+    """Mean and standard deviation over a group, in %; NaN if a run lacks the metric."""
     values = [run.result.test.get(metric) for run in group.runs if run.result]
     return mean_and_std([math.nan if value is None else 100 * value for value in values])
 
@@ -153,7 +153,7 @@ def _pairs(groups: Sequence[Group], alpha: float) -> list[dict[str, Any]]:
     ]
 
 
-def _ranked(groups: Sequence[Group]) -> list[Group]:
+def _rank(groups: Sequence[Group]) -> list[Group]:
     return sorted(groups, key=lambda group: -fmean(group.tests))
 
 
@@ -163,12 +163,12 @@ def _curves(dataset: str, metric: str, groups: Sequence[Group]) -> dict[str, Any
         f"test/{metric}": f"test {metric}, %",
         "loss": "training loss",
     }
-    listed = _ranked(groups)[: figures.LISTED]
+    listed = _rank(groups)[: figures.LISTED]
     of_groups = {group.label: curves(group, list(titles)) for group in listed}
     plots = []
     for name, title in titles.items():
         found = {label: of[name] for label, of in of_groups.items() if name in of}
-        # Of models without training there is one epoch, which makes no curve.
+        # Models without training have one epoch, which makes no curve.
         if any(curve.epochs.size > 1 for curve in found.values()):
             plots.append(_plot(title, figures.curves_figure(found, title)))
     return {"dataset": dataset, "plots": plots, "total": len(groups), "listed": len(listed)}
@@ -192,7 +192,7 @@ def _costs(
         for group in groups
         for row in [numbers[id(group)]]
     ]
-    ranked = _ranked(groups)
+    ranked = _rank(groups)
     kinds: list[Literal["seconds", "GiB"]] = ["seconds", "GiB"]
     if not any(row["memory"] for row in rows):
         kinds.remove("GiB")
@@ -225,11 +225,11 @@ def _setting(search: Search, key: str, index: int) -> str:
 
 
 def _comparison(runs: Sequence[Run], groups: Sequence[Group]) -> dict[str, Any]:
-    """Settings of all runs, and which two to show first: of the two best rows of a dataset."""
+    """Settings of all runs, and the two to show first: from the two best rows of a dataset."""
     keys, values, rows = compact(runs)
     names = [f"{run.name} ({run.status})" if run.status != "done" else run.name for run in runs]
     first = next(iter(by_column(groups).values()), [])
-    best = [runs.index(group.runs[0]) for group in _ranked(first)[:2]]
+    best = [runs.index(group.runs[0]) for group in _rank(first)[:2]]
     start = best if len(best) == 2 else [0, 1]
     return {"names": names, "keys": keys, "values": values, "rows": rows, "start": start}
 
@@ -248,20 +248,20 @@ def _run(run: Run) -> dict[str, Any]:
 
 
 def _plot(name: str, figure: figures.Figure) -> dict[str, Any]:
-    return {"name": name, "json": _embedded(figure)}
+    return {"name": name, "json": _embed_json(figure)}
 
 
-def _embedded(content: Any) -> Markup:
-    """JSON, NaN as null, that no browser takes for the end of its script element."""
-    text = json.dumps(_without_nan(content), separators=(",", ":"), ensure_ascii=False)
+def _embed_json(content: Any) -> Markup:
+    """JSON, NaN as null, escaped so that it cannot end its script element."""
+    text = json.dumps(_replace_nan(content), separators=(",", ":"), ensure_ascii=False)
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))
 
 
-def _without_nan(content: Any) -> Any:
+def _replace_nan(content: Any) -> Any:
     if isinstance(content, dict):
-        return {key: _without_nan(value) for key, value in content.items()}
+        return {key: _replace_nan(value) for key, value in content.items()}
     if isinstance(content, list):
-        return [_without_nan(value) for value in content]
+        return [_replace_nan(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 

@@ -1,4 +1,4 @@
-"""A run folder's records, read without torch."""
+"""Read the records of a run folder without torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEAL = "# sha256 of the lines above: "
 
 
 def read_run(folder: Path, name: str) -> Run:
-    """The run in `folder`; what cannot be read of it is said in its `problem`."""
+    """The run in `folder`; its `problem` names unreadable records."""
     problems: list[str] = []
     status, meta = (_json(folder, file, problems) for file in ("status.json", "meta.json"))
     state = status.get("status")
@@ -63,7 +63,7 @@ def read_run(folder: Path, name: str) -> Run:
 
 
 def _digest(settings: Mapping[str, Any]) -> str:
-    """What stands for the experiment of a run whose meta.json cannot be read."""
+    """A substitute for the experiment of a run whose meta.json cannot be read."""
     identity = {key: value for key, value in settings.items() if is_identity(key, settings)}
     text = json.dumps(identity, sort_keys=True, default=str)
     return f"unrecorded-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -130,10 +130,10 @@ def _settings(folder: Path, meta: Mapping[str, Any], problems: list[str]) -> dic
 
 
 def _is_killed(folder: Path, status: Mapping[str, Any]) -> bool:
-    """Whether a run that says running was on this machine, and no process is at it."""
+    """Whether a run recorded as running was on this machine, and no process holds its lock."""
     if status.get("host") != socket.gethostname():
         return False
-    with suppress(ImportError):  # a system without such locks
+    with suppress(ImportError):  # a system without flock
         from runner.storage.locks import is_locked
 
         return is_locked(folder) is None
@@ -163,7 +163,7 @@ def _part(meta: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _last_epoch(folder: Path, state: str) -> str | None:
-    """How far a run has come that is not done, by the last whole line of its metrics."""
+    """The progress of an unfinished run, from the last whole line of its metrics."""
     if state == "done":
         return None
     reached = "before its first epoch ended"
@@ -173,7 +173,7 @@ def _last_epoch(folder: Path, state: str) -> str | None:
             file.seek(max(file.tell() - (1 << 16), 0))
             last = file.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
         reached = f"after epoch {int(json.loads(last)['epoch'])}"
-    if state == "running":  # on another machine, perhaps no more
+    if state == "running":  # on another machine; it may have died
         written = max((path.stat().st_mtime for path in folder.glob("*.json*")), default=0.0)
         when = datetime.fromtimestamp(written, timezone.utc)
         return f"{reached}; last written {when:%Y-%m-%d %H:%M} UTC"

@@ -1,4 +1,4 @@
-"""One run as its records tell of it."""
+"""One run, as read from its records."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run measured, at its best epoch.
+    """The results of a finished run, at its best epoch.
 
     Attributes:
         select: the metric that chose the epoch, on validation.
         valid, test: every metric, in [0, 1].
-        published: of the same model on the same data, or None: `metric`, `mean` and `std` in %,
-            `std` possibly None.
-        seconds: of the whole run.
-        peak_memory_gib: None where it was not recorded.
+        published: figure of the same model on the same data, or None: `metric`, `mean` and `std`
+            in %, `std` possibly None.
+        seconds: time of the whole run.
+        peak_memory_gib: None if it was not recorded.
     """
 
     select: str
@@ -36,16 +36,17 @@ class Run:
     """A run, or a job of a sweep that never got a folder.
 
     Attributes:
-        name: what it is called in tables: its folder, as short as the command line allows.
-        folder: None for a job without.
-        status: done, failed, interrupted, running, killed (it says running, and no process is at
-            it), pruned, pending, missing (the ledger's folder is not there) or unreadable.
-        problem: why it is not done, or what of its records cannot be read.
-        experiment: runs that differ in nothing but their seeds have the same.
-        seeds: of every source of chance, as JSON.
-        settings: the config with what its resumes have changed, flat: `train.epochs` -> 100.
-        provenance: what else may explain a difference: revision, versions, machine.
-        result: of a run that is done, else None.
+        name: its name in tables: its folder, as on the command line.
+        folder: None for a job without a folder.
+        status: done, failed, interrupted, running, killed (recorded as running, but no process
+            holds its lock), pruned, pending, missing (the ledger's folder does not exist) or
+            unreadable.
+        problem: the reason that it is not done, or its unreadable records.
+        experiment: the same for runs that differ only in their seeds.
+        seeds: seed of every source of random numbers, as JSON.
+        settings: the config with the changes by its resumes, flat: `train.epochs` -> 100.
+        provenance: other possible reasons for a difference: revision, versions, machine.
+        result: result of a finished run, else None.
     """
 
     name: str

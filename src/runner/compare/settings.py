@@ -13,14 +13,14 @@ import yaml
 from runner.config import aliases
 from runner.errors import RunnerError
 
-ABSENT = "absent"  # what a run says of a key that it has not
+ABSENT = "absent"  # the value of a missing key
 _SHORT = {"model": "run.model", "dataset": "run.dataset"}
-# A dataset's published column says again what other keys have.
+# A dataset's published column repeats the values of other keys.
 COLUMNS = ("protocol.tuned", "protocol.published")
-# A top-level key and what belongs to it, in the block style that a run folder is written in.
+# A top-level key with its block, in the YAML style of run folders.
 _BLOCK = re.compile(r"^(?=[A-Za-z_])", re.MULTILINE)
 # The protocol below the dataset, see `aliases.is_of_before`.
-_OF_BEFORE = re.compile(r"^dataset:\n(?:[ #].*\n)*?  protocol:$", re.MULTILINE)
+_OLD_PROTOCOL = re.compile(r"^dataset:\n(?:[ #].*\n)*?  protocol:$", re.MULTILINE)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -31,17 +31,17 @@ def parse(text: str) -> dict[str, Any]:
         ValueError: if it is no YAML mapping.
     """
     try:
-        if _OF_BEFORE.search(text):
+        if _OLD_PROTOCOL.search(text):
             return flat(aliases.modernise(yaml.load(text, Loader=_Loader)))
         return {key: value for block in _BLOCK.split(text) for key, value in _block(block)}
     except (ValueError, yaml.YAMLError, LookupError, AttributeError, TypeError):
-        # Not in the style that was expected: all of it at once
+        # In another style: parse the whole text.
         return dict(_flat_yaml(text))
 
 
 @cache
 def _block(text: str) -> Sequence[tuple[str, Any]]:
-    # Most blocks of a thousand configs are the same.
+    # Most blocks of many configs are the same.
     return _flat_yaml(text) if text.strip() else []
 
 
@@ -85,14 +85,14 @@ def with_overrides(settings: Mapping[str, Any], lines: Iterable[str]) -> dict[st
 
 
 def scalar(text: str) -> Any:
-    """A value as it is typed on a command line: a number, a truth value, null, or text."""
+    """A value from a command line: a number, a truth value, null, or text."""
     try:
         value = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError):
         return text
     if isinstance(value, str) or (value is None and not text):
         try:
-            return float(text)  # 1e-3, which YAML 1.1 takes for text
+            return float(text)  # 1e-3, which is text in YAML 1.1
         except ValueError:
             return text
     return value
@@ -102,7 +102,7 @@ def resolve(key: str, known: Iterable[str]) -> str:
     """The full name of a key: itself, `model` for `run.model`, or a unique ending of one.
 
     Raises:
-        RunnerError: naming near matches, if no run has it or several keys end so.
+        RunnerError: naming near matches, if no run has the key or several keys have this ending.
     """
     names = sorted(set(known))
     if key in names:
@@ -133,7 +133,7 @@ def _either(names: Sequence[str]) -> str:
 
 
 def in_words(value: Any) -> str:
-    """A value of a setting, as the config file would have it."""
+    """A value of a setting, as in a config file."""
     if isinstance(value, bool):
         return str(value).lower()
     if value is None:

@@ -1,4 +1,4 @@
-"""Tests between groups of runs, and Holm's correction for many of them."""
+"""Tests between groups of runs, and Holm's correction for multiple tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 from runner.compare.groups import Group
 
 PUBLISHED_RUNS = 10
-_OF_A_SAMPLE = math.sqrt(PUBLISHED_RUNS / (PUBLISHED_RUNS - 1))
+_SAMPLE_FACTOR = math.sqrt(PUBLISHED_RUNS / (PUBLISHED_RUNS - 1))
 PAIRED_RUNS = 3  # shared seeds from which on runs are paired
 PAIRS_AMONG = 12
 
@@ -26,13 +26,12 @@ def against_published(
     """p of Welch's test of some runs against a published mean and spread of 10 runs.
 
     Args:
-        tests: in %, as `mean` and `std`.
-        std: as the NCN release prints it, over all 10 runs (ddof 0); the test takes that of a
-            sample.
-        alternative: `less` asks whether the runs are lower than the published ones.
+        tests: metrics of the runs in %, as `mean` and `std`.
+        std: with ddof 0, as the NCN release prints it; the test converts it to ddof 1.
+        alternative: `less` tests whether the runs are lower than the published ones.
 
     Returns:
-        NaN where a figure is missing, a spread is zero on both sides, or there is a single run.
+        NaN if a figure is missing, the spread is zero on both sides, or there is a single run.
     """
     from scipy.stats import ttest_ind_from_stats
 
@@ -43,7 +42,7 @@ def against_published(
         return math.nan
     return float(
         ttest_ind_from_stats(
-            fmean(tests), spread, len(tests), mean, std * _OF_A_SAMPLE, PUBLISHED_RUNS,
+            fmean(tests), spread, len(tests), mean, std * _SAMPLE_FACTOR, PUBLISHED_RUNS,
             equal_var=False, alternative=alternative,
         ).pvalue
     )  # fmt: skip
@@ -55,10 +54,10 @@ class Pair:
 
     Attributes:
         first, second: their labels; `first` has the higher mean.
-        difference: of their means over the runs that the test takes, in percentage points.
-        test: paired (over the seeds that both have) or Welch.
-        runs: the pairs of runs, or the runs of each.
-        p: two-sided; NaN where nothing varies.
+        difference: difference of their means over the tested runs, in percentage points.
+        test: paired (over common seeds) or Welch.
+        runs: number of pairs of runs, or number of runs of each.
+        p: two-sided; NaN if nothing varies.
         corrected: p by Holm, over all pairs of the dataset and metric.
     """
 
@@ -74,9 +73,9 @@ class Pair:
 
 
 def pairs(groups: Sequence[Group]) -> list[Pair]:
-    """Every two groups of each dataset and metric that have at least 2 runs each.
+    """Test every two groups of a dataset and metric that have at least 2 runs each.
 
-    Of more than 12 groups those with the highest means are taken.
+    Of more than 12 groups, only the 12 highest means are tested.
     """
     found = []
     for (dataset, metric), members in by_column(groups).items():
@@ -92,7 +91,7 @@ def pairs(groups: Sequence[Group]) -> list[Pair]:
 
 
 def by_column(groups: Sequence[Group]) -> dict[tuple[str, str], list[Group]]:
-    """Groups that may be compared with each other: by dataset and metric."""
+    """Comparable groups, by dataset and metric."""
     columns: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
         columns.setdefault((group.dataset, group.metric), []).append(group)
@@ -103,7 +102,7 @@ def _compare(a: Group, b: Group) -> tuple[float, str, str, float]:
     """Difference of the means, name of the test, its runs, and p."""
     from scipy.stats import ttest_ind, ttest_rel
 
-    of_a, of_b = _by_seeds(a), _by_seeds(b)
+    of_a, of_b = _index_by_seeds(a), _index_by_seeds(b)
     shared = [seeds for seeds in of_a if seeds in of_b]
     if len(shared) >= PAIRED_RUNS:
         x, y = [of_a[seeds] for seeds in shared], [of_b[seeds] for seeds in shared]
@@ -116,8 +115,8 @@ def _compare(a: Group, b: Group) -> tuple[float, str, str, float]:
     return fmean(x) - fmean(y), "Welch", f"{len(x)}, {len(y)}", p
 
 
-def _by_seeds(group: Group) -> dict[str, float]:
-    """The metric by seeds; empty where two runs have the same, as with `--group-by` they may."""
+def _index_by_seeds(group: Group) -> dict[str, float]:
+    """The metric by seeds; empty if two runs have the same seeds (possible with `--group-by`)."""
     found = dict(zip((run.seeds for run in group.runs), group.tests, strict=True))
     return found if len(found) == len(group.runs) else {}
 

@@ -1,4 +1,4 @@
-"""One row a group: mean and spread over its runs, beside the published figure."""
+"""A row for each group: mean and spread over its runs, beside the published figure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from runner.compare.significance import against_published
 def table(groups: Sequence[Group]) -> pandas.DataFrame:
     """The numbers: metrics in %, standard deviations with ddof 1, seconds, GiB.
 
-    `p` is two-sided, of Welch's test against the published mean and standard deviation of 10 runs;
-    it needs at least two runs. `best` marks the highest mean of each dataset and metric, as it is
-    printed, where there are several.
+    `p` is two-sided, from Welch's test against the published mean and standard deviation of 10
+    runs; it needs at least two runs. `best` marks the highest mean of each dataset and metric,
+    rounded as printed, if there are several rows.
     """
     rows = pandas.DataFrame([_row(group) for group in groups])
     if rows.empty:
@@ -59,7 +59,7 @@ def _row(group: Group) -> dict[str, Any]:
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation (ddof 1); NaN for the latter of a single value."""
+    """Mean and standard deviation (ddof 1; NaN for a single value)."""
     array = np.asarray(values, dtype=float)
     return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else math.nan
 
@@ -69,7 +69,7 @@ def _or_nan(value: float | None) -> float:
 
 
 def published_figure(group: Group) -> Mapping[str, Any] | None:
-    """That of the group's runs, if all have the same and it is of the metric that is compared."""
+    """The published figure of a group, if all runs have the same, for the compared metric."""
     figures = [run.result.published for run in group.runs if run.result]
     figure = figures[0]
     alike = all(other == figure for other in figures)
@@ -77,7 +77,7 @@ def published_figure(group: Group) -> Mapping[str, Any] | None:
 
 
 def readable(rows: pandas.DataFrame) -> pandas.DataFrame:
-    """The table in words: percentages with their spread, and what is unknown left empty."""
+    """The table as text: percentages with their spread, unknown values empty."""
     if rows.empty:
         return pandas.DataFrame()
     return pandas.DataFrame(
@@ -107,10 +107,10 @@ def spread(mean: float, std: float) -> str:
 
 
 def number(value: float, form: str) -> str:
-    """A number in a format, NaN as nothing."""
+    """A formatted number; NaN is empty."""
     return "" if pandas.isna(value) else format(value, form)
 
 
 def p_value(value: float) -> str:
-    """To three digits, and never as zero."""
+    """A p-value to three digits, never zero."""
     return "<0.001" if value < 0.001 else number(value, ".3f")

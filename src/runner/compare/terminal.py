@@ -1,4 +1,4 @@
-"""What the command prints."""
+"""The output of the command on a terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PROBLEMS = 20
 
 
 def console() -> Console:
-    """Wide where nobody's terminal says otherwise, so that a log keeps its rows whole."""
+    """A console; without a terminal it is wide, so that a log keeps whole rows."""
     from rich.console import Console
 
     found = Console()
@@ -31,7 +31,7 @@ def console() -> Console:
 
 
 def show_table(rows: pandas.DataFrame, out: Console) -> None:
-    """The table, best means bold; of very many rows the best ones of each dataset."""
+    """Print the table, best means bold; of very many rows only the best of each dataset."""
     shown = rows
     if len(rows) > _ROWS:
         columns = rows.groupby(["dataset", "metric"], sort=False)
@@ -51,7 +51,7 @@ def show_table(rows: pandas.DataFrame, out: Console) -> None:
 
 
 def show_pairs(pairs: Sequence[Pair], groups: Sequence[Group], out: Console) -> None:
-    """The pairwise tests, or that there are none."""
+    """Print the pairwise tests, or a line that there are none."""
     if not pairs:
         out.print("no pairs: it takes two rows of a dataset with 2 runs each", highlight=False)
         return
@@ -62,13 +62,13 @@ def show_pairs(pairs: Sequence[Pair], groups: Sequence[Group], out: Console) -> 
 
 
 def show_differences(a: Run, b: Run, rows: Sequence[tuple[str, str, str]], out: Console) -> None:
-    """A row for each key in which two runs differ."""
+    """Print a row for each key in which two runs differ."""
     frame = pandas.DataFrame(rows, columns=["key", a.name, b.name])
     _print(frame, out, [["", "", ""]] * len(frame))
 
 
 def show_judgement(judgement: Judgement, alpha: float, out: Console) -> None:
-    """A row for each judged group."""
+    """Print a row for each judged group."""
     frame = pandas.DataFrame(
         [
             {
@@ -93,7 +93,7 @@ def show_judgement(judgement: Judgement, alpha: float, out: Console) -> None:
 
 
 def show_left_out(runs: Sequence[Run], groups: Sequence[Group], out: Console) -> None:
-    """What is not in the means, and why."""
+    """Print the runs that are not in the means, with the reasons."""
     for line in left_out(runs, groups):
         _line(out, line)
     unfinished = [run for run in runs if run.status != "done"]
@@ -107,7 +107,7 @@ def show_left_out(runs: Sequence[Run], groups: Sequence[Group], out: Console) ->
 
 
 def left_out(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:
-    """How many runs of each status are not in the means, and the caveats."""
+    """Lines with the number of runs of each status that are not in the means, and the caveats."""
     statuses = Counter(run.status for run in runs if run.status != "done")
     for status, count in statuses.most_common():
         yield f"left out: {count} {status}"
@@ -115,7 +115,7 @@ def left_out(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:
 
 
 def caveats(groups: Sequence[Group]) -> Iterator[str]:
-    """How many repeats are not in the means, and in what the runs of a row differ."""
+    """Lines with the number of repeats left out, and the settings in which runs of a row differ."""
     repeated = sum(group.repeated for group in groups)
     if repeated:
         yield f"left out: {repeated} repeated with the same seeds"
@@ -149,5 +149,5 @@ def _print(shown: pandas.DataFrame, out: Console, styles: Sequence[Sequence[str]
 
 
 def _line(out: Console, text: str) -> None:
-    # Unwrapped and as it is, so that paths can be copied.
+    # Without wrapping and markup, so that paths can be copied.
     out.print(text, markup=False, highlight=False, soft_wrap=True)

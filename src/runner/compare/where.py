@@ -1,4 +1,4 @@
-"""`--where key=value`: which runs to look at."""
+"""`--where key=value`: select runs by their settings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ORDER = {"<=", ">=", "<", ">"}
 
 @dataclass(frozen=True)
 class Condition:
-    """`key`, `sign` and `value` of one condition; a run without the key does not meet it."""
+    """`key`, `sign` and `value` of a condition; a run without the key does not satisfy it."""
 
     key: str
     sign: str
@@ -49,7 +49,7 @@ def parse(text: str, runs: Sequence[Run]) -> Condition:
     """A condition such as `model=ncn`, `train.epochs>=50` or `status!=failed`.
 
     Raises:
-        RunnerError: if it cannot be read, no run has such a key, or an order is asked of text.
+        RunnerError: if it cannot be read, no run has the key, or it orders text.
     """
     match = _CONDITION.fullmatch(text)
     if match is None:
@@ -69,7 +69,7 @@ def parse(text: str, runs: Sequence[Run]) -> Condition:
 
 
 def select(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
-    """The runs that meet all conditions.
+    """The runs that satisfy all conditions.
 
     Raises:
         RunnerError: as `parse`, or if no run is left.

@@ -17,7 +17,7 @@ from runner.storage.files import atomic
 
 
 def markdown(rows: pandas.DataFrame, pairs: Sequence[Pair]) -> str:
-    """The table, best means bold, and below it that of the pairs, if there are any."""
+    """The table, best means bold, and the table of the pairs, if there are any."""
     shown = _escaped(readable(rows))
     shown["test %"] = shown["test %"].where(~rows["best"], "**" + shown["test %"] + "**")
     text = shown.to_markdown(index=False, disable_numparse=True) + "\n"
@@ -39,7 +39,7 @@ def csv(rows: pandas.DataFrame) -> str:
 def latex(rows: pandas.DataFrame) -> str:
     """A booktabs table: a row for each model, a column for each dataset, best means bold.
 
-    Published figures stand in a column beside ours, where a dataset has any.
+    Datasets with published figures have a second column for them.
     """
     cells: dict[tuple[str, str], dict[str, str]] = {}
     best: dict[tuple[str, str], set[str]] = {}
@@ -88,10 +88,10 @@ def pairs_in_words(pairs: Sequence[Pair]) -> pandas.DataFrame:
 
 
 def write_all(texts: Mapping[Path, str]) -> None:
-    """Write all files, or none where one cannot be written.
+    """Write all files, or none if one cannot be written.
 
     Raises:
-        RunnerError: naming the file and why.
+        RunnerError: naming the file and the reason.
     """
     path = Path()
     try:
