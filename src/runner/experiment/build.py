@@ -1,4 +1,4 @@
-"""From the resolved config to the parts of a run, by `_target_` alone."""
+"""Build the parts of a run from the resolved config, by `_target_` alone."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ log = logging.getLogger(__name__)
 
 
 def build(name: str, node: Mapping[str, Any], **given: Any) -> Any:
-    """Build a component from its node, nested nodes first, and from what only this run knows.
+    """Build a component from its node, nested nodes first.
+
+    Args:
+        given: further arguments, which only this run knows.
 
     Raises:
-        RunnerError: naming the node and what it refused, or if its `_target_` gives something else
-            than the class that belongs in this place.
+        RunnerError: if the constructor refuses its arguments, or the `_target_` gives no instance
+            of the class of this place.
     """
-    # Partial first: Hydra would take our dataclasses among `given` for configs.
+    # Partial first: Hydra would treat our dataclasses among `given` as configs.
     factory = _unwrap(name, partial(instantiate, dict(node), _convert_="all", _partial_=True))
     built = _unwrap(name, partial(factory, **given))
     contract = PLACES[name].contract if name in PLACES else None
@@ -46,7 +49,7 @@ def build(name: str, node: Mapping[str, Any], **given: Any) -> Any:
 
 
 def build_maker(name: str, node: Mapping[str, Any]) -> Any:
-    """What makes a component of what it is given later, by position."""
+    """Return a function that makes the component from later positional arguments."""
     return _unwrap(name, partial(instantiate, dict(node), _convert_="all", _partial_=True))
 
 
@@ -88,7 +91,7 @@ def build_optimiser(
     """The optimiser of both parts, and the schedule of its learning rates.
 
     Args:
-        folder: where the moments of embeddings on disk live.
+        folder: folder for the moments of embeddings on disk.
     """
     optimizer = _unwrap(
         "train.optimizer",
@@ -113,9 +116,9 @@ def load_data(config: RunConfig) -> LinkData:
 
 
 def without_idle_training(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The config with `train.epochs=0` if there is nothing to train, as of heuristics.
+    """The config with `train.epochs=0` if there is nothing to train, as for heuristics.
 
-    So that a sweep over models may set `train.epochs`.
+    So a sweep over models may set `train.epochs`.
     """
     epochs = config["train"]["epochs"]
     with torch.random.fork_rng():

@@ -1,4 +1,4 @@
-"""`runner resume=latest` and `resume=auto`: which run to go on with."""
+"""`runner resume=latest` and `resume=auto`: find the run to resume."""
 
 from __future__ import annotations
 
@@ -16,32 +16,34 @@ from runner.storage.seal import Damaged, read_json
 
 
 def latest(root: Path) -> Path:
-    """The newest run below `root` that is not done and that no process is at.
+    """The newest unfinished run below `root` that no process holds.
 
     Raises:
         RunnerError: if there is none.
     """
-    found = [path for path in _runs(root, "**") if not (_is_done(path) or is_locked(path))]
+    found = [path for path in _list_runs(root, "**") if not (_is_done(path) or is_locked(path))]
     if not found:
         raise RunnerError(
-            f"resume=latest: no run in {root.absolute()} is to be gone on with; give a run folder"
+            f"resume=latest: no run in {root.absolute()} is unfinished; give a run folder"
         )
     return found[-1]
 
 
 def repeat(config: Mapping[str, Any], output: Path) -> Path | None:
-    """The newest run that is not done and is what `config` would start; None without.
+    """The newest unfinished run of the same experiment and seeds as `config`, or None.
 
     Args:
         config: resolved and checked.
-        output: the folder that a new run would take; runs beside it are looked at, and one in it,
-            even if it is done.
+        output: the folder of a new run. The search covers the runs beside it, and a run in it,
+            even a finished one.
 
     Raises:
-        RunnerError: naming the process, if one is at such a run.
+        RunnerError: if a process holds such a run.
     """
-    beside = [path for path in _runs(output.parent, "*") if path != output and not _is_done(path)]
-    for path in [*_runs(output, "."), *reversed(beside)]:
+    beside = [
+        path for path in _list_runs(output.parent, "*") if path != output and not _is_done(path)
+    ]
+    for path in [*_list_runs(output, "."), *reversed(beside)]:
         if not _is_repeat(config, path):
             continue
         holder = is_locked(path)
@@ -54,26 +56,26 @@ def repeat(config: Mapping[str, Any], output: Path) -> Path | None:
 
 
 def repeat_in(config: Mapping[str, Any], output: Path) -> Path | None:
-    """`output`, if the run in it is what `config` would start there; None without."""
-    return next((path for path in _runs(output, ".") if _is_repeat(config, path)), None)
+    """`output`, if it holds a run of the same experiment and seeds as `config`; else None."""
+    return next((path for path in _list_runs(output, ".") if _is_repeat(config, path)), None)
 
 
 def _is_repeat(config: Mapping[str, Any], path: Path) -> bool:
-    return _identity_of_run(path) == _identity(config)
+    return _read_identity(path) == _identity(config)
 
 
-def _runs(root: Path, pattern: str) -> Iterator[Path]:
+def _list_runs(root: Path, pattern: str) -> Iterator[Path]:
     """Folders of runs, the oldest first."""
     ages = {}
     for file in root.glob(f"{pattern}/meta.json" if pattern != "." else "meta.json"):
-        # init/ is what a run began from, and W&B keeps folders of its own.
+        # init/ holds the start of a run, and W&B keeps folders of its own.
         if not {"init", "wandb"} & set(file.parent.relative_to(root).parts):
-            ages[file.parent] = _created(file.parent)
+            ages[file.parent] = _creation_time(file.parent)
     yield from sorted(ages, key=ages.__getitem__)
 
 
-def _created(folder: Path) -> float:
-    # Written once, and on a damaged run perhaps missing.
+def _creation_time(folder: Path) -> float:
+    # These files are written once; a damaged run may lack some.
     for name in ("overrides.yaml", "config.yaml", "meta.json"):
         try:
             return (folder / name).stat().st_mtime
@@ -89,8 +91,8 @@ def _is_done(folder: Path) -> bool:
         return False
 
 
-def _identity_of_run(folder: Path) -> tuple[Any, ...] | None:
-    """That of its config with what its resumes have changed; None if it cannot be read."""
+def _read_identity(folder: Path) -> tuple[Any, ...] | None:
+    """The identity of a run, with the changes by its resumes; None if it cannot be read."""
     from runner.experiment.resume_overrides import apply, lengths
     from runner.records.checkpoint import newest
 
@@ -108,7 +110,7 @@ def _identity_of_run(folder: Path) -> tuple[Any, ...] | None:
             config = apply(config, lengths(entry["overrides"]))
         return _identity(config)
     except (RunnerError, LookupError, TypeError, ValueError, AttributeError, yaml.YAMLError):
-        return None  # of another program, or damaged beyond help
+        return None  # a folder of another program, or a run without any intact record
 
 
 def _identity(config: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""What a process computes that is not process 0 of its run."""
+"""The work of the processes of a run other than process 0."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def compute(
 
 
 class Silent:
-    """A recorder that keeps nothing: process 0 does."""
+    """A recorder that records nothing: process 0 does."""
 
     @property
     def stop_requested(self) -> Callable[[], bool]:

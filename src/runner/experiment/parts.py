@@ -1,4 +1,4 @@
-"""The parts of a run, put together from its config: data, graphs, model, sampler, optimiser."""
+"""The parts of a run, built from its config: data, graphs, model, sampler, optimiser."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from runner.training.task import Task
 
 log = logging.getLogger(__name__)
 
-_SPARSE = 0.05  # share of entries that are not zero up to which sparse products are faster
+_SPARSE = 0.05  # share of nonzero entries up to which sparse products are faster
 
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Everything that a run works with, freshly initialised."""
+    """All parts of a run, freshly initialised."""
 
     config: RunConfig
     device: torch.device
@@ -53,21 +53,21 @@ class Parts:
     training: Training
 
     def snapshot(self, state: TrainingState) -> dict[str, Any]:
-        """What a checkpoint of this moment holds."""
+        """The content of a checkpoint now."""
         return checkpoint.snapshot(self.training, state, self.data.fingerprint)
 
     def restore(self, content: Mapping[str, Any]) -> TrainingState:
-        """Take up a checkpoint's content."""
+        """Load the content of a checkpoint."""
         return checkpoint.restore(content, self.training)
 
     @property
     def device_name(self) -> str:
-        """ "cpu", or what the GPU is called."""
+        """ "cpu", or the name of the GPU."""
         gpu = self.device.type == "cuda"
         return torch.cuda.get_device_name(self.device) if gpu else self.device.type
 
     def facts(self) -> dict[str, Any]:
-        """What meta.json keeps of them."""
+        """Facts about the parts for meta.json."""
         task = self.training.task
         with_validation = task.test_graph is not task.train_graph
         return {
@@ -85,7 +85,7 @@ class Parts:
 
 @dataclass(frozen=True, eq=False)
 class _Loaded:
-    """What the processes of a machine share."""
+    """Data shared by the processes of a machine."""
 
     data: LinkData
     audit: Audit
@@ -100,7 +100,7 @@ _SHARED = (_Loaded, LinkData, EvaluationSplit, Audit, SparseRows, Graph)
 
 
 def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
-    """Build the parts of the run whose folder is `folder`, in one of its processes.
+    """Build the parts of the run in `folder`, in one of its processes.
 
     Raises:
         RunnerError: if the data is missing, damaged or leaks, or a part cannot be built.
@@ -132,7 +132,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     scratch = _place_embeddings(model, config)
     model = model.to(device)
     features = torch.device("cpu") if machine.features == "host" else device
-    task = _on_device(loaded, device, features)
+    task = _move_to_device(loaded, device, features)
     task = structures.with_structures(task, model.predictor, config, ranks)
     seeds = config.seeds
     generators = Generators(batches=seeds.batches, negatives=seeds.negatives, dropout=seeds.dropout)
@@ -190,10 +190,10 @@ def _refuse_contradictions(
 
 
 def _place_embeddings(model: LinkModel, config: RunConfig) -> Path | None:
-    """Leave learned embeddings off the device where the config says so.
+    """Keep learned embeddings off the device if the config asks for it.
 
     Returns:
-        the folder that holds them, and is to hold their moments, if they are on disk.
+        The folder of the embeddings and their moments if they are on disk.
     """
     place = config.hardware.embeddings
     folder = Path(config.run.cache) / "scratch" if place == "disk" else None
@@ -239,7 +239,7 @@ def _load(config: RunConfig, folder: Path) -> _Loaded:
     )
 
 
-def _on_device(loaded: _Loaded, device: torch.device, features: torch.device) -> Task:
+def _move_to_device(loaded: _Loaded, device: torch.device, features: torch.device) -> Task:
     def split(part: EvaluationSplit) -> EvaluationSplit:
         return EvaluationSplit(part.positive.to(device), part.negative.to(device))
 
@@ -255,7 +255,7 @@ def _on_device(loaded: _Loaded, device: torch.device, features: torch.device) ->
 
 
 def compact(features: Tensor) -> Tensor | SparseRows:
-    """Bags of words as the sparse matrix they are."""
+    """Convert features to a sparse matrix if few of them are nonzero (bags of words)."""
     if not features.is_floating_point() or features.count_nonzero() > _SPARSE * features.numel():
         return features
     return SparseRows.from_dense(features)

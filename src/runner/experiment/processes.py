@@ -1,10 +1,11 @@
 """Several processes for one run: started here, or by torchrun, and ended with the run.
 
-Process 0 is the run: it alone reads configs and checkpoints, writes, logs and hears signals. The
-others learn from it what to compute, and hold nothing that a resume would miss.
+Process 0 is the run: it alone reads configs and checkpoints, writes, logs and receives signals. The
+others receive their work from it, and hold no state that a resume needs.
 
-Not by torch.distributed.elastic: it replaces process 0's signal handlers, gives processes that
-ignore SIGTERM 30 seconds more, and starts a function only by importing the caller's script anew.
+torch.distributed.elastic does not fit: it replaces process 0's signal handlers, gives processes
+that ignore SIGTERM 30 seconds more, and starts a function only by a new import of the caller's
+script.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import torch.distributed as dist
 from runner.errors import Interrupted, RunnerError
 from runner.training.ranks import ALONE, Group, Ranks, is_lost_connection
 
-_PATIENCE = timedelta(days=7)  # a dead process breaks its connections, a slow one is waited for
+_PATIENCE = timedelta(days=7)  # for slow processes; a dead one breaks its connections
 _GOODBYE_SECONDS = 10
 _PARENT = "RUNNER_PARENT"
 # Without the working directory, whose modules may have our names.
@@ -44,16 +45,16 @@ _CPU = torch.device("cpu")
 _PR_SET_PDEATHSIG = 1
 
 
-class _Elsewhere(Exception):
+class _RemoteTraceback(Exception):
     """The traceback of another process."""
 
 
-class _Left(Exception):
-    """Process 0 has gone, or knows who has."""
+class _ProcessLost(Exception):
+    """Process 0 has died, or has found a dead process."""
 
 
 def number(config: Mapping[str, Any]) -> int:
-    """How many processes this run has, itself included."""
+    """The number of processes of this run, including this one."""
     if dist.is_initialized():
         return dist.get_world_size()
     wanted = config["hardware"]["processes"]
@@ -63,23 +64,23 @@ def number(config: Mapping[str, Any]) -> int:
     return int(wanted)
 
 
-_meeting_place: dist.Store | None = None  # of the processes that torchrun has started
+_meeting_place: dist.Store | None = None  # of processes started by torchrun
 
 
 def join() -> None:
-    """As process 0 of those that torchrun has started: meet the others."""
+    """Meet the other processes of torchrun, as process 0."""
     global _meeting_place
     _meeting_place, rank, size = next(dist.rendezvous("env://"))
     _connect(_meeting_place, rank, size)
 
 
 @contextmanager
-def together(config: Mapping[str, Any], **told: Any) -> Iterator[Ranks]:
-    """Compute inside with all processes of the run; those that are started here end with it.
+def together(config: Mapping[str, Any], **shared: Any) -> Iterator[Ranks]:
+    """Compute inside with all processes of the run; processes started here end with the `with`.
 
     Args:
-        told: what the others' :func:`~runner.experiment.follow.compute` gets, beside config and
-            ranks.
+        shared: arguments of :func:`~runner.experiment.follow.compute` in the other processes,
+            beside config and ranks.
 
     Raises:
         RunnerError: if another process fails or dies.
@@ -88,30 +89,30 @@ def together(config: Mapping[str, Any], **told: Any) -> Iterator[Ranks]:
     if size == 1:
         yield ALONE
         return
-    with _met(size) as (store, others):
+    with _meet_others(size) as (store, others):
 
         def lost() -> NoReturn:
-            # Raised here: `raise … from` elsewhere would hide its cause, the other's traceback.
-            raise _failure(store, size, others)
+            # Raised here: `raise … from` elsewhere would hide its cause, the remote traceback.
+            raise _failure_error(store, size, others)
 
         try:
-            dist.broadcast_object_list([{"config": dict(config), **told}], 0, device=_CPU)
+            dist.broadcast_object_list([{"config": dict(config), **shared}], 0, device=_CPU)
         except RuntimeError as error:
             if not is_lost_connection(error):
                 raise
             lost()
-        yield _group(lost)
+        yield _make_group(lost)
 
 
 @contextmanager
-def _met(size: int) -> Iterator[tuple[dist.Store, Mapping[int, subprocess.Popen[bytes]]]]:
+def _meet_others(size: int) -> Iterator[tuple[dist.Store, Mapping[int, subprocess.Popen[bytes]]]]:
     if _meeting_place is not None:
         yield _meeting_place, {}
         return
     store = dist.TCPStore("127.0.0.1", 0, size, is_master=True, wait_for_workers=False)
-    others = {rank: _start(rank, size, store.port) for rank in range(1, size)}
+    others = {rank: _start_process(rank, size, store.port) for rank in range(1, size)}
     try:
-        _await(store, size, others)
+        _await_others(store, size, others)
         _connect(store, 0, size)
         yield store, others
     except BaseException:
@@ -129,19 +130,21 @@ def _met(size: int) -> Iterator[tuple[dist.Store, Mapping[int, subprocess.Popen[
                 process.wait()
 
 
-def _await(store: dist.Store, size: int, processes: Mapping[int, subprocess.Popen[bytes]]) -> None:
-    """Until all are there: meeting them itself could neither be interrupted nor given up."""
+def _await_others(
+    store: dist.Store, size: int, processes: Mapping[int, subprocess.Popen[bytes]]
+) -> None:
+    """Wait until all are ready: the rendezvous itself could not be interrupted."""
     while not store.check([f"ready/{rank}" for rank in processes]):
         if any(process.poll() is not None for process in processes.values()):
-            raise _failure(store, size, processes)
+            raise _failure_error(store, size, processes)
         time.sleep(_POLL_SECONDS)
 
 
-def _start(rank: int, size: int, port: int) -> subprocess.Popen[bytes]:
+def _start_process(rank: int, size: int, port: int) -> subprocess.Popen[bytes]:
     place = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size}
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, _PARENT: os.getpid()}
     added = {name: str(value) for name, value in {**place, **meeting}.items()}
-    # Ctrl-C goes to all: it must not end one that does not ignore it yet.
+    # Ctrl-C reaches all processes: it must not end one before it ignores the signal.
     deaf = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         return subprocess.Popen([sys.executable, "-c", _FOLLOW], env={**os.environ, **added})
@@ -154,7 +157,7 @@ def _connect(store: dist.Store, rank: int, size: int) -> None:
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
 
 
-def _group(lost: Callable[[], Exception]) -> Group:
+def _make_group(lost: Callable[[], Exception]) -> Group:
     rank, size = dist.get_rank(), dist.get_world_size()
     return Group(
         local_rank=int(os.environ.get("LOCAL_RANK", rank)),
@@ -163,21 +166,21 @@ def _group(lost: Callable[[], Exception]) -> Group:
     )
 
 
-def _failure(
+def _failure_error(
     store: dist.Store, size: int, processes: Mapping[int, subprocess.Popen[bytes]]
 ) -> RunnerError:
-    """Why another process has left."""
+    """The error for the process that has failed or died."""
     for process in processes.values():
-        # One has ended; the others notice, and end as well.
+        # One has ended; the others notice and end too.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GOODBYE_SECONDS)
     remedy = "a resume goes on from the last checkpoint"
     for rank in range(1, size):
-        told = _told(store, rank)
-        if told is not None:
-            message, trace = told.split("\n", 1)
+        failure = _read_failure(store, rank)
+        if failure is not None:
+            message, trace = failure.split("\n", 1)
             error = RunnerError(f"process {rank} of {size}: {message}; {remedy}")
-            error.__cause__ = _Elsewhere(trace)
+            error.__cause__ = _RemoteTraceback(trace)
             return error
         if rank in processes and (code := processes[rank].returncode):
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
@@ -186,41 +189,41 @@ def _failure(
     return RunnerError(f"one of the {size} processes has died; {remedy}")
 
 
-def _told(store: dist.Store, rank: int) -> str | None:
+def _read_failure(store: dist.Store, rank: int) -> str | None:
     with contextlib.suppress(RuntimeError):
-        if store.check([_key(rank)]):
-            return str(store.get(_key(rank)).decode())
+        if store.check([_failure_key(rank)]):
+            return str(store.get(_failure_key(rank)).decode())
     return None
 
 
-def _key(rank: int) -> str:
+def _failure_key(rank: int) -> str:
     return f"failure/{rank}"
 
 
 def follow() -> None:
-    """Be one of the other processes: compute what process 0 says, then exit."""
+    """The main function of another process: compute with process 0, then exit."""
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(name, signal.SIG_IGN)  # process 0 hears them, and all stop together
+        signal.signal(name, signal.SIG_IGN)  # process 0 receives them, and all stop together
     if _PARENT in os.environ:
         _end_with_parent()
-    logging.basicConfig(level=logging.ERROR)  # what process 0 says is enough
+    logging.basicConfig(level=logging.ERROR)  # process 0 logs the rest
     store, rank, size = next(dist.rendezvous("env://"))
     try:
         store.set(f"ready/{rank}", "")
         _connect(store, rank, size)
-        told: list[Any] = [None]
-        dist.broadcast_object_list(told, 0, device=_CPU)
+        shared: list[Any] = [None]
+        dist.broadcast_object_list(shared, 0, device=_CPU)
         from runner.experiment.follow import compute
 
-        compute(**told[0], ranks=_group(_Left))
-    except (Interrupted, _Left):
+        compute(**shared[0], ranks=_make_group(_ProcessLost))
+    except (Interrupted, _ProcessLost):
         return
     except Exception as error:
         if isinstance(error, RuntimeError) and is_lost_connection(error):
             return
         what = "" if isinstance(error, RunnerError) else f"unexpected {type(error).__name__}: "
         message = f"{what}{str(error).splitlines()[0] if str(error) else ''}"
-        store.set(_key(rank), f"{message}\n{traceback.format_exc()}")
+        store.set(_failure_key(rank), f"{message}\n{traceback.format_exc()}")
         raise SystemExit(1) from None
 
 

@@ -1,4 +1,4 @@
-"""`runner resume=<run folder> [overrides]`: go on with a run from its last checkpoint."""
+"""`runner resume=<run folder> [overrides]`: resume a run from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ def resume(
     trusted: Collection[str] = (),
     judge: Judge | None = None,
 ) -> dict[str, Any]:
-    """Finish the run in `path` with its own saved config; its summary.
+    """Finish the run in `path` with its own saved config; return its summary.
 
-    The overrides of earlier resumes of the run still hold. Saved config and overrides stay as they
-    are; the resume is appended to meta.json.
+    The overrides of earlier resumes of the run still apply. Saved config and overrides do not
+    change; the resume is appended to meta.json.
 
     Args:
-        trusted: classes and functions, by dotted path, that the saved config may name. Overrides
-            that say what it says already name more of them.
+        trusted: classes and functions, by dotted path, that the saved config may name. An override
+            that repeats a name of the saved config also permits it.
         judge: as for `run_experiment`.
 
     Raises:
-        RunnerError: if the folder is no resumable run or an override would change what it computes.
+        RunnerError: if the folder is no resumable run or an override would change its computation.
     """
     folder = RunFolder.reopen(path)
     found = newest(folder.checkpoints)
     if found is None:
-        summary = _finished_without_checkpoints(folder, overrides)
+        summary = _summary_without_checkpoints(folder, overrides)
         if summary is not None:
             return summary
-        log.info("no checkpoint yet; the run begins anew")
+        log.info("no checkpoint yet; the run starts over")
         folder.start_over(describe_machine())
     else:
         folder.take_records(found[1]["records"])
     saved, meta = folder.config(), folder.meta()
     _refuse(check(saved))
-    overrides, confirmed = _without_confirmations(overrides, foreign_targets(saved))
+    overrides, confirmed = _split_confirmations(overrides, foreign_targets(saved))
     refuse_foreign(saved, trusted={*trusted, *confirmed}, where=f"resume={path}")
     before: dict[str, Any] = dict(without_idle_training(saved))
     for entry in meta["resumes"]:
@@ -78,11 +78,11 @@ def resume(
         with folder.recording_status():
             return run_experiment(config, folder, resume=entry, judge=judge)
     if config["train"] == before["train"]:
-        summary = _finished(folder, found[1], config["train"])
+        summary = _summary_if_finished(folder, found[1], config["train"])
         if summary is not None:
             return summary
     if config["train"]["epochs"] == 0:
-        folder.forget_metrics()  # evaluated as a whole again
+        folder.forget_metrics()  # the whole evaluation is repeated
     return run_experiment(config, folder, checkpoint=found[1], resume=entry, judge=judge)
 
 
@@ -91,10 +91,10 @@ def _refuse(problems: list[str]) -> None:
         raise RunnerError("\n  ".join(["the config has errors:", *problems]))
 
 
-def _without_confirmations(
+def _split_confirmations(
     overrides: Sequence[str], foreign: Mapping[str, str]
 ) -> tuple[list[str], set[str]]:
-    """The overrides but for those that only name what the saved config has, and their values."""
+    """The overrides that change the saved config, and the values of those that repeat it."""
     kept, confirmed = [], set()
     for line in overrides:
         key, value = parse(line)
@@ -105,14 +105,14 @@ def _without_confirmations(
     return kept, confirmed
 
 
-def _finished(
+def _summary_if_finished(
     folder: RunFolder, content: Mapping[str, Any], train: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """The summary of a run that has all its epochs and is intact; damaged records are mended."""
+    """The summary of a finished run with intact weights; its damaged records are repaired."""
     try:
         summary = read_summary(folder.path)
     except RunnerError:
-        return None  # it is written again
+        return None  # the resume writes it again
     epochs, reached = train["epochs"], content["state"]["epoch"]
     gave_up = out_of_patience(TrainingState(**content["state"]), train["patience"])
     if not gave_up and (summary["epochs"] < epochs or 0 < epochs >= reached):
@@ -121,10 +121,10 @@ def _finished(
     if not (folder.checkpoints / "best.pt").exists():
         return None
     folder.repair()
-    return _say_finished(folder, summary)
+    return _report_finished(folder, summary)
 
 
-def _finished_without_checkpoints(
+def _summary_without_checkpoints(
     folder: RunFolder, overrides: Sequence[str]
 ) -> dict[str, Any] | None:
     """The summary of a run that was finished before its checkpoints were removed."""
@@ -136,10 +136,10 @@ def _finished_without_checkpoints(
             f"resume={folder.path}: this run is finished, and its checkpoints are gone; start a "
             "new run to go further"
         )
-    return _say_finished(folder, summary)
+    return _report_finished(folder, summary)
 
 
-def _say_finished(folder: RunFolder, summary: Mapping[str, Any]) -> dict[str, Any]:
-    log.info("this run is finished; give train.epochs=… to go on with it")
+def _report_finished(folder: RunFolder, summary: Mapping[str, Any]) -> dict[str, Any]:
+    log.info("this run is finished; a larger train.epochs=… extends it")
     folder.status("done")
     return {**summary, "folder": str(folder.path), "upload": None}

@@ -1,4 +1,4 @@
-"""What a resume may change of a run, and how: where and how long it computes, never what."""
+"""The overrides of a resume: place and length of a run may change, its computation never."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def apply(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     """The config of a run with the overrides of one resume.
 
     Raises:
-        RunnerError: if an override would change what the run computes, or makes no sense.
+        RunnerError: if an override is invalid or would change the computation.
     """
     changed = copy.deepcopy(dict(config))
     parsed = [(line, *parse(line)) for line in overrides]
-    for line, key, _ in parsed:  # as in Hydra, whatever their place
+    for line, key, _ in parsed:  # groups first, at any position, as in Hydra
         if key in _GROUPS:
-            changed[key] = _option(line, key)
+            changed[key] = _compose_option(line, key)
     for line, key, value in parsed:
         if key not in _GROUPS:
-            _set(changed, line, key, value)
+            _set_value(changed, line, key, value)
     return changed
 
 
 def changeable(overrides: Sequence[str]) -> list[str]:
-    """Those of a command's overrides that a resume may have."""
+    """The overrides of a command that a resume may have."""
     parser = OverridesParser.create()
     named = [(line, parser.parse_override(line).key_or_group) for line in overrides]
     return [line for line, key in named if _may_change(key)]
 
 
 def with_absolute_places(overrides: Sequence[str]) -> list[str]:
-    """The overrides as they mean the same from any directory."""
+    """The overrides with absolute paths, which hold in any directory."""
     return [
         f"{key}={absolute(value)}" if _is_place(key) and value is not None else line
         for line in overrides
@@ -65,14 +65,14 @@ def parse(line: str) -> tuple[str, Any]:
     """Key and value of an override.
 
     Raises:
-        RunnerError: if it is none, or has several values.
+        RunnerError: if it cannot be read, or has several values.
     """
     try:
         override = OverridesParser.create().parse_override(line)
-    except (OverrideParseException, HydraException, ValueError):  # the last of endless numbers
+    except (OverrideParseException, HydraException, ValueError):  # ValueError: of endless numbers
         raise RunnerError(f"{short(line)}: this override cannot be read; write key=value") from None
     if override.is_sweep_override() or override.value_type not in (ValueType.ELEMENT, None):
-        raise RunnerError(f"{line}: a resume goes on with one run; give one value")
+        raise RunnerError(f"{line}: a resume has one run; give one value")
     if override.is_delete() or override.is_add() or override.is_force_add():
         raise RunnerError(f"{line}: a resume changes what is there; write key=value")
     key, value = override.key_or_group, override.value()
@@ -84,7 +84,7 @@ def parse(line: str) -> tuple[str, Any]:
 
 
 def lengths(overrides: Sequence[str]) -> list[str]:
-    """Those of a resume's overrides that change what a run is: the others change where it is."""
+    """The overrides of a resume that change the length of the run, and so its identity."""
     return [line for line in overrides if effect_of(parse(line)[0], {}) is Effect.LENGTH]
 
 
@@ -97,7 +97,7 @@ def _is_place(key: str) -> bool:
     return effect_of(key, {}) in (Effect.PLACE, Effect.SOURCE)
 
 
-def _set(config: dict[str, Any], line: str, key: str, value: Any) -> None:
+def _set_value(config: dict[str, Any], line: str, key: str, value: Any) -> None:
     if not _may_change(key):
         raise RunnerError(
             f"{line}: a resumed run keeps its own config, only train.epochs (upwards), "
@@ -107,9 +107,9 @@ def _set(config: dict[str, Any], line: str, key: str, value: Any) -> None:
     if _is_place(key):
         value = absolute(value)
         of_source = f"dataset.source.{key.rpartition('.')[2]}"
-        names += [of_source] if _holds(config, of_source) else []
+        names += [of_source] if _has_key(config, of_source) else []
     for name in names:
-        if not _holds(config, name):
+        if not _has_key(config, name):
             raise RunnerError(f"{line}: the run's config has no key {name}")
         *parents, last = name.split(".")
         node: Any = config
@@ -118,7 +118,7 @@ def _set(config: dict[str, Any], line: str, key: str, value: Any) -> None:
         node[last] = value
 
 
-def _holds(config: Mapping[str, Any], name: str) -> bool:
+def _has_key(config: Mapping[str, Any], name: str) -> bool:
     node: Any = config
     for part in name.split("."):
         if not isinstance(node, Mapping) or part not in node:
@@ -127,9 +127,9 @@ def _holds(config: Mapping[str, Any], name: str) -> bool:
     return True
 
 
-def _option(line: str, group: str) -> dict[str, Any]:
-    """The node of a group as the shipped option of an override gives it."""
-    # Within a command that Hydra runs (resume=auto), Hydra knows our configs already.
+def _compose_option(line: str, group: str) -> dict[str, Any]:
+    """Compose the node of a group for the option in an override."""
+    # Inside a Hydra command (resume=auto), Hydra knows our configs already.
     known = GlobalHydra.instance().is_initialized()
     with nullcontext() if known else initialize_config_module("runner.conf", version_base="1.3"):
         config = compose("config", overrides=[line])

@@ -35,7 +35,7 @@ from runner.training.state import TrainingState
 
 log = logging.getLogger(__name__)
 
-_LONGEST_TAG = 64  # that W&B takes
+_LONGEST_TAG = 64  # limit of W&B
 
 
 def run_experiment(
@@ -46,27 +46,27 @@ def run_experiment(
     resume: Mapping[str, Any] | None = None,
     judge: Judge | None = None,
 ) -> dict[str, Any]:
-    """Train, evaluate and record one run; the contents of its summary.json.
+    """Train, evaluate and record one run; return the content of its summary.json.
 
-    The caller records the status of a run that begins; one that is resumed does so from where it
-    can be.
+    The caller records the status of a new run. A resumed run records its status itself, once its
+    checkpoint is loaded.
 
     Args:
         config: resolved and checked.
         folder: a claimed folder, or a reopened one for a resume.
-        checkpoint: content of the checkpoint to resume from, None to begin.
-        resume: the entry for meta.json of a resume, None for a new run.
-        judge: is told epoch and validation metric after each epoch, and may raise `Pruned`.
+        checkpoint: content of the checkpoint to resume from, None for a start.
+        resume: the entry of a resume for meta.json, None for a new run.
+        judge: takes the validation metric after each epoch, and may raise `Pruned`.
 
     Raises:
-        RunnerError: what the user can mend; status.json and run.log say it too.
-        Interrupted: after a signal; `runner resume=` goes on.
+        RunnerError: an error of the user's; status.json and run.log record it too.
+        Interrupted: after a signal; `runner resume=` resumes the run.
     """
     config = without_idle_training(config)
-    told = {"folder": str(folder.path.absolute()), "checkpoint": checkpoint}
+    shared = {"folder": str(folder.path.absolute()), "checkpoint": checkpoint}
     with ExitStack() as during:
-        ranks = during.enter_context(together(config, **told))
-        parts, state = _begin(RunConfig.read(config), folder, checkpoint, ranks)
+        ranks = during.enter_context(together(config, **shared))
+        parts, state = _prepare(RunConfig.read(config), folder, checkpoint, ranks)
         if checkpoint is not None:
             during.enter_context(folder.recording_status())
         _record_start(config, folder, parts, state, resume, ranks)
@@ -76,11 +76,13 @@ def run_experiment(
                 grace_seconds=settings.train.grace_seconds, give_up=partial(_give_up, folder)
             )
         )
-        tracked = during.enter_context(_tracked(config, folder, parts, state, resume is not None))
-        with _recorder(folder, parts, state, tracked, stop, judge) as recorder:
+        tracked = during.enter_context(
+            _open_tracker(config, folder, parts, state, resume is not None)
+        )
+        with _open_recorder(folder, parts, state, tracked, stop, judge) as recorder:
             fit(training, state, recorder, ranks)
             recorder.close()
-        tracked.result = _summary(folder, parts, state)
+        tracked.result = _make_summary(folder, parts, state)
         folder.write_json("summary.json", tracked.result)
         if tracked.tracker.wants_media:
             selection = training.evaluator.selection
@@ -94,13 +96,13 @@ def run_experiment(
     }
 
 
-def _begin(
+def _prepare(
     config: RunConfig, folder: RunFolder, checkpoint: Mapping[str, Any] | None, ranks: Ranks
 ) -> tuple[Parts, TrainingState]:
-    """The parts of the run, in the state that it is begun or resumed from.
+    """Build the parts of the run, in their initial state or in that of the checkpoint.
 
-    Until the checkpoint is in place, nothing in the folder changes: a resume that cannot be is as
-    if it had never been tried.
+    Until the checkpoint is loaded, nothing in the folder changes: a failed resume leaves no
+    trace.
     """
     if checkpoint is None:
         warm_start.take(config, folder)
@@ -126,7 +128,7 @@ def _record_start(
     resume: Mapping[str, Any] | None,
     ranks: Ranks,
 ) -> None:
-    """Record in the folder what the run is made of, or how it is resumed."""
+    """Record the parts of a new run, or the resume of an earlier one, in the folder."""
     begins = not state.draws and state.best is None
     if not begins:
         _repair_best(folder, parts, state)
@@ -136,19 +138,19 @@ def _record_start(
     if begins:
         meta = {**meta, "init_from": meta.get("init_from"), "processes": ranks.size}
         meta.update(parts.facts())
-    folder.write_meta({**meta, **_identity(_as_begun(folder, meta), meta.get("init_from"))})
+    folder.write_meta({**meta, **_identity(_original_config(folder, meta), meta.get("init_from"))})
     if not begins and resume and resume["overrides"]:
-        # So that they outlive meta.json.
+        # So that the overrides survive a lost meta.json.
         content = {**parts.snapshot(state), "records": folder.records()}
         write(folder.checkpoints / "last.pt", content)
     if not begins:
         steps = len(parts.training.sampler)
         log.info("resumed at epoch %d, step %d of %d", state.epoch, state.step, steps)
-    _say_what_is_unusual(parts)
+    _log_unusual_settings(parts)
 
 
 def _repair_best(folder: RunFolder, parts: Parts, state: TrainingState) -> None:
-    """Set damaged checkpoints aside, and write best.pt again where its weights are at hand."""
+    """Set damaged checkpoints aside; rewrite best.pt if the run stands at its best epoch."""
     set_damaged_aside(folder.checkpoints)
     best = folder.checkpoints / "best.pt"
     if best.exists() or state.best is None:
@@ -164,7 +166,7 @@ def _repair_best(folder: RunFolder, parts: Parts, state: TrainingState) -> None:
     )
 
 
-def _summary(folder: RunFolder, parts: Parts, state: TrainingState) -> dict[str, Any]:
+def _make_summary(folder: RunFolder, parts: Parts, state: TrainingState) -> dict[str, Any]:
     peak = hardware.peak_memory_gib(parts.device)
     selection = parts.training.evaluator.selection
     return summary_of(parts.config, folder.meta(), selection, state, peak)
@@ -172,7 +174,7 @@ def _summary(folder: RunFolder, parts: Parts, state: TrainingState) -> dict[str,
 
 @dataclass
 class _Tracked:
-    """A tracker, and what it is told at the end."""
+    """A tracker, and the content of its closing summary."""
 
     tracker: SafeTracker
     result: dict[str, Any] = field(default_factory=dict)
@@ -180,10 +182,10 @@ class _Tracked:
 
 
 @contextmanager
-def _tracked(
+def _open_tracker(
     config: Mapping[str, Any], folder: RunFolder, parts: Parts, state: TrainingState, resumed: bool
 ) -> Iterator[_Tracked]:
-    """The run's tracker, started, and finished at the end whatever happens."""
+    """Start the tracker of the run, and finish it at the end in any case."""
     meta, run = folder.meta(), parts.config.run
     tracked = _Tracked(SafeTracker(build("tracker", parts.config.tracker)))
     tracked.tracker.start(
@@ -202,18 +204,18 @@ def _tracked(
         yield tracked
         exit_code = 0
     except Pruned:
-        exit_code = 0  # it has told what was asked of it
+        exit_code = 0  # the search has the metrics that it needs
         raise
     finally:
-        # A run that stops early has a best epoch too, which W&B would not know of by itself.
+        # A run that stops early has a best epoch too.
         if not tracked.result and state.best:
-            tracked.result = _summary(folder, parts, state)
+            tracked.result = _make_summary(folder, parts, state)
         summary = {**with_selected(tracked.result), **tracked.profile}
         tracked.tracker.finish(summary, exit_code=exit_code)
 
 
 @contextmanager
-def _recorder(
+def _open_recorder(
     folder: RunFolder,
     parts: Parts,
     state: TrainingState,
@@ -221,7 +223,7 @@ def _recorder(
     stop: StopOnSignals,
     judge: Judge | None,
 ) -> Iterator[RunRecorder]:
-    """The recorder of the loop, with its progress display and, if asked for, a profile."""
+    """The recorder of the loop, with its progress display and, if requested, a profile."""
     train, selection = parts.config.train, parts.training.evaluator.selection
     peak = partial(hardware.peak_memory_gib, parts.device)
     with ExitStack() as during:
@@ -241,16 +243,16 @@ def _recorder(
 
 
 def _give_up(folder: RunFolder) -> None:
-    """End this process now: its grace is over, and what is on the disk is consistent."""
+    """End this process now: its time is up, and the files on the disk are consistent."""
     try:
         folder.status("interrupted")
-        log.warning("the grace is over; what came after the last checkpoint will be done again")
+        log.warning("time is up; a resume repeats the steps since the last checkpoint")
         print(f"stopped; go on with: runner resume={folder.path}", flush=True)
     finally:
         os._exit(EXIT_INTERRUPTED)
 
 
-def _say_what_is_unusual(parts: Parts) -> None:
+def _log_unusual_settings(parts: Parts) -> None:
     config, training = parts.config, parts.training
     asked = config.sampler.get("batch_size"), config.protocol.metrics
     if config.train.epochs > 0 and None in asked and training.evaluator.names:
@@ -272,10 +274,10 @@ def _say_what_is_unusual(parts: Parts) -> None:
         )
 
 
-def _as_begun(folder: RunFolder, meta: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The run's config as it was begun, as long as its resumes have made it.
+def _original_config(folder: RunFolder, meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config at the start of the run, with the length set by its resumes.
 
-    What a resume moves (the user's own file, say) makes no other run of it.
+    A resume that moves a file (the user's own graph, say) does not change the identity.
     """
     config = without_idle_training(folder.config())
     for entry in meta["resumes"]:
@@ -284,7 +286,7 @@ def _as_begun(folder: RunFolder, meta: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _identity(config: Mapping[str, Any], start: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What tells which runs are repeats of each other."""
+    """The facts that decide which runs are repeats of each other."""
     mode = start["mode"] if start else None
     return {"experiment": experiment_id(config, warm_start=mode), "seeds": config["seeds"]}
 

@@ -1,4 +1,4 @@
-"""Structures: what a predictor computes once a graph, kept in the cache and shared by processes."""
+"""Structures: values that a predictor computes once for each graph, cached and shared."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 
 def with_structures(task: Task, predictor: Predictor, config: RunConfig, ranks: Ranks) -> Task:
-    """The task with the predictor's structures of the training and of the test graph.
+    """Add the predictor's structures of the training and of the test graph to the task.
 
-    One process of each machine computes them; they stay in the cache for a resume and for other
-    runs, and are taken from there where graph, settings and code of the predictor are the same.
+    One process of each machine computes them. They stay in the cache for resumes and for other
+    runs with the same graph, and the same settings and code of the predictor.
     """
     if type(predictor).structure is Predictor.structure:
         return task
@@ -35,15 +35,15 @@ def with_structures(task: Task, predictor: Predictor, config: RunConfig, ranks: 
 
     def make() -> dict[str, Any]:
         graphs = {"train": task.train_graph} | ({} if same else {"test": task.test_graph})
-        return {name: _of(graph, predictor, config) for name, graph in graphs.items()}
+        return {name: _load_or_compute(graph, predictor, config) for name, graph in graphs.items()}
 
     found = ranks.once_a_host(make, ())
-    train = _to(found["train"], task.train_graph.col.device)
-    test = train if same else _to(found["test"], task.test_graph.col.device)
+    train = _move(found["train"], task.train_graph.col.device)
+    test = train if same else _move(found["test"], task.test_graph.col.device)
     return task.with_structures(train, test)
 
 
-def _of(graph: Graph, predictor: Predictor, config: RunConfig) -> Any:
+def _load_or_compute(graph: Graph, predictor: Predictor, config: RunConfig) -> Any:
     key = json.dumps([config.model, _code_of(predictor), fingerprint(graph)], sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()
     path = Path(config.run.cache) / "structures" / f"{digest[:32]}.pt"
@@ -53,9 +53,9 @@ def _of(graph: Graph, predictor: Predictor, config: RunConfig) -> Any:
         if content["key"] == key:
             return content["structure"]
     except (OSError, Damaged):
-        pass  # not there, or damaged: made anew
+        pass  # missing or damaged: computed again
     with torch.no_grad():
-        structure = _to(predictor.structure(graph), torch.device("cpu"))
+        structure = _move(predictor.structure(graph), torch.device("cpu"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as temporary:
@@ -67,7 +67,7 @@ def _of(graph: Graph, predictor: Predictor, config: RunConfig) -> Any:
 
 
 def _code_of(predictor: Predictor) -> list[str]:
-    """SHA-256 of the modules of its classes: edited code may compute another structure."""
+    """SHA-256 of the modules of its classes, since edited code may compute another structure."""
     own = [cls for cls in type(predictor).__mro__ if issubclass(cls, Predictor)]
     files = sorted({inspect.getfile(cls) for cls in own})
     return [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in files]
@@ -82,12 +82,12 @@ def fingerprint(graph: Graph) -> str:
     return digest.hexdigest()
 
 
-def _to(structure: Any, device: torch.device) -> Any:
-    """Tensors, nested in dicts, lists and tuples, on a device."""
+def _move(structure: Any, device: torch.device) -> Any:
+    """Move tensors, nested in dicts, lists and tuples, to a device."""
     if isinstance(structure, Tensor):
         return structure.to(device)
     if isinstance(structure, dict):
-        return {key: _to(value, device) for key, value in structure.items()}
+        return {key: _move(value, device) for key, value in structure.items()}
     if isinstance(structure, list | tuple):
-        return type(structure)(_to(value, device) for value in structure)
+        return type(structure)(_move(value, device) for value in structure)
     return structure

@@ -1,7 +1,7 @@
-"""`train.init_from=<run folder>`: begin with what another run has learned.
+"""`train.init_from=<run folder>`: start from the weights or embeddings of another run.
 
-What is needed of that run is copied to `init/` in the new run's folder, so that a resume does not
-depend on a folder that may change or go.
+The required files of that run are copied to `init/` in the new run's folder, so that a resume does
+not depend on a folder that may change or vanish.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from runner.storage.workshop import sync
 
 log = logging.getLogger(__name__)
 
-# What an encoder's weights mean, dropout aside.
-_SHAPE_OF_ENCODER = (
+# The keys that define the meaning of an encoder's weights.
+_ENCODER_KEYS = (
     "_target_", "convolution", "hidden", "layers", "residual", "jumping_knowledge", "layer_norm",
 )  # fmt: skip
 _FILES = ("config.yaml", "meta.json", "checkpoints/best.pt")
 
 
 def take(config: RunConfig, folder: RunFolder) -> dict[str, Any] | None:
-    """Copy what a new run begins with into its folder; facts for meta.json, None without.
+    """Copy the start of a new run into its folder; return facts for meta.json, or None.
 
     `train.init_from=auto` is the newest finished run of the dataset's `warm_start_model` with the
-    same seed beside the new run, and nothing where the dataset's published column has no warm
-    start for this model.
+    same seed beside the new run, and nothing if the dataset's published column has no warm start
+    for this model.
 
     Raises:
         RunnerError: if there is no such run, or it lacks a file.
@@ -50,8 +50,8 @@ def take(config: RunConfig, folder: RunFolder) -> dict[str, Any] | None:
         return None
     known = folder.meta().get("init_from")
     if known and all((folder.path / "init" / name).is_file() for name in _FILES):
-        return known  # by a start that was stopped before its first checkpoint
-    source = _source(config, folder)
+        return known  # copied by a start that was stopped before its first checkpoint
+    source = _find_source(config, folder)
     if source is None:
         return None
     missing = [name for name in _FILES if not (source / name).is_file()]
@@ -61,7 +61,7 @@ def take(config: RunConfig, folder: RunFolder) -> dict[str, Any] | None:
             f"({', '.join(missing)} missing); give the folder of a run that has evaluated an epoch"
         )
     target = folder.path / "init"
-    shutil.rmtree(target, ignore_errors=True)  # of a start that was killed in here
+    shutil.rmtree(target, ignore_errors=True)  # from a start that was killed during the copy
     for name in _FILES:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source / name, target / name)
@@ -75,7 +75,7 @@ def take(config: RunConfig, folder: RunFolder) -> dict[str, Any] | None:
     return taken
 
 
-def _source(config: RunConfig, folder: RunFolder) -> Path | None:
+def _find_source(config: RunConfig, folder: RunFolder) -> Path | None:
     given = str(config.train.init_from)
     if given != "auto":
         return Path(given)
@@ -93,7 +93,7 @@ def _source(config: RunConfig, folder: RunFolder) -> Path | None:
 
 
 def _is_repeat(summary: Path, config: RunConfig) -> bool:
-    """Whether the finished run of a summary had the same seeds, and so the same split."""
+    """Whether the run of a summary is finished and had the same seeds, and so the same split."""
     try:
         status = json.loads((summary.parent / "status.json").read_text())["status"]
         seeds = json.loads((summary.parent / "meta.json").read_text())["seeds"]
@@ -102,59 +102,57 @@ def _is_repeat(summary: Path, config: RunConfig) -> bool:
     return status == "done" and seeds == config.seeds.model_dump()
 
 
-def _is_in_use(folder: Path, config: RunConfig, mode: str) -> bool:
-    """Whether the run in `folder`, with this config, has begun with another, in this mode."""
+def _uses_start(folder: Path, config: RunConfig, mode: str) -> bool:
+    """Whether the run in `folder`, with this config, starts from another run in this mode."""
     return (folder / "init").is_dir() and config.train.init_mode == mode
 
 
 def input_features(
     folder: Path, config: RunConfig, data: LinkData, graph: Graph
 ) -> tuple[Tensor, int | None]:
-    """What the encoder of the run in `folder` is given, and the number of its categories.
+    """The input of the encoder of the run in `folder`, and the number of its categories.
 
-    The dataset's features, or with `train.init_mode=embeddings` the node embeddings, (N, H), that
-    the encoder of the best epoch of the run in `init/` gives on the training graph.
+    The dataset's features, or with `train.init_mode=embeddings` the node embeddings, (N, H), of
+    the run in `init/`: those of the encoder of its best epoch on the training graph.
     """
-    if not _is_in_use(folder, config, "embeddings"):
+    if not _uses_start(folder, config, "embeddings"):
         return data.features, data.num_categories
     source = folder / "init"
-    began_from = _config_of_source(source, config)
+    began_from = _read_source_config(source, config)
     features, num_categories = input_features(source, began_from, data, graph)
     model = build_model(began_from, num_features=features.shape[-1], num_categories=num_categories)
-    model.load_state_dict(_weights(source, data))
+    model.load_state_dict(_load_weights(source, data))
     model.eval()
     with torch.no_grad():
         return model.encode(features, graph), None
 
 
-def _config_of_source(folder: Path, config: RunConfig) -> RunConfig:
+def _read_source_config(folder: Path, config: RunConfig) -> RunConfig:
     found = RunFolder(folder).config()
     refuse_foreign(found, trusted=foreign_targets(config.model_dump()).values(), where=str(folder))
     return RunConfig.read(found)
 
 
 def initialise(model: LinkModel, config: RunConfig, folder: Path, data: LinkData) -> None:
-    """With `train.init_mode=weights`, give `model` the weights of the best epoch in `init/`.
+    """With `train.init_mode=weights`, load the weights of the best epoch in `init/`.
 
-    Related predictors take each other's weights (`Predictor.names_elsewhere`).
+    Related predictors load each other's weights (`Predictor.names_elsewhere`).
 
     Raises:
         RunnerError: if the encoders differ, or a weight of either run has no counterpart of the
             same shape in the other.
     """
-    if not _is_in_use(folder, config, "weights"):
+    if not _uses_start(folder, config, "weights"):
         return
-    source = _config_of_source(folder / "init", config)
-    different = [
-        key for key in _SHAPE_OF_ENCODER if source.encoder.get(key) != config.encoder.get(key)
-    ]
-    if different or _is_in_use(folder / "init", source, "embeddings"):
+    source = _read_source_config(folder / "init", config)
+    different = [key for key in _ENCODER_KEYS if source.encoder.get(key) != config.encoder.get(key)]
+    if different or _uses_start(folder / "init", source, "embeddings"):
         what = ", ".join(f"encoder.{key}" for key in different) or "train.init_mode=embeddings"
         raise RunnerError(
             f"train.init_from: that run's encoder is another one ({what}), whose weights mean "
             "nothing here: give a run with the same encoder, or train.init_mode=embeddings"
         )
-    found = _weights(folder / "init", data)
+    found = _load_weights(folder / "init", data)
     predictor, prefix = model.predictor, "predictor."
     unused = {name for name in found if not predictor.may_start_alone(name.removeprefix(prefix))}
     lacking = []
@@ -180,7 +178,7 @@ def initialise(model: LinkModel, config: RunConfig, folder: Path, data: LinkData
         )
 
 
-def _weights(folder: Path, data: LinkData) -> dict[str, Tensor]:
+def _load_weights(folder: Path, data: LinkData) -> dict[str, Tensor]:
     try:
         return checkpoint.load(folder / "checkpoints" / "best.pt", data.fingerprint)["model"]
     except checkpoint.OtherData:

@@ -1,4 +1,4 @@
-"""The media of a run, computed once at its end, from bounded samples and without any chance."""
+"""The media of a run, computed once at its end, from bounded samples without random numbers."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ _POINTS = 1_000  # of a curve
 
 
 class _Stopped(Exception):
-    """The run was asked to end."""
+    """A signal has requested a stop."""
 
 
 def closing_media(
     parts: Parts, folder: RunFolder, selection: str | None, stop_requested: Callable[[], bool]
 ) -> dict[str, Medium]:
-    """What a tracker shows of a run whose results are on the disk, by name.
+    """The media, by name, of a run whose results are on the disk.
 
-    The model is taken at its best epoch, and is left as it was. A medium that cannot be made is
-    left out, with a warning; so is, without one, what is not made when the run is asked to stop.
+    They use the weights of the best epoch; the model itself is restored. A medium that fails is
+    left out with a warning. After a signal, the remaining media are left out without one.
 
     Args:
         selection: the metric of the curves.
     """
     makers: dict[str, Callable[[], Mapping[str, Medium]]] = {
-        "the config diff": partial(_diff, parts, folder),
-        "the curves": partial(_curves, folder, selection),
-        "the test pairs": partial(_of_the_model, parts, folder, stop_requested),
+        "the config diff": partial(_diff_medium, parts, folder),
+        "the curves": partial(_curves_medium, folder, selection),
+        "the test pairs": partial(_model_media, parts, folder, stop_requested),
     }
     made: dict[str, Medium] = {}
     for what, make in makers.items():
@@ -60,18 +60,18 @@ def closing_media(
             made.update(make())
         except _Stopped:
             break
-        except Exception as error:  # a picture less is no reason to fail a finished run
+        except Exception as error:  # a missing picture must not fail a finished run
             log.warning("%s cannot be shown (%s: %s)", what, type(error).__name__, error)
     return made
 
 
-def _diff(parts: Parts, folder: RunFolder) -> dict[str, Medium]:
+def _diff_medium(parts: Parts, folder: RunFolder) -> dict[str, Medium]:
     typed = yaml.safe_load(read_lines((folder.path / "overrides.yaml").read_text()))
     origins = folder.meta().get("hyperparameters", {})
     return {"config_diff": config_diff(parts.config.model_dump(), typed, origins)}
 
 
-def _curves(folder: RunFolder, selection: str | None) -> dict[str, Medium]:
+def _curves_medium(folder: RunFolder, selection: str | None) -> dict[str, Medium]:
     rows = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
     rows = [row for row in rows if f"valid/{selection}" in row]
     if selection is None or not rows:
@@ -81,7 +81,7 @@ def _curves(folder: RunFolder, selection: str | None) -> dict[str, Medium]:
     return {"curves": Lines(selection, "epoch", [row["epoch"] for row in rows], lines)}
 
 
-def _of_the_model(
+def _model_media(
     parts: Parts, folder: RunFolder, stop_requested: Callable[[], bool]
 ) -> dict[str, Medium]:
     model, task = parts.training.model, parts.training.task
@@ -94,13 +94,13 @@ def _of_the_model(
         if stop_requested():
             raise _Stopped
 
-    with torch.no_grad(), _as_it_was(model, parts.device):
-        _take_best(model, folder)
+    with torch.no_grad(), _preserve_state(model, parts.device):
+        _load_best_weights(model, folder)
         model.eval()
         h = model.encode(task.features, graph)
         view = View.of(graph, task.test_structure)
         table = hardest_pairs(
-            _stoppable(model.scorer(h, view), stop_if_asked),
+            _make_stoppable(model.scorer(h, view), stop_if_asked),
             graph,
             test,
             shown=_SHOWN,
@@ -118,7 +118,7 @@ def _of_the_model(
     return found
 
 
-def _stoppable(
+def _make_stoppable(
     scorer: Callable[[Tensor], Tensor], stop_if_asked: Callable[[], None]
 ) -> Callable[[Tensor], Tensor]:
     def score(pairs: Tensor) -> Tensor:
@@ -129,14 +129,14 @@ def _stoppable(
 
 
 def _histogram(values: Tensor) -> Histogram:
-    """Of probabilities, from 0 to 1, or further where a factor takes them there."""
+    """A histogram of probabilities, from 0 to 1, or further if a factor exceeds 1."""
     numbers = values.double().cpu().numpy()
     counts, edges = numpy.histogram(numbers, _BINS, (0.0, max(1.0, numbers.max(initial=0.0))))
     return Histogram(counts.tolist(), edges.tolist())
 
 
-def _take_best(model: LinkModel, folder: RunFolder) -> None:
-    """The weights of the best epoch; those of the last where they are lost."""
+def _load_best_weights(model: LinkModel, folder: RunFolder) -> None:
+    """Load the weights of the best epoch; keep those of the last if they are lost."""
     path = folder.checkpoints / "best.pt"
     try:
         model.load_state_dict(checkpoint.read(path)["model"])
@@ -145,8 +145,8 @@ def _take_best(model: LinkModel, folder: RunFolder) -> None:
 
 
 @contextmanager
-def _as_it_was(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Put weights, generators and mode back at the end."""
+def _preserve_state(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Restore weights, generators and mode at the end."""
     before = {
         name: value.clone() if isinstance(value, Tensor) else value
         for name, value in model.state_dict().items()

@@ -1,4 +1,4 @@
-"""What a run's config changes against the shipped defaults."""
+"""The differences between the config of a run and the shipped defaults."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _NO_DIFFERENCE = frozenset({Effect.MACHINE, Effect.PLACE})
 def config_diff(
     config: Mapping[str, Any], overrides: Sequence[str], origins: Mapping[str, str]
 ) -> Table:
-    """A row for each option and value that is not what the shipped config has.
+    """A row for each option and value that differs from the shipped config.
 
-    Shipped is what the same options of the groups (model, dataset, …) give without any other
-    override, the dataset's published column included. Machine, tracker, places and the seed are no
-    difference; a generator's seed that does not follow the seed is.
+    The shipped config has the same options of the groups (model, dataset, …) without any other
+    override, and includes the dataset's published column. Machine, tracker, places and the seed do
+    not count as differences; a generator's seed that does not follow the seed does.
 
     Args:
-        config: of the run, resolved.
+        config: the resolved config of the run.
         overrides: as typed.
-        origins: where tuned values came from, by key, as in meta.json.
+        origins: origin of each tuned value by key, as in meta.json.
     """
-    chosen = dict(_split(line) for line in overrides)
+    chosen = dict(_split_override(line) for line in overrides)
     options = {group: chosen[group] for group in GROUPS if group in chosen}
     defaults = _default_options()
     rows = [
@@ -46,7 +46,7 @@ def config_diff(
     ]
     run = {f"run.{key}": config["run"][key] for key in ("model", "dataset")}
     given = [f"{key}={option}" for key, option in options.items()]
-    shipped = flat(_composed(given, {**run, "seed": config["seed"]}), ".")
+    shipped = flat(_compose_shipped(given, {**run, "seed": config["seed"]}), ".")
     actual = flat(config, ".")
     for key in sorted({*actual, *shipped}):
         before, now = shipped.get(key), actual.get(key)
@@ -57,11 +57,11 @@ def config_diff(
 
 
 def _is_left_out(key: str, values: Mapping[str, Any]) -> bool:
-    """Machine and place, and what another key says too."""
+    """Whether a key is about machine or place, or repeats another key."""
     return effect_of(key, values) in _NO_DIFFERENCE or key == "seed" or key.startswith("run.")
 
 
-def _split(override: str) -> tuple[str, str]:
+def _split_override(override: str) -> tuple[str, str]:
     key, _, value = override.lstrip("+~").partition("=")
     return key, value.strip("'\"")
 
@@ -74,9 +74,9 @@ def _default_options() -> dict[str, str]:
     }
 
 
-def _composed(overrides: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+def _compose_shipped(overrides: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
     """The shipped config with these options and values."""
-    # Within a command that Hydra runs, Hydra knows our configs already.
+    # Inside a Hydra command, Hydra knows our configs already.
     known = GlobalHydra.instance().is_initialized()
     with nullcontext() if known else initialize_config_module("runner.conf", version_base="1.3"):
         own = ["~local"] if (files("runner.conf") / "local" / "default.yaml").is_file() else []

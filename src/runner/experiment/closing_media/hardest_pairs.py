@@ -1,4 +1,4 @@
-"""The test pairs that a model gets most wrong: links it scores low, others it scores high."""
+"""The hardest test pairs of a model: links with low scores, negatives with high scores."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def hardest_pairs(
 
     Args:
         score: pairs, (2, B), to scores, (B,), as in evaluation.
-        graph: the one that the scores are of; degrees and common neighbours are counted on it.
-        shown: links and negatives in the table, each at most.
-        looked_at: links and negatives that are scored, each at most; of more, evenly spaced ones.
+        graph: the graph of the scores, on which degrees and common neighbours are counted.
+        shown: limit of links and of negatives in the table.
+        looked_at: limit of scored links and of scored negatives, evenly spaced over the split.
         batch_size: pairs scored at a time.
     """
     links = evenly(split.positive, looked_at)
     negatives = evenly(split.negative.reshape(2, -1), looked_at)
     rows = [
-        *_hardest(score, graph, links, shown, batch_size, label=1),
-        *_hardest(score, graph, negatives, shown, batch_size, label=0),
+        *_hardest_rows(score, graph, links, shown, batch_size, label=1),
+        *_hardest_rows(score, graph, negatives, shown, batch_size, label=0),
     ]
     return Table(COLUMNS, rows)
 
@@ -49,7 +49,7 @@ def evenly(pairs: Tensor, most: int) -> Tensor:
     return pairs[:, :: max(1, -(-pairs.size(1) // most))]
 
 
-def _hardest(
+def _hardest_rows(
     score: Callable[[Tensor], Tensor],
     graph: Graph,
     pairs: Tensor,
