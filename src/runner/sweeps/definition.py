@@ -1,4 +1,4 @@
-"""What a sweep is: sweep.yaml in its folder, by which it is recognised and resumed."""
+"""The definition of a sweep: sweep.yaml in its folder, for its identity and its resume."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ NAME = "sweep.yaml"
 
 @dataclass(frozen=True)
 class Definition:
-    """The parts of a sweep that may not change under it.
+    """The constant parts of a sweep.
 
     Attributes:
-        identity: of this sweep alone, wherever its folder goes; two of the same definition differ.
-        arguments: of the command line that began it, for `runner -m resume=`.
-        directory: in which it was begun.
-        config: the composed config of all jobs, with its interpolations, without the machine's.
+        identity: id of this sweep, even if its folder moves; another sweep of the same definition
+            has another id.
+        arguments: command line at the start of the sweep, for `runner -m resume=`.
+        directory: working directory of that command.
+        config: the composed config of all jobs, with interpolations, without keys of the machine.
         swept: the values of each swept key, as typed.
-        paired: groups of keys that move together.
+        paired: groups of keys that change together.
         search: sampler, pruner, storage and study of a search; None for a grid.
-        trials: of a search.
+        trials: number of trials of a search.
     """
 
     identity: str
@@ -47,10 +48,10 @@ class Definition:
 
     @classmethod
     def read(cls, folder: Path) -> Definition:
-        """That of the sweep in `folder`.
+        """Read the definition of the sweep in `folder`.
 
         Raises:
-            RunnerError: if there is none, or it is damaged.
+            RunnerError: if it is missing or damaged.
         """
         path = folder / NAME
         try:
@@ -77,7 +78,7 @@ class Definition:
             ) from None
 
     def begin(self, folder: Path) -> None:
-        """Become the definition of the sweep in `folder`, unless it has one by now."""
+        """Write the definition to `folder`, unless another process has written it already."""
         with suppress(FileExistsError):
             create(folder / NAME, self._text())
 
@@ -92,15 +93,15 @@ class Definition:
         """The study of the search in `folder`; None for a grid.
 
         Raises:
-            RunnerError: if its sampler, pruner or storage cannot be made.
+            RunnerError: if its sampler, pruner or storage cannot be built.
         """
         return None if self.search is None else study_of(folder, self.identity, self.search)
 
     def refuse_change(self, earlier: Definition, folder: Path, *, extend: bool) -> None:
-        """Refuse to go on with a sweep that was defined otherwise.
+        """Refuse to resume a sweep that has another definition.
 
         Args:
-            extend: more values of the swept keys, or more trials, are no change.
+            extend: permit more values of the swept keys, and more trials.
 
         Raises:
             RunnerError: naming each key that differs.
@@ -131,7 +132,7 @@ def _differences(part: str, earlier: Definition, later: Definition) -> Iterator[
     before, after = (dict(_flat(getattr(definition, part))) for definition in (earlier, later))
     keys = {*before, *after}
     if part == "config" and aliases.is_of_before(earlier.config):
-        keys = {*before} & {*after}  # of a time when other keys stood elsewhere, or did not exist
+        keys = {*before} & {*after}  # old configs lack some keys, or have them at other places
     for key in sorted(keys):
         if before.get(key) != after.get(key):
             name = f"search.{key}" if part == "search" and key else key or part
@@ -149,10 +150,10 @@ def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def added(
     jobs: Sequence[Mapping[str, str]], known: Sequence[Mapping[str, str]]
 ) -> list[dict[str, str]]:
-    """Those of a definition's jobs that the ledger does not know.
+    """The jobs of a definition that are not in the ledger.
 
     Raises:
-        RunnerError: if the ledger knows jobs that the definition has no more.
+        RunnerError: if the ledger has jobs that are no longer in the definition.
     """
     lost = [job for job in known if dict(job) not in jobs]
     if lost:

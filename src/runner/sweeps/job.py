@@ -1,4 +1,4 @@
-"""One job of a sweep, in the process that runs it: taken from the ledger, run, written down."""
+"""One job of a sweep, in its process: taken from the ledger, run, and recorded there."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ Find = Callable[[Mapping[str, Any], Path], Path | None]
 
 
 class Run(Protocol):
-    """Does the run of this job; its summary."""
+    """Runs the job; returns the summary of the run."""
 
     def __call__(self, *, find: Find, judge: Judge | None) -> dict[str, Any] | None: ...
 
 
 def run_job(sweep: Path, output: Path, run: Run) -> None:
-    """Do the job that the environment names, unless it is done or another process is at it.
+    """Run the job that the environment names, unless it is done or another process holds it.
 
-    A run that an earlier attempt has left in `output` is gone on with. What the run raises goes on
-    to the caller, but for `Pruned`; it is in the ledger then.
+    A run of an earlier attempt in `output` is resumed. Errors of the run are recorded in the
+    ledger and raised to the caller, except `Pruned`.
     """
     number = int(os.environ[JOB])
     definition = Definition.read(sweep)
     if Path(definition.directory).is_dir():
-        os.chdir(definition.directory)  # a launcher's process may begin elsewhere
+        os.chdir(definition.directory)  # a launcher's process may start in another folder
     study = definition.study(sweep)
     try:
         with Ledger(sweep).attempt(number, output) as attempt:
             if attempt is None:
                 return
-            told = _Told(study.judge(number) if study else None)
+            judge = _JudgeWithBest(study.judge(number) if study else None)
             try:
-                summary = run(find=repeat_in, judge=told)
+                summary = run(find=repeat_in, judge=judge)
             except Pruned:
-                attempt.result = told.best
-                _tell(study, number, None, "pruned")
+                attempt.result = judge.best
+                _tell_study(study, number, None, "pruned")
                 raise
             except Exception:
-                _tell(study, number, None, "fail")
+                _tell_study(study, number, None, "fail")
                 raise
             if summary is not None:
                 attempt.result = _result(summary)
                 value = attempt.result["valid"] if attempt.result else None
-                _tell(study, number, value, "fail" if value is None else "complete")
+                _tell_study(study, number, value, "fail" if value is None else "complete")
     except Held as error:
         log.info("job %d: %s is running it", number, error)
     except Pruned as error:
@@ -64,12 +64,12 @@ def run_job(sweep: Path, output: Path, run: Run) -> None:
 
 
 def place(sweep: Path) -> dict[str, Any] | None:
-    """Of a job of the sweep in this folder, the sweep's name and the job's number; else None."""
+    """The name of the sweep and the number of the job, if this process runs one; else None."""
     return {"name": sweep.name, "job": int(os.environ[JOB])} if JOB in os.environ else None
 
 
-class _Told:
-    """Passes on what a run tells after each epoch, and keeps the best of it."""
+class _JudgeWithBest:
+    """Forwards the validation metric of each epoch to a judge, and keeps the best one."""
 
     def __init__(self, judge: Callable[[int, float], None] | None) -> None:
         self._judge = judge
@@ -82,13 +82,13 @@ class _Told:
             self._judge(epoch, value)
 
 
-def _tell(study: Study | None, number: int, value: float | None, state: str) -> None:
+def _tell_study(study: Study | None, number: int, value: float | None, state: str) -> None:
     if study is not None:
         study.tell(number, value, state=state)
 
 
 def _result(summary: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the ledger keeps of a finished run; None of one without evaluation."""
+    """The result of a finished run for the ledger; None for a run without evaluation."""
     metric = summary["select"]
     if metric is None:
         return None

@@ -9,13 +9,13 @@ from hydra.core.override_parser.types import Override
 
 from runner.errors import RunnerError
 
-Parameters = dict[str, str]  # key -> value, as it is typed
+Parameters = dict[str, str]  # key -> value, as typed
 
 
 def split(overrides: Sequence[Override]) -> tuple[list[str], dict[str, Override]]:
-    """The overrides that every job has, as lines, and those with several values, by key.
+    """Split overrides into lines common to all jobs, and overrides with several values, by key.
 
-    Of two with the same key the later one counts.
+    Of two overrides with the same key the later one counts.
     """
     last = {override.get_key_element(): override for override in overrides}
     fixed = [
@@ -27,13 +27,13 @@ def split(overrides: Sequence[Override]) -> tuple[list[str], dict[str, Override]
 
 
 def grid(swept: Mapping[str, Override], paired: Sequence[Sequence[str]]) -> list[Parameters]:
-    """Every combination, the last key moving fastest.
+    """Every combination of the values; the last key changes fastest.
 
     Args:
-        paired: groups of keys that move together; their lists have the same length.
+        paired: groups of keys that change together; their lists have the same length.
 
     Raises:
-        RunnerError: if a key has no list to walk through, or paired ones differ in length.
+        RunnerError: if a key has no list of values, or paired lists differ in length.
     """
     values = {key: _values(key, override) for key, override in swept.items()}
     axes: dict[str, list[Parameters]] = {}
@@ -69,20 +69,20 @@ def _groups(
         for key in given:
             if key not in values or key in groups:
                 raise RunnerError(
-                    f"hydra.sweeper.paired={_shown(paired)}: {key} "
+                    f"hydra.sweeper.paired={_format_paired(paired)}: {key} "
                     + ("is named twice" if key in groups else "has no list of values to pair")
                 )
         lengths = {key: len(values[key]) for key in given}
         if len(set(lengths.values())) > 1:
             counts = ", ".join(f"{key} {count}" for key, count in lengths.items())
             raise RunnerError(
-                f"hydra.sweeper.paired={_shown(paired)}: paired keys take as many values each "
-                f"({counts})"
+                f"hydra.sweeper.paired={_format_paired(paired)}: paired keys take as many values "
+                f"each ({counts})"
             )
         members = tuple(key for key in values if key in given)
         groups.update(dict.fromkeys(members, members))
     return groups
 
 
-def _shown(paired: Sequence[Sequence[str]]) -> str:
+def _format_paired(paired: Sequence[Sequence[str]]) -> str:
     return "[" + ",".join(f"[{','.join(group)}]" for group in paired) + "]"

@@ -1,4 +1,4 @@
-"""What a sweep prints: a line as each job ends, a bar meanwhile, a table at the end."""
+"""The output of a sweep: a line for each job that ends, a bar, a table at the end."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def overview(
     """Print a line for each job that ends inside the `with`, in this process or another.
 
     Args:
-        trials: number of jobs that a search will have.
-        redraw: on a terminal, draw a bar as well, and send the output of the jobs to a file.
+        trials: final number of jobs of a search.
+        redraw: on a terminal, also draw a bar, and send the output of the jobs to a file.
         seconds: pause between two looks at the ledger.
     """
     from runner.terminal.bar import Bar, drawn
@@ -52,7 +52,7 @@ def overview(
 
 
 class _Watch:
-    """Looks at a ledger time and again: moves a bar, and prints the jobs that have ended."""
+    """Reads a ledger periodically, updates a bar, and prints the jobs that have ended."""
 
     def __init__(self, ledger: Ledger, jobs: Sequence[Job], bar: Bar) -> None:
         self._ledger = ledger
@@ -93,7 +93,7 @@ class _Watch:
 
 
 def show(ledger: Ledger) -> bool:
-    """Print a table of all jobs; whether any is failed or unfinished."""
+    """Print a table of all jobs; return whether any has failed or is unfinished."""
     from runner.terminal.tables import sweep_table
 
     jobs = ledger.jobs()
@@ -118,7 +118,7 @@ def _row(job: Job, ledger: Ledger) -> dict[str, Any]:
 
 
 def _read(ledger: Ledger) -> list[Job]:
-    """All jobs; none while the ledger cannot be read."""
+    """All jobs; an empty list while the ledger cannot be read."""
     with suppress(OSError, RunnerError):
         return ledger.jobs()
     return []
@@ -129,13 +129,13 @@ def _ended(jobs: Sequence[Job]) -> dict[int, Job]:
 
 
 def _status(job: Job, ledger: Ledger) -> str:
-    # A killed process leaves "running" behind.
+    # A killed process leaves the state "running".
     is_killed = job.state == "running" and not ledger.runner_of(job.job)
     return "interrupted" if is_killed else job.state
 
 
 def _best(jobs: Sequence[Job]) -> Job | None:
-    """The job with the best validation metric; None where they have no metric in common."""
+    """The job with the best validation metric; None if the jobs have different metrics."""
     results = {job.job: job.result for job in jobs if job.state == "done" and job.result}
     if len({result["metric"] for result in results.values()}) != 1:
         return None
@@ -151,7 +151,7 @@ def _overrides(job: Job) -> list[str]:
 
 
 def _rounded(value: str) -> str:
-    """A searched number as a table shows it."""
+    """A searched number, rounded for a table."""
     try:
         return f"{float(value):.4g}" if "." in value else value
     except ValueError:

@@ -1,4 +1,4 @@
-"""`runner -m resume=<sweep folder> [overrides]`: the command line that goes on with a sweep."""
+"""`runner -m resume=<sweep folder> [overrides]`: the command line that resumes a sweep."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ _ROOT = Path("outputs/sweeps")
 
 
 def arguments_of(given: str, others: Sequence[str]) -> list[str]:
-    """The arguments of a `runner -m` that does what is missing of a sweep.
+    """The arguments of a `runner -m` that runs the unfinished jobs of a sweep.
 
     Args:
-        given: the sweep's folder; `latest` is the newest below outputs/sweeps that is not
-            finished, `auto` such a one that `others` define, or a new one.
-        others: arguments that count more than those that the sweep was begun with.
+        given: the sweep's folder; `latest` is the newest unfinished sweep below outputs/sweeps,
+            `auto` the unfinished sweep with the definition of `others`, or a new one.
+        others: arguments that override those of the start of the sweep.
 
     Raises:
         RunnerError: if there is no such sweep.
     """
     if given == "auto":
         return [*others, "hydra.sweeper.resume=true"]
-    folder = _latest() if given == "latest" else Path(os.path.expanduser(given)).absolute()
+    folder = _find_latest() if given == "latest" else Path(os.path.expanduser(given)).absolute()
     definition = Definition.read(folder)
-    # Relative paths mean what they meant.
+    # Relative paths keep their meaning.
     if Path(definition.directory).is_dir():
         os.chdir(definition.directory)
     newer = {_key(argument) for argument in others}
-    began = [_of_today(argument) for argument in definition.arguments]
+    began = [_modernise(argument) for argument in definition.arguments]
     kept = [argument for argument in began if _key(argument) not in newer]
     return [*kept, *others, f"hydra.sweep.dir={folder}"]
 
 
-def _of_today(argument: str) -> str:
-    """An argument of an earlier version of the program, with its key where it is today."""
+def _modernise(argument: str) -> str:
+    """An argument of an earlier version, with the present place of its key."""
     key, equals, value = argument.partition("=")
     return f"{key_of_today(key)}{equals}{value}"
 
@@ -48,18 +48,18 @@ def _key(argument: str) -> str:
     return argument.partition("=")[0].lstrip("+~")
 
 
-def _latest() -> Path:
+def _find_latest() -> Path:
     found = sorted(_ROOT.glob(f"*/{NAME}"), key=lambda path: path.stat().st_mtime)
     for path in reversed(found):
         if is_unfinished(path.parent):
             return path.parent.absolute()
     raise RunnerError(
-        f"resume=latest: no sweep in {_ROOT.absolute()} is to be gone on with; give its folder"
+        f"resume=latest: no sweep in {_ROOT.absolute()} is unfinished; give a sweep folder"
     )
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Whether a sweep has jobs to do; one whose files cannot be read has none."""
+    """Whether a sweep has unfinished jobs; False if its files cannot be read."""
     try:
         definition, jobs = Definition.read(folder), Ledger(folder).jobs()
     except (RunnerError, OSError):

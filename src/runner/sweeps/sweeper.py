@@ -1,4 +1,4 @@
-"""The Hydra sweeper of `runner -m`: a grid or a search whose jobs are kept in a ledger."""
+"""The Hydra sweeper of `runner -m`: a grid or a search with its jobs in a ledger."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ log = logging.getLogger(__name__)
 
 
 class JobsFailed(Exception):
-    """Jobs of a sweep have failed, and that has been said."""
+    """Jobs of a sweep have failed; their errors are already printed."""
 
 
 class LedgerSweeper(Sweeper):
-    """Runs what its ledger says is missing, on any launcher; the node `hydra.sweeper`.
+    """Runs the unfinished jobs of its ledger, on any launcher; the node `hydra.sweeper`.
 
     Args:
-        params: swept keys and their values beside those of the command line.
-        paired: groups of keys whose lists move side by side instead of being combined.
-        retries: further attempts at a job that fails, in this command.
-        extend: whether a changed definition may add jobs to a sweep that is there.
-        resume: go on with the newest unfinished sweep of this definition, if there is one.
-        parallel: jobs that a search has open at a time; None asks the launcher.
+        params: swept keys and their values, beside those of the command line.
+        paired: groups of keys whose lists are paired instead of combined.
+        retries: further attempts at a failed job, in this command.
+        extend: whether a changed definition may add jobs to an existing sweep.
+        resume: resume the newest unfinished sweep of this definition, if there is one.
+        parallel: number of open jobs of a search; None asks the launcher.
         search: None for a grid, else its `trials`, `sampler`, `pruner` and `storage`.
     """
 
@@ -79,7 +79,7 @@ class LedgerSweeper(Sweeper):
         self.parallel = parallel
         self.search = search
 
-    config: DictConfig  # they are there after `setup`
+    config: DictConfig  # set by `setup`, as the next three
     hydra_context: HydraContext
     launcher: Launcher
     fitting: Fitting
@@ -96,11 +96,11 @@ class LedgerSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Do all jobs, and show what became of them.
+        """Run all jobs, and show their results.
 
         Raises:
-            RunnerError: before any job, if they cannot be.
-            JobsFailed: at the end.
+            RunnerError: before any job, if the sweep is invalid.
+            JobsFailed: at the end, if a job has failed or is unfinished.
         """
         self._check()
         lines = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
@@ -110,7 +110,7 @@ class LedgerSweeper(Sweeper):
         if planned == []:
             raise RunnerError("the sweep has no jobs: one of its keys is given no values")
         if self.config.run.dry:
-            self.launcher.launch(self._fitted(planned or [{}]), initial_job_idx=0)
+            self.launcher.launch(self._fit_overrides(planned or [{}]), initial_job_idx=0)
             return
         if self.search is not None and not swept:
             raise RunnerError(
@@ -123,7 +123,7 @@ class LedgerSweeper(Sweeper):
         propose = self._proposals(worker, distributions) if self.search is not None else None
         trials = int(self.search["trials"]) if self.search is not None else None
         try:
-            with overview(ledger, trials=trials, redraw=self._jobs_are_elsewhere()):
+            with overview(ledger, trials=trials, redraw=self._uses_other_processes()):
                 worker.work(propose)
         except KeyboardInterrupt:
             show(ledger)
@@ -131,8 +131,8 @@ class LedgerSweeper(Sweeper):
         if show(ledger):
             raise JobsFailed
 
-    def _jobs_are_elsewhere(self) -> bool:
-        """Whether other processes run the jobs; in this one, a run has a display of its own."""
+    def _uses_other_processes(self) -> bool:
+        """Whether other processes run the jobs; in this process, a run has its own display."""
         launcher = OmegaConf.select(self.config, "hydra.launcher._target_")
         alone = OmegaConf.select(self.config, "hydra.launcher.n_jobs") == 1
         return not alone and not str(launcher).endswith(".BasicLauncher")
@@ -149,7 +149,7 @@ class LedgerSweeper(Sweeper):
         search = dict(self.search) if self.search is not None else None
         return Definition(
             identity=secrets.token_hex(4),
-            arguments=_arguments(sys.argv[1:]),
+            arguments=_keep_arguments(sys.argv[1:]),
             directory=os.getcwd(),
             config=definitions.without_machine({k: v for k, v in config.items() if k != "hydra"}),
             swept={key: str(o.input_line).partition("=")[2] for key, o in swept.items()},
@@ -159,11 +159,11 @@ class LedgerSweeper(Sweeper):
         )
 
     def _open(self, wanted: Definition, planned: list[grids.Parameters] | None) -> Ledger:
-        """The ledger of this sweep, begun or gone on with."""
+        """Open the ledger of this sweep, new or resumed."""
         folder = Path(os.path.abspath(self.config.hydra.sweep.dir))
         if self.resume:
-            folder = _unfinished(folder.parent, wanted) or folder
-        with open_dict(self.config):  # its name may have chance in it
+            folder = _find_unfinished(folder.parent, wanted) or folder
+        with open_dict(self.config):  # the name may have a random part
             self.config.hydra.sweep.dir = str(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -175,8 +175,8 @@ class LedgerSweeper(Sweeper):
         try:
             if not (folder / definitions.NAME).exists():
                 self._validate(planned or [])
-                wanted.study(folder)  # it can be kept there
-                wanted.begin(folder)  # another process may have been faster
+                wanted.study(folder)  # checks that the folder can hold it
+                wanted.begin(folder)  # unless another process was faster
             earlier = Definition.read(folder)
             wanted = replace(wanted, identity=earlier.identity)
             wanted.refuse_change(earlier, folder, extend=self.extend)
@@ -187,7 +187,7 @@ class LedgerSweeper(Sweeper):
             raise
         ledger = Ledger(folder)
         if planned is not None:
-            ledger.change(partial(_with_new_jobs, planned))
+            ledger.change(partial(_append_new_jobs, planned))
         if self.extend:
             wanted.write(folder)
         return ledger
@@ -195,7 +195,7 @@ class LedgerSweeper(Sweeper):
     def _proposals(
         self, worker: Worker, distributions: Mapping[str, BaseDistribution]
     ) -> Callable[[list[Job]], list[Job]]:
-        """What adds jobs to the ledger's, as long as there is room and the search goes on."""
+        """Return a function that adds trials while the search has trials and free places left."""
         folder = worker.ledger.folder
         definition = Definition.read(folder)
         study, parallel = definition.study(folder), self._parallel()
@@ -222,7 +222,7 @@ class LedgerSweeper(Sweeper):
     def _launch(self, jobs: Sequence[Job]) -> None:
         if self.search is not None:
             self._validate([job.parameters for job in jobs])
-        fitted = self._fitted([job.parameters for job in jobs])
+        fitted = self._fit_overrides([job.parameters for job in jobs])
         batch = [
             [*overrides, *self._place(job), *self._threads()]
             for overrides, job in zip(fitted, jobs, strict=True)
@@ -233,7 +233,7 @@ class LedgerSweeper(Sweeper):
         return [*self.fixed, *(f"{key}={value}" for key, value in parameters.items())]
 
     def _place(self, job: Job) -> list[str]:
-        """The job's own number and folder, whatever the launcher counts."""
+        """The number and the folder of the job, independent of the launcher's count."""
         subdir = job.folder
         if subdir is None:
             raw: Any = OmegaConf.to_container(self.config.hydra.sweep, resolve=False)
@@ -245,7 +245,7 @@ class LedgerSweeper(Sweeper):
         ]
 
     def _threads(self) -> list[str]:
-        """Threads of a job, where the launcher runs several on this machine."""
+        """Threads for each job, if the launcher runs several jobs on this machine."""
         if self.config.hardware.threads is not None:
             return []
         cpus = OmegaConf.select(self.config, "hydra.launcher.ray.remote.num_cpus")
@@ -258,17 +258,17 @@ class LedgerSweeper(Sweeper):
         return [f"hardware.threads={max(share, 1)}"]
 
     def _validate(self, planned: Sequence[Mapping[str, str]]) -> None:
-        self.validate_batch_is_legal(self._fitted(planned))
+        self.validate_batch_is_legal(self._fit_overrides(planned))
 
-    def _fitted(self, planned: Sequence[Mapping[str, str]]) -> list[list[str]]:
-        """The overrides of each job, but for keys that its choices lack and another's have."""
+    def _fit_overrides(self, planned: Sequence[Mapping[str, str]]) -> list[list[str]]:
+        """The overrides of each job, without keys that only other jobs have."""
         every = [self._overrides(parameters) for parameters in planned]
-        # Beside them a job with nothing but what all of them have, which knows the default's keys.
+        # A further job with the common overrides alone has the keys of the defaults.
         return self.fitting.of([*every, self.fixed])[:-1]
 
 
-def _unfinished(root: Path, wanted: Definition) -> Path | None:
-    """The newest sweep below `root` of this very definition with jobs to do."""
+def _find_unfinished(root: Path, wanted: Definition) -> Path | None:
+    """The newest unfinished sweep below `root` with exactly this definition."""
     found = sorted(root.glob(f"*/{definitions.NAME}"), key=lambda path: path.stat().st_mtime)
     for path in reversed(found):
         with suppress(RunnerError):
@@ -278,13 +278,13 @@ def _unfinished(root: Path, wanted: Definition) -> Path | None:
     return None
 
 
-def _with_new_jobs(planned: Sequence[grids.Parameters], known: Sequence[Job]) -> list[Job]:
+def _append_new_jobs(planned: Sequence[grids.Parameters], known: Sequence[Job]) -> list[Job]:
     added = definitions.added(planned, [job.parameters for job in known])
     return [*known, *(Job(len(known) + n, parameters) for n, parameters in enumerate(added))]
 
 
-def _arguments(typed: Sequence[str]) -> list[str]:
-    """What makes the same sweep again, in its folder."""
+def _keep_arguments(typed: Sequence[str]) -> list[str]:
+    """The arguments that start the same sweep again, without those of folder and resume."""
     return [
         argument
         for argument in typed

@@ -1,4 +1,4 @@
-"""Launch what a ledger says is missing, until nothing is, or nothing more can be done."""
+"""Launch the unfinished jobs of a ledger until none is left, or none can be run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from runner.sweeps.ledger import ENDED, Job, Ledger
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 1.0  # seconds between two looks at jobs that others are running
+_PATIENCE = 1.0  # seconds between two looks at the jobs of other processes
 
 
 class Worker:
-    """One process's work at a ledger.
+    """Runs the jobs of a ledger in one process of a sweep.
 
     Args:
-        launch: runs some jobs, and comes back when they are over; it may raise.
-        retries: further attempts at a job that fails.
+        launch: runs some jobs and returns at their end; it may raise.
+        retries: further attempts at a failed job.
     """
 
     def __init__(
@@ -31,21 +31,21 @@ class Worker:
         self._attempts = {job.job: job.attempts for job in self._before}
 
     def free(self, jobs: Sequence[Job]) -> list[Job]:
-        """Those that are to be done and that no process is at."""
+        """The jobs to run that no process holds."""
         return [job for job in jobs if self._may_try(job) and not self.ledger.runner_of(job.job)]
 
     def work(self, propose: Callable[[list[Job]], list[Job]] | None) -> None:
-        """Do all jobs, those included that other processes begin and lose.
+        """Run all jobs, including jobs of other processes that die.
 
         Args:
-            propose: adds further jobs to those that are there; None where all are.
+            propose: adds further jobs to the existing ones; None for a complete list.
         """
         waits_for: set[int] = set()
         while True:
             jobs = self.ledger.change(propose) if propose else self.ledger.jobs()
             free = self.free(jobs)
             if free:
-                self._do(free)
+                self._run_jobs(free)
                 continue
             unfinished = (job.job for job in jobs if job.state not in ENDED)
             held = {number: self.ledger.runner_of(number) for number in unfinished}
@@ -64,24 +64,24 @@ class Worker:
         tried = job.attempts - self._attempts.get(job.job, 0)
         return job.state not in ENDED and tried <= self._retries
 
-    def _do(self, jobs: Sequence[Job]) -> None:
-        problem = self._launched(jobs)
+    def _run_jobs(self, jobs: Sequence[Job]) -> None:
+        problem = self._try_to_launch(jobs)
         after = self.ledger.jobs()
         if any(after[job.job] != job or self.ledger.runner_of(job.job) for job in jobs):
             return
-        # None has begun: one of them, or the launcher as such, is in the others' way.
+        # No job has begun: one of them, or the launcher itself, fails. Try each alone.
         if len(jobs) == 1:
             log.error("job %d: %s", jobs[0].job, problem)
             self.ledger.fail(jobs[0].job, f"hydra/launcher: {problem}")
         else:
             for job in jobs:
-                self._do([job])
+                self._run_jobs([job])
 
-    def _launched(self, jobs: Sequence[Job]) -> str:
-        """Launch jobs; what the launcher complains of, once they are over."""
+    def _try_to_launch(self, jobs: Sequence[Job]) -> str:
+        """Launch jobs, and return the complaint of the launcher at their end."""
         try:
             self._launch(jobs)
-        except Exception as error:  # as of a worker that was killed: the ledger knows its job
+        except Exception as error:  # of a killed worker, for one: the ledger has its job
             problem = str(error).strip().partition("\n")[0] or type(error).__name__
             log.warning("hydra/launcher: %s", problem)
             return problem
