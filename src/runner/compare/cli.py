@@ -118,13 +118,14 @@ def _compare(options: argparse.Namespace) -> int:
 
     from runner.compare import terminal
     from runner.compare.differences import differences, find
+    from runner.compare.fingerprints import distinguish_data
     from runner.compare.groups import group
     from runner.compare.significance import pairs
     from runner.compare.table import table
     from runner.compare.where import select
 
     out = terminal.console()
-    runs = select(read, options.where)
+    runs = distinguish_data(select(read, options.where))
     if options.diff:
         a, b = (find(runs, name) for name in options.diff)
         terminal.show_differences(a, b, differences(a, b), out)

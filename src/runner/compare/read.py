@@ -56,6 +56,8 @@ def read_run(folder: Path, name: str) -> Run:
         experiment=str(meta.get("experiment") or _digest(settings)),
         seed=identity.get("seed", settings.get("seed")),
         seeds=json.dumps(meta.get("seeds") or identity.get("seed", settings.get("seed"))),
+        graph=_part(meta, "data").get("graph"),
+        features=_part(meta, "data").get("features"),
         settings=settings,
         provenance=_provenance(meta),
         result=result,

@@ -44,6 +44,8 @@ class Run:
         problem: the reason that it is not done, or its unreadable records.
         experiment: the same for runs that differ only in their seeds.
         seeds: seed of every source of random numbers, as JSON.
+        graph: fingerprint of the graph before its split; None of a run from before it was recorded.
+        features: fingerprint of the features, likewise.
         settings: the config with the changes by its resumes, flat: `train.epochs` -> 100.
         provenance: other possible reasons for a difference: revision, versions, machine.
         result: result of a finished run, else None.
@@ -58,6 +60,8 @@ class Run:
     experiment: str = ""
     seed: int | None = None
     seeds: str = ""
+    graph: str | None = None
+    features: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     result: Result | None = None

@@ -120,6 +120,12 @@ def caveats(groups: Sequence[Group]) -> Iterator[str]:
     if repeated:
         yield f"left out: {repeated} repeated with the same seeds"
     for group in groups:
+        unknown = sum(run.graph is None for run in group.runs)
+        if 0 < unknown < len(group.runs):
+            yield (
+                f"note: {unknown} of the {len(group.runs)} runs of {group.dataset} {group.label} "
+                "recorded no fingerprint of their graph; they count by the name of the dataset"
+            )
         if group.mixed:
             yield f"mixed: {group.dataset} {group.label} holds runs that differ in " + ", ".join(
                 group.mixed

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,6 +38,9 @@ class LinkData:
         num_categories: number of category ids, None with real features.
         directed: target links are ordered pairs (source, target).
         fingerprint: SHA-256 over everything above.
+        graph_fingerprint: of the graph before its split: number of nodes, and all positive links
+            in any order; the same for every split.
+        features_fingerprint: SHA-256 of the features.
         notes: facts for the user, a line each.
         train_graph: of the links in ``train``, where it was kept with them; None to build it.
     """
@@ -49,6 +53,8 @@ class LinkData:
     test: EvaluationSplit
     directed: bool
     fingerprint: str
+    graph_fingerprint: str
+    features_fingerprint: str
     notes: tuple[str, ...]
     train_graph: Graph | None = None
 
@@ -73,9 +79,13 @@ def link_data(
         features, num_categories = torch.arange(num_nodes), num_nodes
     tensors = (features, train, valid.positive, valid.negative, test.positive, test.negative)
     digest = hashlib.sha256(f"{num_nodes} {num_categories} {directed}".encode())
+    digests = []
     for tensor in tensors:
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().numpy().data)
+        digests.append(digest.hexdigest())
+    links = _sum_of_links((train, valid.positive, test.positive), num_nodes, directed)
+    graph = hashlib.sha256(f"{num_nodes} {directed} {links}".encode())
     return LinkData(
         num_nodes=num_nodes,
         features=features,
@@ -84,6 +94,30 @@ def link_data(
         valid=valid,
         test=test,
         directed=directed,
-        fingerprint=digest.hexdigest(),
+        fingerprint=digests[-1],
+        graph_fingerprint=graph.hexdigest(),
+        features_fingerprint=digests[0],
         notes=tuple(notes),
     )
+
+
+def _sum_of_links(parts: Sequence[Tensor], num_nodes: int, directed: bool) -> tuple[int, int]:
+    """Two 64-bit sums of the links' hashes: the same in any order, and for any cut into parts."""
+    sums = [0, 0]
+    for part in parts:
+        pairs = part if directed else part.sort(dim=0).values
+        code = (pairs[0] * num_nodes + pairs[1]).numpy().astype(np.uint64)
+        for which, start in enumerate(_STARTS):
+            sums[which] += int(_mixed(code + np.uint64(start)).sum(dtype=np.uint64))
+    return sums[0] % 2**64, sums[1] % 2**64
+
+
+# Odd constants of SplitMix64 (Steele et al. 2014).
+_STARTS = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)
+
+
+def _mixed(code: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser, of each number."""
+    code = (code ^ (code >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    code = (code ^ (code >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return code ^ (code >> np.uint64(31))

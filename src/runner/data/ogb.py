@@ -186,6 +186,8 @@ def _kept(kept: Path, made_of: str) -> tuple[LinkData | None, str | None]:
 
 def _read(kept: Path) -> LinkData:
     content = torch.load(kept / _DATA, mmap=True, weights_only=True)
+    if "graph_fingerprint" not in content:
+        raise ValueError("it is of an earlier version")
     rowptr, col = content["graph"]
     return LinkData(
         num_nodes=content["num_nodes"],
@@ -196,6 +198,8 @@ def _read(kept: Path) -> LinkData:
         test=EvaluationSplit(*content["test"]),
         directed=content["directed"],
         fingerprint=content["fingerprint"],
+        graph_fingerprint=content["graph_fingerprint"],
+        features_fingerprint=content["features_fingerprint"],
         notes=(),
         train_graph=Graph(rowptr, col, symmetric=True),
     )

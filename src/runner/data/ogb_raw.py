@@ -55,6 +55,8 @@ def convert(folder: Path | str, split: str, features: Features, target: Path | s
         "test": (data.test.positive, data.test.negative),
         "directed": data.directed,
         "fingerprint": data.fingerprint,
+        "graph_fingerprint": data.graph_fingerprint,
+        "features_fingerprint": data.features_fingerprint,
         "graph": (graph.rowptr, graph.col),
     }
     torch.save(content, target)

@@ -71,7 +71,12 @@ class Parts:
         task = self.training.task
         with_validation = task.test_graph is not task.train_graph
         return {
-            "data": {"fingerprint": self.data.fingerprint, "audit": self.audit.counts},
+            "data": {
+                "fingerprint": self.data.fingerprint,
+                "graph": self.data.graph_fingerprint,
+                "features": self.data.features_fingerprint,
+                "audit": self.audit.counts,
+            },
             "device": self.device_name,
             "test_graph": "training and validation edges" if with_validation else "training edges",
             "sizes": {
