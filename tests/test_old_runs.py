@@ -14,7 +14,7 @@ from runner.compare.read import read_run
 from runner.storage.seal import read_lines
 
 OLD = Path(__file__).parent / "data" / "bdcf161"
-RUNS = sorted(path.name for path in OLD.iterdir() if path.is_dir())
+RUNS = sorted(path.parent.name for path in OLD.glob("*/meta.json"))
 
 
 def rows(path: Path) -> list[dict]:
@@ -55,3 +55,17 @@ def test_auto_finds_an_old_run(runner, tmp_path, name):
     typed = [line for line in typed if not line.startswith("hydra.")]
     code, out, err = runner("resume=auto", *typed, f"hydra.run.dir={tmp_path / 'runs' / 'new'}")
     assert code == 0 and f"goes on with {tmp_path / 'runs' / 'old'}" in out, out + err
+
+
+def test_an_old_search_is_resumed_with_the_proposals_it_would_have_had(runner, tmp_path):
+    """Its first three jobs are done; their results, on another processor, are the ledger's."""
+    sweep = tmp_path / "sweep"
+    shutil.copytree(OLD / "sweep", sweep)
+    code, out, err = runner("-m", f"resume={sweep}")
+    assert code == 0, out + err
+    found = [json.loads(line) for line in (sweep / "ledger.jsonl").read_text().splitlines()]
+    whole = [json.loads(line) for line in (sweep / "whole.jsonl").read_text().splitlines()]
+    assert [job["state"] for job in found] == ["done"] * 6
+    for job, expected in zip(found, whole, strict=True):
+        assert job["parameters"] == expected["parameters"]
+        assert job["result"]["valid"] == pytest.approx(expected["valid"], abs=0.1)
