@@ -12,7 +12,8 @@ GROUPS = (
     "dataset", "encoder", "encoding", "evaluator", "hardware", "model", "negatives", "objective",
     "protocol", "sampler", "tracker", "train",
 )  # fmt: skip
-_OPTIONAL = ("experiment", "search", "sweep")
+# These change other keys of a run, or make it many.
+OPTIONAL = ("experiment", "search", "sweep")
 
 
 def refuse_groups(overrides: Sequence[str], choices: Mapping[str, Any], *, multirun: bool) -> None:
@@ -27,7 +28,7 @@ def refuse_groups(overrides: Sequence[str], choices: Mapping[str, Any], *, multi
     """
     for override in overrides:
         key = override.partition("=")[0]
-        if key.startswith("+") and key.lstrip("+") in (*GROUPS, *_OPTIONAL):
+        if key.startswith("+") and key.lstrip("+") in (*GROUPS, *OPTIONAL):
             raise RunnerError(f"{override}: every run has one already; leave out the +")
         if key.startswith("~") and key.lstrip("~") in GROUPS:
             raise RunnerError(f"{override}: every run has one; choose another option instead")

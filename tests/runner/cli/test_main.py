@@ -389,10 +389,8 @@ def test_an_unwritable_output_folder(runner, tmp_path):
 
 
 @pytest.mark.command
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["--cfg", "job"], ["train.epoch=3"], ["train.epochs=ten"]]
-)
-def test_help_and_mistakes_import_nothing_heavy(tmp_path, arguments):
+@pytest.mark.parametrize("arguments", [["--cfg", "job"], ["train.epoch=3"], ["train.epochs=ten"]])
+def test_mistakes_import_nothing_heavy(tmp_path, arguments):
     """torch alone takes seconds."""
     code = (
         "import sys; from runner.cli.main import main\n"
