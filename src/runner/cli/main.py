@@ -162,7 +162,8 @@ def _run(
         judge: is told the validation metric after each epoch, and may end the run.
     """
     from runner.config.groups import refuse_groups
-    from runner.config.validate import foreign_targets, resolve
+    from runner.config.targets import foreign_targets
+    from runner.config.validate import resolve
     from runner.machine.provenance import describe_machine
     from runner.records.folder import RunFolder
     from runner.storage.files import discard_empty

@@ -7,7 +7,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, reduce
 from operator import or_
 from pathlib import Path
@@ -28,6 +28,7 @@ from runner.config import schema
 from runner.config.hydra_messages import in_words
 from runner.config.places import PLACES
 from runner.config.signatures import Opaque, bases, signature
+from runner.config.targets import GET_CLASS, is_ours, nodes
 from runner.errors import RunnerError
 
 # What a node may tell Hydra about itself; a component of a run has none of it.
@@ -37,12 +38,7 @@ _OF_HYDRA: dict[str, Callable[[Any], bool]] = {
     "_recursive_": lambda value: isinstance(value, bool),
     "_convert_": lambda value: value in ("none", "partial", "object", "all"),
 }
-_GET_CLASS = "hydra.utils.get_class"
 _CONVOLUTION = "runner.models.convolution.Convolution"
-# Rooms whose classes and functions a config may name; the rest of ours are no components.
-_OURS = (
-    "runner.models.", "runner.training.", "runner.tracking.", "runner.data.", "torch.optim.",
-)  # fmt: skip
 # What pydantic calls the member of a union, among the keys that lead to an error.
 _OF_A_UNION = re.compile(
     r"(constrained-)?(int|float|str|bool|list|dict)(\[.*)?|literal\[.*|function-.*|\[value\]|\[node\]"
@@ -146,7 +142,7 @@ def _resolve_item(node: Any, key: Any, name: str, problems: list[str]) -> Any:
 def check(plain: Mapping[str, Any]) -> list[str]:
     """One line for each error of a resolved config; empty when there is none."""
     problems = problems_of(schema.RunConfig, plain, "")
-    for name, node in _nodes(plain, ""):
+    for name, node in nodes(plain, ""):
         wrong = {_key(problem) for problem in problems}
         if any(f"{name}._target_.".lstrip(".").startswith(f"{key}.") for key in wrong):
             continue  # what should not be there at all has no arguments
@@ -162,7 +158,7 @@ def check(plain: Mapping[str, Any]) -> list[str]:
             problems.append(f"{name}._target_: {error}")
             continue
         problems += problems_of(model, given, name)
-        if target == _GET_CLASS:
+        if target == GET_CLASS:
             try:
                 _check_class(given.get("path"), a_convolution=name == "encoder.convolution")
             except ValueError as error:
@@ -170,45 +166,9 @@ def check(plain: Mapping[str, Any]) -> list[str]:
     return [*problems, *_contradictions(plain)]
 
 
-def foreign_targets(plain: Mapping[str, Any]) -> dict[str, str]:
-    """By key, the classes and functions that a config names and that are not ours."""
-    found = {}
-    for name, node in _nodes(plain, ""):
-        key = "path" if node["_target_"] == _GET_CLASS else "_target_"
-        if not _is_ours(node.get(key)):
-            found[f"{name}.{key}"] = str(node.get(key))
-    return found
-
-
-def _is_ours(target: Any) -> bool:
-    return str(target).startswith(_OURS)
-
-
-def trusted_packages() -> frozenset[str]:
-    """The packages that the environment trusts: `RUNNER_TRUST=mylab,another`."""
-    names = os.environ.get("RUNNER_TRUST", "").split(",")
-    return frozenset(name.strip() for name in names if name.strip())
-
-
-def refuse_foreign(plain: Mapping[str, Any], *, trusted: Collection[str], where: str) -> None:
-    """Keep the config of a folder from running what the user has not named himself.
-
-    Raises:
-        RunnerError: naming what it would run, and how to allow it.
-    """
-    packages = trusted_packages()
-    for key, target in foreign_targets(plain).items():
-        package = target.partition(".")[0]
-        if target not in trusted and package not in packages:
-            raise RunnerError(
-                f"{where}: its config runs {target} ({key}), which is none of ours and could do "
-                f"anything; if you know it, say so: {key}={target}, or RUNNER_TRUST={package}"
-            )
-
-
 def _special_keys(name: str, node: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the keys of a node that are Hydra's own; a part of a run has none."""
-    whole = name in PLACES or _is_ours(node["_target_"]) or node["_target_"] == _GET_CLASS
+    whole = name in PLACES or is_ours(node["_target_"]) or node["_target_"] == GET_CLASS
     for key, value in node.items():
         if not key.startswith("_") or key == "_target_":
             continue
@@ -238,21 +198,13 @@ def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
             f"({', '.join(map(str, metrics))}); select one of them or add it there"
         )
     # What a user's own model does with a width of that name is its own business.
-    ours = all(_is_ours(node.get("_target_")) for node in (encoder, model))
+    ours = all(is_ours(node.get("_target_")) for node in (encoder, model))
     widths = encoder.get("hidden"), model.get("hidden")
     if ours and None not in widths and widths[0] != widths[1]:
         yield (
             f"model.hidden: {widths[1]!r} is not the width of the embeddings, "
             f"encoder.hidden={widths[0]!r}; give encoder.hidden alone, the model follows it"
         )
-
-
-def _nodes(node: Any, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield name, node
-        for key, value in node.items():
-            yield from _nodes(value, f"{name}.{key}" if name else str(key))
 
 
 def problems_of(model: type[BaseModel], given: Mapping[str, Any], name: str) -> list[str]:
@@ -315,9 +267,9 @@ def _model_of(target: str, given: frozenset[str]) -> type[BaseModel]:
     """What checks the arguments of a target, but for those that it is given when it is built."""
     described = signature(target)
     # What the source of others calls a type may be more than we can read.
-    opaque = schema.Node if _is_ours(target) else Any
+    opaque = schema.Node if is_ours(target) else Any
     fields: dict[str, Any] = {
-        name: (_with_nodes(parameter.annotation, opaque), ... if parameter.required else None)
+        name: (_withnodes(parameter.annotation, opaque), ... if parameter.required else None)
         for name, parameter in described.parameters.items()
         if name not in given
     }
@@ -330,7 +282,7 @@ def _model_of(target: str, given: frozenset[str]) -> type[BaseModel]:
     return create_model(target.rsplit(".", 1)[-1], __config__=config, **fields)
 
 
-def _with_nodes(annotation: Any, opaque: Any) -> Any:
+def _withnodes(annotation: Any, opaque: Any) -> Any:
     """An annotation for a config: a node stands where the constructor takes what it builds."""
     if annotation is Opaque:
         return opaque
@@ -338,9 +290,9 @@ def _with_nodes(annotation: Any, opaque: Any) -> Any:
     if not arguments or typing.get_origin(annotation) is typing.Literal:
         return annotation
     if typing.get_origin(annotation) is typing.Annotated:
-        inner = _with_nodes(arguments[0], opaque)
+        inner = _withnodes(arguments[0], opaque)
         return Any if inner is Any else typing.Annotated[(inner, *annotation.__metadata__)]
-    inner = tuple(_with_nodes(argument, opaque) for argument in arguments)
+    inner = tuple(_withnodes(argument, opaque) for argument in arguments)
     if Any in inner and opaque is Any:
         return Any
     if not _is_union(annotation):

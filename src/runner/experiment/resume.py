@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.config.validate import check, foreign_targets, refuse_foreign
+from runner.config.targets import foreign_targets, refuse_foreign
+from runner.config.validate import check
 from runner.errors import RunnerError
 from runner.experiment.build import without_idle_training
 from runner.experiment.resume_overrides import apply, parse, with_absolute_places

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from runner.config.published import column_of
 from runner.config.schema import RunConfig
-from runner.config.validate import foreign_targets, refuse_foreign
+from runner.config.targets import foreign_targets, refuse_foreign
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.experiment.build import build_model
