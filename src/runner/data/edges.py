@@ -16,13 +16,13 @@ from torch import Tensor
 
 from runner.config.hydra_messages import short
 from runner.data.checked_sparse import sound
-from runner.data.child import call_in_child
 from runner.data.feature_file import checked_features, read_features
 from runner.data.link_data import LinkData, link_data
 from runner.data.splits import RandomSplit
 from runner.data.user_file import damaged, existing_file, is_plain, load_pt
 from runner.errors import RunnerError
 from runner.keys import PositiveInt, Text
+from runner.machine.child import call_in_child
 
 _FORMATS = ".mat (key net), .csv, .tsv or .txt edge list (also .gz), SciPy .npz, PyG .pt"
 _WIDEST_GAP = 100  # nodes a used id; beyond it the ids are names, not numbers 0 to N - 1

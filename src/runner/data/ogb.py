@@ -15,14 +15,14 @@ from typing import Any
 
 import torch
 
-from runner.data.child import call_in_child
-from runner.data.download import download
 from runner.data.link_data import EvaluationSplit, LinkData
 from runner.data.ogb_raw import Features, convert
 from runner.errors import RunnerError
 from runner.keys import Folder
+from runner.machine.child import call_in_child
 from runner.ops.csr import Graph
 from runner.storage.checksums import broken, digest, seal
+from runner.storage.download import download
 from runner.storage.workshop import sync, workshop
 
 log = logging.getLogger(__name__)

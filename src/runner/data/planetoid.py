@@ -12,13 +12,13 @@ from typing import Literal
 import numpy as np
 import torch
 
-from runner.data.child import call_in_child
-from runner.data.download import download
 from runner.data.link_data import LinkData, link_data
 from runner.data.planetoid_raw import PARTS, read_graph
 from runner.data.splits import RandomSplit
 from runner.errors import RunnerError
 from runner.keys import Folder
+from runner.machine.child import call_in_child
+from runner.storage.download import download
 from runner.storage.workshop import sync, workshop
 
 log = logging.getLogger(__name__)

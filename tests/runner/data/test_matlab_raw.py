@@ -5,9 +5,9 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from runner.data.child import call_in_child
 from runner.data.matlab_raw import read_matrix
 from runner.errors import RunnerError
+from runner.machine.child import call_in_child
 
 DENSE = np.random.default_rng(0).random((5, 7)).round(2) * (np.arange(7) % 2)
 

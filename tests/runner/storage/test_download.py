@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from runner.data.download import download
+from runner.storage.download import download
 
 CONTENT = os.urandom(100_000)
 

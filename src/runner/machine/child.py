@@ -34,7 +34,9 @@ def call_in_child(
         ValueError: if the function fails otherwise, in its words, crashes or exceeds the time.
     """
     # Set like this, the path lacks the working folder, whose files would hide modules.
-    program = f"import sys; sys.path[:] = {sys.path!r}; from runner.data import child; child.main()"
+    program = (
+        f"import sys; sys.path[:] = {sys.path!r}; from runner.machine import child; child.main()"
+    )
     command = [sys.executable, "-c", program, function.__module__, function.__name__, *arguments]
     try:
         done = subprocess.run(

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from runner.data.child import call_in_child
 from runner.errors import RunnerError
+from runner.machine.child import call_in_child
 
 
 def echo(*words):
