@@ -80,7 +80,7 @@ def bases(target: str) -> frozenset[str]:
     Raises:
         ValueError: if there is no such class or function.
     """
-    place = _definition(target)
+    place = definition(target)
     if place is not None:
         found = _bases(place[0], place[1]) if isinstance(place[1], ast.ClassDef) else frozenset()
         if found is not None:
@@ -91,7 +91,7 @@ def bases(target: str) -> frozenset[str]:
 
 
 def _from_source(target: str) -> Signature | None:
-    place = _definition(target)
+    place = definition(target)
     if place is None:
         return None
     module, node = place
@@ -111,7 +111,7 @@ def _of_class(module: str, node: ast.ClassDef) -> Signature | None:
         name = _resolve(module, base)
         if name in _NO_ARGUMENTS:
             continue
-        owner, cls = _definition(name) or ("", None)
+        owner, cls = definition(name) or ("", None)
         found = _of_class(owner, cls) if isinstance(cls, ast.ClassDef) else None
         if found is None or found.parameters or found.open:
             return found
@@ -121,7 +121,7 @@ def _of_class(module: str, node: ast.ClassDef) -> Signature | None:
 @cache
 def constant(target: str, name: str) -> Any:
     """A literal value of a class, its bases' included; None without one."""
-    place = _definition(target)
+    place = definition(target)
     if place is None or not isinstance(place[1], ast.ClassDef):
         return None
     assigned = (
@@ -145,7 +145,7 @@ _NO_ARGUMENTS = {"object", "torch.nn.Module", "abc.ABC", "typing.Protocol", "typ
 def _lineage(module: str, node: ast.ClassDef) -> Iterator[tuple[str, ast.ClassDef]]:
     yield module, node
     for base in node.bases:
-        place = _definition(_resolve(module, base))
+        place = definition(_resolve(module, base))
         if place is not None and isinstance(place[1], ast.ClassDef):
             yield from _lineage(place[0], place[1])
 
@@ -158,7 +158,7 @@ def _bases(module: str, node: ast.ClassDef) -> frozenset[str] | None:
         if name in _NO_ARGUMENTS:
             found.add(name)
             continue
-        owner, cls = _definition(name) or ("", None)
+        owner, cls = definition(name) or ("", None)
         above = _bases(owner, cls) if isinstance(cls, ast.ClassDef) else None
         if cls is None or above is None:
             return None
@@ -204,7 +204,7 @@ def _package(module: str, node: ast.ImportFrom) -> str:
 
 
 @cache
-def _definition(target: str) -> tuple[str, ast.ClassDef | ast.FunctionDef] | None:
+def definition(target: str) -> tuple[str, ast.ClassDef | ast.FunctionDef] | None:
     """Module and node of a class or function; re-exports are followed."""
     module, _, name = target.rpartition(".")
     tree = _tree(module) if module else None
@@ -215,7 +215,7 @@ def _definition(target: str) -> tuple[str, ast.ClassDef | ast.FunctionDef] | Non
             plain = isinstance(node, ast.ClassDef) or not node.decorator_list
             return (module, node) if plain else None
     exported = _names(module).get(name)
-    return _definition(exported) if exported and exported != target else None
+    return definition(exported) if exported and exported != target else None
 
 
 @cache

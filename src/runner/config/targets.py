@@ -5,10 +5,12 @@ A folder's config could run anything; what is not ours runs only where the user 
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from runner.config.signatures import definition
 from runner.errors import RunnerError
 
 GET_CLASS = "hydra.utils.get_class"
@@ -16,6 +18,7 @@ GET_CLASS = "hydra.utils.get_class"
 _OURS = (
     "runner.models.", "runner.training.", "runner.tracking.", "runner.data.", "torch.optim.",
 )  # fmt: skip
+_DATASET = "LinkData"  # what a function of ours returns that is a dataset's source
 
 
 def nodes(node: Any, name: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -38,8 +41,20 @@ def foreign_targets(plain: Mapping[str, Any]) -> dict[str, str]:
 
 
 def is_ours(target: Any) -> bool:
-    """Whether a dotted name is of our rooms of components, or an optimizer of torch's."""
-    return str(target).startswith(_OURS)
+    """Whether a dotted name is a class of our rooms of components or of torch.optim, or a dataset.
+
+    A module of ours also has the names that it imports (`runner.data.ogb.shutil.rmtree`), and
+    functions that write files: so what counts is where it is defined, and as what.
+    """
+    found = definition(str(target))
+    if found is None:
+        return False
+    module, node = found
+    if not f"{module}.{node.name}".startswith(_OURS):
+        return False
+    if isinstance(node, ast.ClassDef):
+        return True
+    return node.returns is not None and ast.unparse(node.returns) == _DATASET
 
 
 def trusted_packages() -> frozenset[str]:
