@@ -40,7 +40,8 @@ class Tally:
 
     Attributes:
         kills: by the point, those that did hit.
-        missed: faults that a process ended without reaching; they are tried again.
+        missed: faults that processes ended without reaching, since the last that did; they are
+            tried again.
         broken: runs that did not end as the undisturbed one.
         failures: what was not as it should be, a line each.
     """
@@ -77,13 +78,13 @@ def soak(
     """
     tally = Tally()
     draw = random.Random(seed)
-    duration = 0.0
+    duration = float("inf")
     for model in models:
         began = time.monotonic()
         code = run(*setting(model, epochs), f"hydra.run.dir={folder / model}")
         if code != 0:
             raise RuntimeError(f"the undisturbed run of {model} ended with {code}")
-        duration = time.monotonic() - began
+        duration = min(duration, time.monotonic() - began)
     while points:
         model = models[tally.runs % len(models)]
         path = folder / f"{model}-{tally.runs}"
@@ -123,6 +124,7 @@ def _one_run(
         if not died:
             tally.missed[left[0]] += 1
             break
+        tally.missed[left[0]] = 0
         tally.kills[left.pop(0)] += 1
     code = run(*_next(path, model, epochs))
     if code != 0:
