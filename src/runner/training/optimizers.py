@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -77,7 +78,11 @@ class Schedule:
     def epoch(self, metric: float | None) -> None:
         """The end of an epoch; ``metric`` is validation's, None where it was not evaluated."""
         if not isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            self.scheduler.step()
+            with warnings.catch_warnings():
+                # torch looks for a step of the optimiser in this process; a resumed run may have
+                # done its last one before.
+                warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+                self.scheduler.step()
         elif metric is not None:
             self.scheduler.step(metric)
 

@@ -8,7 +8,7 @@ from torch import nn
 from runner.models.gae import GAE
 from runner.models.link_model import LinkModel
 from runner.models.node_embedding import NodeEmbedding
-from runner.training.optimizers import build_optimizer, on_disk
+from runner.training.optimizers import Schedule, build_optimizer, on_disk
 
 
 def model(sparse):
@@ -85,3 +85,20 @@ def test_a_full_disk_is_an_error_at_once(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         on_disk(torch.zeros(3, 5), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_schedule_that_is_restored_before_its_first_epoch_ends_is_not_warned_of():
+    """Its optimiser has stepped, in the process before; warnings are errors here."""
+
+    def scheduled(network):
+        optimizer = build(network)
+        return optimizer, Schedule(torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5))
+
+    network = model(False)
+    optimizer, schedule = scheduled(network)
+    steps(network, optimizer, [[1, 2]])
+    other, restored = scheduled(model(False))
+    other.load_state_dict(optimizer.state_dict())
+    restored.load_state_dict(schedule.state_dict())
+    restored.epoch(None)
+    assert [group["lr"] for group in other.param_groups] == pytest.approx([0.05, 0.1])
