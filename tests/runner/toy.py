@@ -86,7 +86,7 @@ class Sums(Encoder):
 
 
 class Product(Predictor):
-    """A linear layer on the product of both ends, and noise, in training and in evaluation."""
+    """A linear layer on the product of both ends; noise of two sources, in evaluation too."""
 
     reach = 0
 
@@ -98,7 +98,8 @@ class Product(Predictor):
 
     def forward(self, h, view, pairs):
         logits = self.linear(h[pairs[0]] * h[pairs[1]]).squeeze(-1)
-        return logits + self.noise * torch.randn(logits.numel(), generator=self.seeded.generator)
+        own = torch.randn(logits.numel(), generator=self.seeded.generator)
+        return logits + self.noise * (own + torch.randn(logits.numel()))
 
 
 class Scripted(Evaluator):
