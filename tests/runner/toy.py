@@ -122,6 +122,7 @@ class Scripted(Evaluator):
 def build(
     *,
     chance: float = 0.2,
+    predictor: Predictor | None = None,
     objective: Objective | None = None,
     evaluator: Evaluator | None = None,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
@@ -137,7 +138,7 @@ def build(
     """
     train = settings(**changed)
     torch.manual_seed(1)
-    model = LinkModel(Sums(chance), Product(chance))
+    model = LinkModel(Sums(chance), predictor or Product(chance))
     features = torch.randn(NODES, 3)
     graph = Graph.from_edges(LINKS, NODES)
     if evaluator is None:

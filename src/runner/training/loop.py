@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from runner.config.schema import Train
 from runner.errors import Interrupted, RunnerError
@@ -97,12 +98,15 @@ def fit(run: Training, state: TrainingState, recorder: Recorder, ranks: Ranks = 
             began = time.perf_counter()
             loss = math.nan
             ranks.moment = (state.epoch, state.step + 1)
+            buffers = _buffers(run)
             step = Step(run.model, batch, run.encoding.view(inputs, batch), ranks)
             try:
                 loss, norm = train_step(run.objective, step, run.optimizer, run.settings.clip_norm)
             except NotFinite as error:
                 recorder.not_finite(_report(error, batch, state))
                 _skip(error, state, run, recorder)
+                for buffer, value in buffers:
+                    buffer.copy_(value)
             else:
                 state.loss_sum += loss
                 state.gradient_norm_sum += norm
@@ -151,6 +155,13 @@ def out_of_patience(state: TrainingState, patience: int | None) -> bool:
 def _sampling(model: LinkModel) -> dict[str, Any]:
     """The part of a model's state that an evaluation moves: the generators in it."""
     return {k: v for k, v in model.state_dict().items() if k.endswith("_extra_state")}
+
+
+def _buffers(run: Training) -> list[tuple[Tensor, Tensor]]:
+    """Buffers, as running means, and their values: a step that is skipped has moved them."""
+    if run.settings.not_finite != "skip":
+        return []
+    return [(buffer, buffer.clone()) for buffer in run.model.buffers()]
 
 
 def _report(error: NotFinite, batch: Batch, state: TrainingState) -> dict[str, Any]:

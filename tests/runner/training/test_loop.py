@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 import torch
 from tests.runner import toy
+from torch import nn
 from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau
 
 from runner.errors import Interrupted, Pruned, RunnerError
@@ -392,6 +393,37 @@ def test_a_skipped_step_moves_no_weight():
     fit(run, TrainingState(), recorder, Ranks())
     same = [all(torch.equal(a, b) for a, b in zip(*pair, strict=True)) for pair in pairwise(kept)]
     assert same == [True] + [False] * 10
+
+
+class Normed(toy.Product):
+    """Normalises the pairs of a batch together; the embeddings of one moment are no numbers."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        super().__init__(0.0)
+        self.norm = nn.BatchNorm1d(4)
+        self.ranks = ranks
+
+    def forward(self, h, view, pairs):
+        broken = self.training and self.ranks.moment == (2, 3)
+        h = self.norm(h[pairs[0]] * h[pairs[1]]) * (math.nan if broken else 1.0)
+        if broken:
+            self.norm(h)
+        return self.linear(h).squeeze(-1)
+
+
+def test_a_skipped_step_moves_no_running_mean():
+    ranks, kept = Ranks(), []
+    run = toy.build(not_finite="skip", chance=0.0, predictor=Normed(ranks))
+    recorder = toy.Recording(
+        run, on_step=lambda state: kept.append(copy.deepcopy(dict(run.model.named_buffers())))
+    )
+    fit(run, TrainingState(), recorder, ranks)
+    assert [row["skipped_steps"] for row in recorder.rows()] == [0, 1, 0]
+    toy.assert_same(kept[STEPS + 2], kept[STEPS + 1])
+    assert not torch.equal(
+        kept[STEPS + 3]["predictor.norm.running_mean"],
+        kept[STEPS + 2]["predictor.norm.running_mean"],
+    )
 
 
 def test_a_stop_between_skipped_steps_changes_nothing():
