@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import shutil
 import sys
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -58,6 +61,51 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     # The command's own handlers hold the captured standard output of this test.
     root.handlers[:], root.level = handlers, level
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """made_once("model=ncn", …): the folder of a run of these arguments, for reading alone.
+
+    `expected` is the exit code, `prepare(monkeypatch)` comes before the run.
+    """
+    made: dict[tuple[object, ...], Path] = {}
+
+    def make(*arguments: str, prepare: Callable | None = None, expected: int = 0) -> Path:
+        key = (*arguments, prepare)
+        if key not in made:
+            root = tmp_path_factory.mktemp("made_once")
+            logger = logging.getLogger()
+            handlers, level = list(logger.handlers), logger.level
+            err = io.StringIO()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("RUNNER_CACHE", str(root / "cache"))
+                patch.setattr(sys, "argv", ["runner", *arguments, f"hydra.run.dir={root / 'run'}"])
+                if prepare is not None:
+                    prepare(patch)
+                GlobalHydra.instance().clear()
+                with (
+                    redirect_stdout(io.StringIO()),
+                    redirect_stderr(err),
+                    pytest.raises(SystemExit) as exit_,
+                ):
+                    cli.main()
+            logger.handlers[:], logger.level = handlers, level
+            assert (exit_.value.code or 0) == expected, err.getvalue()
+            made[key] = root / "run"
+        return made[key]
+
+    return make
+
+
+@pytest.fixture
+def copied(made_once: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """copied("name", "model=ncn", …): such a run in `tmp_path`, for any use."""
+
+    def copy(name: str, *arguments: str, **options) -> Path:
+        return Path(shutil.copytree(made_once(*arguments, **options), tmp_path / name))
+
+    return copy
 
 
 @pytest.fixture(params=["compiled", "plain"])

@@ -73,14 +73,11 @@ def kill_after(monkeypatch, steps: int) -> None:
 
 
 @pytest.fixture
-def uninterrupted(runner, tmp_path) -> Path:
-    code, _, err = runner(*SETTING, "train.epochs=4", "hydra.run.dir=whole")
-    assert code == 0, err
-    return tmp_path / "whole"
+def uninterrupted(copied) -> Path:
+    return copied("whole", *SETTING, "train.epochs=4")
 
 
-@pytest.mark.parametrize("minutes", [1e-9, 10])
-@pytest.mark.parametrize("steps", [13, 25, 37])
+@pytest.mark.parametrize(("steps", "minutes"), [(13, 10), (25, 1e-9), (37, 10)])
 def test_killed_and_resumed_ends_in_the_same_bits(
     runner, tmp_path, monkeypatch, uninterrupted, steps, minutes
 ):
@@ -129,22 +126,18 @@ def test_a_signal_saves_the_step_and_the_resume_ends_in_the_same_bits(
     assert_same_weights(cut, uninterrupted)
 
 
-def test_a_stop_between_metrics_line_and_checkpoint_doubles_no_epoch(
-    runner, tmp_path, uninterrupted
-):
+def test_a_stop_between_metrics_line_and_checkpoint_doubles_no_epoch(runner, copied, uninterrupted):
     """metrics.jsonl may be ahead of last.pt; the line is dropped and written again."""
-    assert runner(*SETTING, "train.epochs=2", "hydra.run.dir=cut")[0] == 0
-    cut = tmp_path / "cut"
+    cut = copied("cut", *SETTING, "train.epochs=1")
     with open(cut / "metrics.jsonl", "a") as file:
-        file.write(json.dumps({"epoch": 3, "loss": 123.0}) + "\n")
+        file.write(json.dumps({"epoch": 2, "loss": 123.0}) + "\n")
     code, _, err = runner(f"resume={cut}", "train.epochs=4")
     assert code == 0, err
     assert curve(cut) == curve(uninterrupted)
 
 
-def test_epochs_may_grow_and_the_growth_is_remembered(runner, tmp_path, monkeypatch, uninterrupted):
-    assert runner(*SETTING, "train.epochs=1", "hydra.run.dir=cut")[0] == 0
-    cut = tmp_path / "cut"
+def test_epochs_may_grow_and_the_growth_is_remembered(runner, copied, monkeypatch, uninterrupted):
+    cut = copied("cut", *SETTING, "train.epochs=1")
     with monkeypatch.context() as patch:
         kill_after(patch, 3)
         assert runner(f"resume={cut}", "train.epochs=4")[0] == 1
@@ -225,14 +218,14 @@ def test_a_finished_run_says_so(runner, uninterrupted):
     assert before == (uninterrupted / "meta.json").read_bytes()
 
 
+def kill_in_the_third_epoch(monkeypatch) -> None:
+    kill_after(monkeypatch, 25)
+
+
 @pytest.fixture
-def cut(runner, tmp_path, monkeypatch, uninterrupted) -> Path:
+def cut(copied) -> Path:
     """A run of the same, killed in the third epoch."""
-    with monkeypatch.context() as patch:
-        kill_after(patch, 25)
-        code, _, _ = runner(*SETTING, "train.epochs=4", "hydra.run.dir=cut")
-    assert code == 1
-    return tmp_path / "cut"
+    return copied("cut", *SETTING, "train.epochs=4", prepare=kill_in_the_third_epoch, expected=1)
 
 
 def flip_a_bit(path: Path, draw: random.Random) -> None:
@@ -245,10 +238,15 @@ def truncate(path: Path, draw: random.Random) -> None:
     path.write_bytes(path.read_bytes()[: draw.randrange(path.stat().st_size)])
 
 
-@pytest.mark.parametrize("damage", [flip_a_bit, truncate])
+# Each way of sealing meets both kinds of damage.
 @pytest.mark.parametrize(
-    "name", ["last.pt", "best.pt", "metrics.jsonl", "status.json", "config.yaml", "meta.json"]
-)
+    ("name", "damage"),
+    [
+        ("last.pt", flip_a_bit), ("best.pt", truncate),
+        ("metrics.jsonl", truncate), ("config.yaml", flip_a_bit),
+        ("status.json", flip_a_bit), ("meta.json", truncate),
+    ],
+)  # fmt: skip
 def test_a_damaged_file_is_named_and_survived(runner, cut, uninterrupted, name, damage):
     path = next(p for p in (cut / name, cut / "checkpoints" / name) if p.exists())
     damage(path, random.Random(name))
@@ -263,14 +261,14 @@ def test_a_damaged_file_is_named_and_survived(runner, cut, uninterrupted, name, 
         assert path.with_name(f"{name}.damaged").read_bytes() == broken
 
 
-def test_a_damaged_best_whose_weights_are_at_hand_is_written_again(runner, tmp_path):
+def test_a_damaged_best_whose_weights_are_at_hand_is_written_again(runner, copied):
     """After the best epoch itself."""
-    assert runner(*SETTING, "train.epochs=1", "hydra.run.dir=one")[0] == 0
-    best = tmp_path / "one" / "checkpoints" / "best.pt"
+    one = copied("one", *SETTING, "train.epochs=1")
+    best = one / "checkpoints" / "best.pt"
     whole = torch.load(best, weights_only=True)["model"]
     best.write_bytes(best.read_bytes()[:50])
-    (tmp_path / "one" / "summary.json").unlink()
-    code, _, err = runner(f"resume={tmp_path / 'one'}")
+    (one / "summary.json").unlink()
+    code, _, err = runner(f"resume={one}")
     assert code == 0, err
     again = torch.load(best, weights_only=True)["model"]
     assert all(torch.equal(torch.as_tensor(whole[k]), torch.as_tensor(again[k])) for k in whole)
@@ -286,25 +284,21 @@ def test_a_finished_run_with_a_damaged_record_is_mended(runner, uninterrupted):
 
 
 @pytest.mark.parametrize("kept", [1, 3])
-def test_as_many_checkpoints_are_kept_as_wanted(runner, tmp_path, kept):
-    setting = (*SETTING, "train.epochs=4", f"train.keep_checkpoints={kept}")
-    assert runner(*setting, "hydra.run.dir=run")[0] == 0
-    folder = tmp_path / "run" / "checkpoints"
+def test_as_many_checkpoints_are_kept_as_wanted(made_once, kept):
+    run = made_once(*SETTING, "train.epochs=3", f"train.keep_checkpoints={kept}")
+    folder = run / "checkpoints"
     names = ["last.pt", "last-1.pt", "last-2.pt"][:kept]
     assert {path.name for path in folder.iterdir()} == {"best.pt", *names}
     states = [torch.load(folder / name, weights_only=True)["state"]["epoch"] for name in names]
-    assert states == [5, 4, 3][:kept]
+    assert states == [4, 3, 2][:kept]
 
 
-def test_a_resume_with_an_override_keeps_what_there_is_to_fall_back_on(
-    runner, tmp_path, monkeypatch
-):
+def test_a_resume_with_an_override_keeps_what_there_is_to_fall_back_on(runner, copied, monkeypatch):
     """Until the first new checkpoint, too."""
-    setting = (*SETTING, "train.epochs=3", "train.keep_checkpoints=3", "hydra.run.dir=run")
-    assert runner(*setting)[0] == 0
+    run = copied("run", *SETTING, "train.epochs=3", "train.keep_checkpoints=3")
     kill_after(monkeypatch, 2)
-    assert runner(f"resume={tmp_path / 'run'}", "train.epochs=5")[0] == 1
-    names = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    assert runner(f"resume={run}", "train.epochs=5")[0] == 1
+    names = {path.name for path in (run / "checkpoints").iterdir()}
     assert names == {"best.pt", "last.pt", "last-1.pt", "last-2.pt"}
 
 
@@ -320,13 +314,10 @@ def test_an_override_that_says_nothing_is_refused(runner, uninterrupted, overrid
     assert (uninterrupted / "status.json").read_bytes() == before
 
 
-def test_fewer_checkpoints_may_be_kept_from_now_on(runner, tmp_path):
-    setting = (*SETTING, "train.epochs=3", "train.keep_checkpoints=4", "hydra.run.dir=run")
-    assert runner(*setting)[0] == 0
-    assert (
-        runner(f"resume={tmp_path / 'run'}", "train.epochs=5", "train.keep_checkpoints=2")[0] == 0
-    )
-    names = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
+def test_fewer_checkpoints_may_be_kept_from_now_on(runner, copied):
+    run = copied("run", *SETTING, "train.epochs=3", "train.keep_checkpoints=3")
+    assert runner(f"resume={run}", "train.epochs=4", "train.keep_checkpoints=2")[0] == 0
+    names = {path.name for path in (run / "checkpoints").iterdir()}
     assert names == {"best.pt", "last.pt", "last-1.pt"}
 
 
@@ -393,12 +384,17 @@ def test_stopped_within_an_evaluation_it_ends_in_the_same_bits(
     assert_same_weights(cut, uninterrupted)
 
 
-def test_latest_is_the_newest_that_is_not_done(runner, tmp_path, monkeypatch):
+def kill_in_the_second_epoch(monkeypatch) -> None:
+    kill_after(monkeypatch, 12)
+
+
+def test_latest_is_the_newest_that_is_not_done(runner, tmp_path, copied, monkeypatch):
+    killed = (*SETTING, "train.epochs=2")
+    copied("outputs/older", *killed, prepare=kill_in_the_second_epoch, expected=1)
     with monkeypatch.context() as patch:
         kill_after(patch, 12)
-        for name in ("older", "newer"):
-            assert runner(*SETTING, "train.epochs=2", f"hydra.run.dir=outputs/{name}")[0] == 1
-    assert runner(*SETTING, "train.epochs=1", "hydra.run.dir=outputs/done")[0] == 0
+        assert runner(*killed, "hydra.run.dir=outputs/newer")[0] == 1
+    assert runner(*SETTING, "train.epochs=0", "hydra.run.dir=outputs/done")[0] == 0
     for expected in ("newer", "older"):
         code, out, err = runner("resume=latest")
         assert code == 0 and str(tmp_path / "outputs" / expected) in out, err
@@ -525,12 +521,10 @@ def test_a_finished_run_whose_checkpoints_were_removed_stays_finished(runner, un
     assert curve(uninterrupted) == before
 
 
-def test_latest_takes_no_folder_that_is_none_of_ours(runner, tmp_path, monkeypatch):
+def test_latest_takes_no_folder_that_is_none_of_ours(runner, copied):
     """W&B keeps a config.yaml of its own, and a run what it began from."""
-    with monkeypatch.context() as patch:
-        kill_after(patch, 12)
-        assert runner(*SETTING, "train.epochs=2", "hydra.run.dir=outputs/run")[0] == 1
-    run = tmp_path / "outputs" / "run"
+    killed = (*SETTING, "train.epochs=2")
+    run = copied("outputs/run", *killed, prepare=kill_in_the_second_epoch, expected=1)
     for other in (run / "wandb" / "run-1" / "files", run / "init"):
         other.mkdir(parents=True)
         for name in ("config.yaml", "meta.json"):

@@ -25,10 +25,8 @@ FOUR = (*SETTING, "train.epochs=4")
 
 
 @pytest.fixture
-def uninterrupted(runner, tmp_path) -> Path:
-    code, _, err = runner(*FOUR, "hydra.run.dir=whole")
-    assert code == 0, err
-    return tmp_path / "whole"
+def uninterrupted(made_once) -> Path:
+    return made_once(*FOUR)
 
 
 def failing(monkeypatch, steps: range, number: int) -> None:
