@@ -28,11 +28,13 @@ def run(command: list[str], **options) -> str:
     return done.stdout
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_command_prints_its_version(command):
     assert run([*command, "--version"]) == f"runner {version('link-runner')}\n"
 
 
+@pytest.mark.command
 def test_the_version_imports_nothing_heavy():
     shown = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "runner", "--version"],
@@ -49,6 +51,7 @@ def test_the_package_knows_its_version_and_nothing_that_it_lacks():
     assert not hasattr(runner, "__author__")
 
 
+@pytest.mark.command
 def test_packages_of_the_working_directory_stay_what_they_are(tmp_path):
     for name in ("models", "ops"):
         (tmp_path / name).mkdir()

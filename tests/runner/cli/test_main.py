@@ -81,9 +81,18 @@ def test_every_model_learns(runner, tmp_path, model):
     assert losses[-1] < losses[0] - 0.1
 
 
-@pytest.mark.parametrize("model", ["cn", "aa", "ra", "ppr", "katz", "shortest_path"])
-def test_heuristics_are_evaluated_without_training(runner, tmp_path, model):
-    code, out, err = runner(f"model={model}", "dataset=lesmis", "tracker.mode=offline")
+HEURISTICS = ["cn", "aa", "ra", "ppr", "katz", "shortest_path"]
+
+
+@pytest.mark.parametrize(
+    ("model", "tracker"),
+    [
+        *((model, "tracker=none") for model in HEURISTICS),
+        pytest.param("cn", "tracker.mode=offline", marks=pytest.mark.command),
+    ],
+)
+def test_heuristics_are_evaluated_without_training(runner, tmp_path, model, tracker):
+    code, out, err = runner(f"model={model}", "dataset=lesmis", tracker)
     assert code == 0, err
     assert "without training" in out
     (folder,) = run_folders(tmp_path)

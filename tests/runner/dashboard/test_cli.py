@@ -55,6 +55,7 @@ def test_without_the_package_the_remedy_is_named(capsys, monkeypatch, command):
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.command
 class TestWithThePackage:
     @pytest.fixture(autouse=True)
     def needed(self) -> None:

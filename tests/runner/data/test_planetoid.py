@@ -35,6 +35,7 @@ def write_raw(folder: Path, name: str = "cora", protocol: int = pickle.DEFAULT_P
     (folder / f"ind.{name}.test.index").write_text("\n".join(map(str, range(560, 600))))
 
 
+@pytest.mark.command
 def test_raw_files_are_read_where_they_are(tmp_path):
     folder = tmp_path / "planetoid" / "Cora" / "raw"
     write_raw(folder)
@@ -57,6 +58,7 @@ def no_network(*arguments):
     raise OSError("no network")
 
 
+@pytest.mark.command
 def test_corrupt_files_are_named(tmp_path):
     folder = tmp_path / "planetoid" / "Cora" / "raw"
     write_raw(folder)
@@ -65,6 +67,7 @@ def test_corrupt_files_are_named(tmp_path):
         planetoid(name="Cora", root=str(tmp_path), split=SPLIT)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("part", ["allx", "tx", "graph", "test.index"])
 def test_every_truncation_is_one_error(tmp_path, part):
     folder = tmp_path / "planetoid" / "Cora" / "raw"
@@ -85,6 +88,7 @@ def changed(**parts):
     return pickle.dumps(matrix)
 
 
+@pytest.mark.command
 @pytest.mark.parametrize(
     ("part", "content", "words"),
     [
@@ -115,6 +119,7 @@ def test_files_that_do_not_fit_together(tmp_path, part, content, words):
         planetoid(name="Cora", root=str(tmp_path), split=SPLIT)
 
 
+@pytest.mark.command
 def test_their_checksum_is_told(tmp_path):
     folder = tmp_path / "planetoid" / "Cora" / "raw"
     write_raw(folder)
@@ -137,6 +142,7 @@ def test_the_graph_is_as_pyg_reads_it(tmp_path, name):
     assert both == {tuple(edge) for edge in theirs.edge_index.T.tolist()}
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_what_any_writer_of_the_layout_writes_is_read(tmp_path, protocol):
     found = set()
@@ -154,6 +160,7 @@ class Evil:
         return (os.mkdir, (str(self.target),))
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("part", ["allx", "tx", "graph"])
 def test_code_in_a_raw_file_is_refused(tmp_path, part):
     folder = tmp_path / "planetoid" / "Cora" / "raw"
@@ -167,6 +174,7 @@ def test_code_in_a_raw_file_is_refused(tmp_path, part):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.command
 def test_edges_to_nodes_that_are_not_there(tmp_path):
     folder = tmp_path / "planetoid" / "Cora" / "raw"
     write_raw(folder)
@@ -191,6 +199,7 @@ def download(monkeypatch, source: Path, files: int = len(PARTS)) -> list[str]:
     return asked
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("given", [None, "ind.cora.tx", "notes.txt"])
 def test_a_broken_download_leaves_nothing_and_the_next_is_whole(tmp_path, monkeypatch, given):
     write_raw(tmp_path / "source")
@@ -211,6 +220,7 @@ def test_a_broken_download_leaves_nothing_and_the_next_is_whole(tmp_path, monkey
     assert [path.name for path in folder.parent.iterdir()] == ["raw"]
 
 
+@pytest.mark.command
 def test_what_a_killed_download_left_is_removed(tmp_path, monkeypatch):
     write_raw(tmp_path / "source")
     left = tmp_path / "planetoid" / "Cora" / ".raw.making-killed"
@@ -230,6 +240,7 @@ def test_a_download_that_lacks_a_file_is_none(tmp_path, monkeypatch):
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.command
 def test_what_another_process_has_downloaded_meanwhile_is_taken(tmp_path, monkeypatch):
     folder = tmp_path / "planetoid" / "Cora" / "raw"
 
@@ -244,6 +255,7 @@ def test_what_another_process_has_downloaded_meanwhile_is_taken(tmp_path, monkey
     assert begun == []
 
 
+@pytest.mark.command
 def test_a_download_reads_no_pickle(tmp_path, monkeypatch):
     write_raw(tmp_path / "source")
     evil = tmp_path / "source" / "ind.cora.allx"
@@ -254,6 +266,7 @@ def test_a_download_reads_no_pickle(tmp_path, monkeypatch):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.command
 @pytest.mark.skipif("RUNNER_DATA" not in os.environ, reason="RUNNER_DATA is not set")
 @pytest.mark.parametrize(
     ("name", "nodes", "links", "words"),

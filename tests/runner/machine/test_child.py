@@ -7,6 +7,8 @@ import pytest
 from runner.errors import RunnerError
 from runner.machine.child import call_in_child
 
+pytestmark = pytest.mark.command
+
 
 def echo(*words):
     return " ".join(words).encode()

@@ -123,6 +123,7 @@ def without_wandb_keys(content: dict) -> dict:
     return {name: value for name, value in content.items() if not name.startswith("_")}
 
 
+@pytest.mark.command
 def test_an_offline_run_holds_every_epoch_and_the_summary_of_the_best(tmp_path, capfd):
     tracker = SafeTracker(wandb_tracker())
     run(tracker, tmp_path / "run")
@@ -163,6 +164,7 @@ MEDIA = {
 }
 
 
+@pytest.mark.command
 def test_media_stand_in_the_row_of_the_last_epoch_and_leave_the_summary_its_own(tmp_path):
     folder = tmp_path / "run"
     tracker = SafeTracker(wandb_tracker())
@@ -190,6 +192,7 @@ def test_media_stand_in_the_row_of_the_last_epoch_and_leave_the_summary_its_own(
     assert ROWS[1].items() <= end["summary"].items()
 
 
+@pytest.mark.command
 def test_a_last_row_without_media_is_not_lost_and_does_not_take_the_summary(tmp_path):
     folder = tmp_path / "run"
     tracker = SafeTracker(wandb_tracker())
@@ -223,6 +226,7 @@ def test_every_value_of_the_config_is_a_scalar_column():
     }
 
 
+@pytest.mark.command
 def test_the_upload_command_finds_the_run(tmp_path):
     tracker = wandb_tracker()
     run(tracker, tmp_path / "a folder")
@@ -232,6 +236,7 @@ def test_the_upload_command_finds_the_run(tmp_path):
     assert "Would sync 1 run(s)" in found.stdout + found.stderr
 
 
+@pytest.mark.command
 def test_a_resumed_run_keeps_its_id_and_steps_and_finds_an_older_best_epoch(tmp_path):
     folder = tmp_path / "run"
     first = wandb_tracker()
@@ -251,6 +256,7 @@ def test_a_resumed_run_keeps_its_id_and_steps_and_finds_an_older_best_epoch(tmp_
     assert second.upload_command == first.upload_command  # of the whole run
 
 
+@pytest.mark.command
 def test_two_runs_in_one_process_are_two_wandb_runs(tmp_path):
     abandoned = wandb_tracker()
     start(abandoned, tmp_path / "zero", "aaaa0000")  # a job that failed before its finish
@@ -263,6 +269,7 @@ def test_two_runs_in_one_process_are_two_wandb_runs(tmp_path):
     assert steps(records(*runs_in(tmp_path / "zero"))) == []
 
 
+@pytest.mark.command
 @pytest.mark.parametrize("mode", ["auto", "online"])
 def test_an_unreachable_server_means_offline(tmp_path, monkeypatch, caplog, capfd, mode):
     monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
@@ -278,6 +285,7 @@ def test_an_unreachable_server_means_offline(tmp_path, monkeypatch, caplog, capf
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.command
 def test_online_without_a_key_means_offline_and_never_a_prompt(tmp_path, caplog):
     tracker = wandb_tracker("online")
     run(tracker, tmp_path / "run")
@@ -302,6 +310,7 @@ def key_for_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(os.environ["NETRC"]).write_text(f"machine example.org login user password {'ab' * 20}\n")
 
 
+@pytest.mark.command
 @pytest.mark.parametrize(
     ("mode", "environment", "key", "expected"),
     [
@@ -350,6 +359,7 @@ def test_disabled_leaves_nothing_behind(tmp_path, monkeypatch):
     assert not tracker.wants_media
 
 
+@pytest.mark.command
 def test_an_upload_that_takes_too_long_is_left_for_later(tmp_path, monkeypatch, caplog):
     class SlowRun:
         summary: ClassVar[dict] = {}

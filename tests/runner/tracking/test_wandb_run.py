@@ -17,6 +17,7 @@ from runner.experiment.closing_media import collect as closing_media
 QUICK = ("dataset=lesmis", "encoder.hidden=8", "model=ncn", "tracker.mode=offline")
 
 
+@pytest.mark.command
 def test_the_offline_record_holds_every_epoch_and_the_best_one(runner, tmp_path):
     code, out, err = runner(*QUICK, "train.epochs=4")
     wandb.teardown()
@@ -55,6 +56,7 @@ def shown(folder) -> dict:
     return media
 
 
+@pytest.mark.command
 def test_media_of_a_run_with_a_completion(runner, tmp_path):
     ncnc = ("dataset=lesmis", "encoder.hidden=8", "model=ncnc", "tracker.mode=offline")
     code, _, err = runner(*ncnc, "train.epochs=3", "seed=1", "hydra.run.dir=run")
@@ -86,6 +88,7 @@ def test_media_of_a_run_with_a_completion(runner, tmp_path):
     assert len(curves["data"]) == 6  # validation and test of three epochs
 
 
+@pytest.mark.command
 def test_media_change_no_bit_of_a_run_and_none_are_made_without_a_tracker(
     runner, tmp_path, monkeypatch
 ):
@@ -115,6 +118,7 @@ def test_media_change_no_bit_of_a_run_and_none_are_made_without_a_tracker(
         assert_same_weights(tmp_path / name, whole)
 
 
+@pytest.mark.command
 def test_the_state_of_the_process_is_as_it_was(runner, tmp_path, monkeypatch):
     seen = []
 
@@ -142,6 +146,7 @@ def test_the_state_of_the_process_is_as_it_was(runner, tmp_path, monkeypatch):
     assert before[2] == after[2]
 
 
+@pytest.mark.command
 def test_a_heuristic_has_pairs_and_no_completion(runner, tmp_path):
     code, _, err = runner("dataset=lesmis", "model=aa", "hydra.run.dir=run")
     wandb.teardown()
@@ -152,6 +157,7 @@ def test_a_heuristic_has_pairs_and_no_completion(runner, tmp_path):
     assert not [key for key in media if "completion" in key]
 
 
+@pytest.mark.command
 def test_media_that_cannot_be_made_cost_a_finished_run_nothing(runner, tmp_path, monkeypatch):
     def broken(*arguments, **named):
         raise RuntimeError("out of paint")
@@ -165,6 +171,7 @@ def test_media_that_cannot_be_made_cost_a_finished_run_nothing(runner, tmp_path,
     assert steps(records(*runs_in(tmp_path / "run"))) == [1, 2]
 
 
+@pytest.mark.command
 def test_lost_weights_of_the_best_epoch_are_said(runner, tmp_path, monkeypatch):
     def without(parts, folder, *given, make=experiment.closing_media):
         (folder.checkpoints / "best.pt").unlink()
@@ -178,6 +185,7 @@ def test_lost_weights_of_the_best_epoch_are_said(runner, tmp_path, monkeypatch):
     assert "media/hardest_test_pairs" in shown(tmp_path / "run")
 
 
+@pytest.mark.command
 def test_a_stop_that_was_asked_for_leaves_media_out(runner, tmp_path, monkeypatch):
     def stopped(parts, folder, selection, stop_requested, make=experiment.closing_media):
         return make(parts, folder, selection, lambda: True)
@@ -196,6 +204,7 @@ def test_a_tracker_of_ones_own_needs_no_media(runner, tmp_path, monkeypatch):
     assert code == 0, err
 
 
+@pytest.mark.command
 def test_jobs_of_a_sweep_carry_its_name_and_keep_it_on_a_resume(runner, tmp_path):
     sweep = ("-m", "seed=0,1", *QUICK, "train.epochs=1", "hydra.sweep.dir=outputs/spring")
     assert runner(*sweep)[0] == 0
@@ -214,6 +223,7 @@ def test_jobs_of_a_sweep_carry_its_name_and_keep_it_on_a_resume(runner, tmp_path
                     (None, None, False)]  # fmt: skip
 
 
+@pytest.mark.command
 def test_the_selection_metric_has_a_name_for_all_datasets(runner, tmp_path):
     assert runner(*QUICK, "train.epochs=3", "hydra.run.dir=run")[0] == 0
     wandb.teardown()
@@ -229,6 +239,7 @@ def test_the_selection_metric_has_a_name_for_all_datasets(runner, tmp_path):
     assert "selected" not in (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
+@pytest.mark.command
 def test_a_resumed_run_keeps_its_id_and_counts_on(runner, tmp_path):
     assert runner(*QUICK, "train.epochs=2", "hydra.run.dir=run")[0] == 0
     code, _, err = runner(f"resume={tmp_path / 'run'}", "train.epochs=4")
@@ -242,6 +253,7 @@ def test_a_resumed_run_keeps_its_id_and_counts_on(runner, tmp_path):
         assert started["run_id"] == meta["run_id"]
 
 
+@pytest.mark.command
 def test_jobs_of_a_multirun_are_runs_of_their_own_in_one_group(runner, tmp_path):
     assert runner("-m", "seed=0,1", *QUICK, "train.epochs=1")[0] == 0
     wandb.teardown()
@@ -251,6 +263,7 @@ def test_jobs_of_a_multirun_are_runs_of_their_own_in_one_group(runner, tmp_path)
     assert len({run["run_group"] for run in started}) == 1
 
 
+@pytest.mark.command
 def test_a_tracker_that_fails_stops_no_run(runner, tmp_path, monkeypatch):
     def broken(*arguments, **named):
         raise RuntimeError("the server is on fire")

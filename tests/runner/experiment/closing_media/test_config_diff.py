@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import yaml
 from tests.test_configs import resolved
 
@@ -53,6 +54,7 @@ def test_a_dataset_that_needs_a_path():
     assert found["dataset.path"][1:] == ("None", "override")
 
 
+@pytest.mark.command
 def test_within_a_run_and_after_a_resume(runner, tmp_path):
     """Hydra knows its configs already in the first, and not in the second."""
     quick = ("dataset=lesmis", "model=gae", "encoder.hidden=8", "train.epochs=1")
