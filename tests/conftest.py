@@ -67,7 +67,7 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """made_once("model=ncn", …): the folder of a run of these arguments, for reading alone.
 
-    `expected` is the exit code, `prepare(monkeypatch)` comes before the run.
+    Of a sweep with -m; `expected` is the exit code, `prepare(monkeypatch)` comes before the run.
     """
     made: dict[tuple[object, ...], Path] = {}
 
@@ -80,7 +80,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             err = io.StringIO()
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("RUNNER_CACHE", str(root / "cache"))
-                patch.setattr(sys, "argv", ["runner", *arguments, f"hydra.run.dir={root / 'run'}"])
+                place = f"hydra.{'sweep' if '-m' in arguments else 'run'}.dir={root / 'run'}"
+                patch.setattr(sys, "argv", ["runner", *arguments, place])
                 if prepare is not None:
                     prepare(patch)
                 GlobalHydra.instance().clear()

@@ -73,12 +73,12 @@ def test_one_run_one_folder(runner, tmp_path):
 )
 def test_every_model_learns(runner, tmp_path, model):
     code, _, err = runner(
-        f"model={model}", "dataset=lesmis", "tracker=none", "train.epochs=12", "train.batch_size=16"
+        f"model={model}", "dataset=lesmis", "tracker=none", "train.epochs=4", "train.batch_size=16"
     )
     assert code == 0, err
     (folder,) = run_folders(tmp_path)
     losses = [row["loss"] for row in rows(folder)]
-    assert losses[-1] < losses[0] - 0.1
+    assert losses[-1] < losses[0] - 0.2
 
 
 HEURISTICS = ["cn", "aa", "ra", "ppr", "katz", "shortest_path"]
@@ -149,9 +149,9 @@ def test_same_seed_same_bits_other_seed_other_bits(runner, tmp_path):
     assert values("a") != values("c")
 
 
-def test_a_folder_that_holds_a_run_is_left_alone(runner, tmp_path):
-    assert runner("hydra.run.dir=here", *QUICK)[0] == 0
-    before = {path: path.read_bytes() for path in (tmp_path / "here").iterdir() if path.is_file()}
+def test_a_folder_that_holds_a_run_is_left_alone(runner, copied):
+    here = copied("here", "model=ncn", *QUICK)
+    before = {path: path.read_bytes() for path in here.iterdir() if path.is_file()}
     code, _, err = runner("hydra.run.dir=here", "seed=5", *QUICK)
     assert code == 1 and "already holds a run" in err
     assert before == {path: path.read_bytes() for path in before}
@@ -185,19 +185,19 @@ def test_multirun_gives_each_job_a_folder_and_a_bad_one_stops_no_other(runner, t
     assert "failed" in out and "Traceback" not in out + err
 
 
-def test_multirun_jobs_share_no_state(runner, tmp_path):
+def test_multirun_jobs_share_no_state(runner, tmp_path, made_once):
     assert runner("-m", "seed=0,1", "model=ncn", *QUICK)[0] == 0
-    assert runner("hydra.run.dir=alone", "seed=1", "model=ncn", *QUICK)[0] == 0
+    alone = made_once("seed=1", "model=ncn", *QUICK)
     summaries = {
         folder.name: read(folder, "summary.json") for folder in run_folders(tmp_path / "outputs")
     }
     second = next(s for s in summaries.values() if s["seed"] == 1)
-    alone = read(tmp_path / "alone", "summary.json")
-    assert second["test"] == alone["test"] and second["valid"] == alone["valid"]
+    first = read(alone, "summary.json")
+    assert second["test"] == first["test"] and second["valid"] == first["valid"]
 
 
 def test_sweep_preset(runner, tmp_path):
-    code, _, err = runner("-m", "sweep=seeds", "model=gae", "train.epochs=1", *QUICK[:2])
+    code, _, err = runner("-m", "sweep=seeds", "model=gae", "train.epochs=0", *QUICK[:2])
     assert code == 0, err
     seeds = [read(folder, "summary.json")["seed"] for folder in run_folders(tmp_path)]
     assert sorted(seeds) == [0, 1, 2, 3, 4]
@@ -207,7 +207,12 @@ def test_a_job_that_cannot_even_begin_stops_no_other(runner, tmp_path):
     (tmp_path / "sw").mkdir()
     (tmp_path / "sw" / "1").write_text("in the way")
     code, out, _ = runner(
-        "-m", "seed=0,1,2", "hydra.sweep.dir=sw", "hydra.sweep.subdir=${seed}/x", *QUICK
+        "-m",
+        "seed=0,1,2",
+        "hydra.sweep.dir=sw",
+        "hydra.sweep.subdir=${seed}/x",
+        "model=gae",
+        *QUICK,
     )
     assert code == 1
     assert "3 jobs: 2 done, 1 failed" in out and "sw/1" in out
