@@ -87,17 +87,16 @@ def whole_and_resumed(runner, monkeypatch, tmp_path, *setting, at=14):
 @pytest.mark.parametrize(
     "setting",
     [
-        ("+train.optimizer.amsgrad=true", "train.weight_decay=0.1"),
-        ("train.optimizer._target_=torch.optim.AdamW",),
+        ("+train.optimizer.amsgrad=true", "train.weight_decay=0.1", "negatives=pairs",
+         "negatives.per_positive=3"),
+        ("train.optimizer._target_=torch.optim.AdamW", "train.evaluate_every=2"),
         ("train.schedule={_target_: torch.optim.lr_scheduler.ExponentialLR, gamma: 0.5}",),
         ("sampler.drop_last=false", "train.batch_size=50"),
-        ("negatives=pairs", "negatives.per_positive=3"),
-        ("train.evaluate_every=2",),
         (f"objective._target_={HERE}.Refreshed", "encoder.edge_dropout=0.2"),
         (f"model={{_target_: {HERE}.Terms, hidden: 8}}",),
     ],
     ids=lambda setting: setting[0][:32],
-)
+)  # fmt: skip
 def test_what_is_stopped_and_resumed_ends_in_the_same_bits(runner, monkeypatch, tmp_path, setting):
     at = 5 if "train.batch_size=50" in setting else 14
     if setting[0].startswith("model="):

@@ -30,13 +30,13 @@ def arena(tmp_path: Path) -> Iterator[Arena]:
         yield made
 
 
-@settings(FEW, max_examples=30)
+@settings(FEW, max_examples=18)
 @given(bad=bad_configs())
 def test_bad_configs(arena, bad):
     assert not arena.faults(bad), shown(bad)
 
 
-@settings(FEW, max_examples=12)
+@settings(FEW, max_examples=8)
 @given(bad=bad_files())
 def test_bad_files(arena, bad):
     assert not arena.faults(bad), shown(bad)

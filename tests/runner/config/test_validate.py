@@ -90,12 +90,12 @@ def test_booleans_are_no_integers():
         resolve(composed("train.epochs=true"))
 
 
-@pytest.mark.parametrize("key", ["_args_", "_partial_", "_recursive_", "_convert_", "_x_"])
 @pytest.mark.parametrize("part", ["model", "dataset.source", "encoder.convolution"])
-def test_a_part_of_a_run_has_none_of_hydras_own_keys(part, key):
-    message = rf"{part.replace('.', '[.]')}\.{key}: there is no such key"
-    with pytest.raises(RunnerError, match=message):
-        resolve(composed(f"+{part}.{key}=true"))
+def test_a_part_of_a_run_has_none_of_hydras_own_keys(part):
+    keys = [f"{part}.{key}" for key in ("_args_", "_partial_", "_recursive_", "_convert_", "_x_")]
+    with pytest.raises(RunnerError) as error:
+        resolve(composed(*(f"+{key}=true" for key in keys)))
+    assert all(f"{key}: there is no such key" in str(error.value) for key in keys)
 
 
 def test_a_node_of_the_users_own_may_have_them_where_they_make_sense():
