@@ -170,6 +170,7 @@ def test_the_bar_counts_killed_jobs_and_names_the_best(sweep):
     assert "best" not in "\n".join(plain(on_a_terminal()))  # they have no metric in common
 
 
+@pytest.mark.command
 def test_an_interrupt_gives_the_terminal_back(sweep):
     heeded = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # not so in a shell's "&"
     written = on_a_terminal(then=f"{heeded}; os.kill(os.getpid(), signal.SIGINT)")
