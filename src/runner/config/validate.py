@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from runner.config import schema
+from runner.config.flat import flat
 from runner.config.hydra_messages import in_words
 from runner.config.places import PLACES
 from runner.config.signatures import Opaque, bases, signature
@@ -163,7 +164,7 @@ def check(plain: Mapping[str, Any]) -> list[str]:
                 _check_class(given.get("path"), a_convolution=name == "encoder.convolution")
             except ValueError as error:
                 problems.append(f"{name}.path: {error}")
-    return [*problems, *_contradictions(plain)]
+    return [*problems, *_unasked(plain), *_contradictions(plain)]
 
 
 def _special_keys(name: str, node: Mapping[str, Any]) -> Iterator[str]:
@@ -176,6 +177,22 @@ def _special_keys(name: str, node: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}.{key}: there is no such key; leave it out"
         elif not _OF_HYDRA[key](value):
             yield f"{name}.{key}: {value!r} does not fit; see Hydra's instantiate"
+
+
+def _unasked(plain: Mapping[str, Any]) -> Iterator[str]:
+    """Keys of published columns that nothing in `conf/` asks for, which would have no effect."""
+    protocol = plain.get("protocol") or {}
+    for name in ("tuned", "tuned_for"):
+        column = protocol.get(name)
+        given = flat(column, ".") if isinstance(column, Mapping) else {}
+        for full in given:
+            whose, _, key = full.partition(".") if name == "tuned_for" else ("", "", full)
+            if key in schema.asked():
+                continue
+            prefix = ".".join(filter(None, ("protocol", name, whose)))
+            close = difflib.get_close_matches(key, schema.asked(), n=1)
+            hint = f"did you mean {prefix}.{close[0]}?" if close else "no file of conf/ asks for it"
+            yield f"{prefix}.{key}: there is no such key; {hint}"
 
 
 def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
