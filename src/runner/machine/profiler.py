@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from runner.ops.stage import observed
+
+if TYPE_CHECKING:
+    import pandas
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +71,11 @@ class StageProfile:
             self._open.pop()
             self.after(name)
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> pandas.DataFrame:
         """A row for each stage; shares are relative to the sum over the outermost stages."""
-        rows = pd.DataFrame(
+        import pandas  # not at the top: slow
+
+        rows = pandas.DataFrame(
             [{"stage": name, **asdict(cost)} for name, cost in self.costs.items()],
             columns=["stage", "calls", "seconds", "raised_peak_gib"],
         )
