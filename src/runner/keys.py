@@ -51,3 +51,6 @@ Seed = Annotated[int, Ge(0), Lt(2**63)]
 RunSeed = Annotated[int, Ge(0), Lt(2**63), Effect.SEED]
 Text = Annotated[str, MinLen(1)]
 Folder = Annotated[str, MinLen(1), Effect.PLACE]
+
+# Of an edge table: nothing is said of its columns.
+NO_COLUMNS = {"source": None, "target": None, "weight": None, "time": None}

@@ -60,11 +60,15 @@ def has(name: str) -> bool:
 
 
 def later(node: Mapping[str, Any], definition: Definition = RunConfig) -> Iterator[tuple[str, Any]]:
-    """The keys below a node that came later, each with what stands for runs from before."""
+    """The keys below a node that came later, each with what stands for runs from before.
+
+    Keys that a section may lack are among them only where the node has them.
+    """
     if isinstance(node.get("_target_"), str):
         definition = described(node["_target_"])
     for key, before in _befores(definition):
-        yield key, before.value
+        if key in node or not _may_lack(definition, key):
+            yield key, before.value
     for key, value in node.items():
         below = _below(definition, key)
         if isinstance(value, Mapping) and (below is not None or "_target_" in value):
@@ -95,6 +99,10 @@ def _befores(definition: Definition) -> Iterator[tuple[str, Before]]:
         return
     for key, field in definition.model_fields.items():
         yield from ((key, m) for m in field.metadata if isinstance(m, Before))
+
+
+def _may_lack(definition: Definition, key: str) -> bool:
+    return isinstance(definition, type) and not definition.model_fields[key].is_required()
 
 
 def _below(definition: Definition | None, key: str) -> type[BaseModel] | None:

@@ -17,6 +17,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from runner.keys import (
+    NO_COLUMNS,
     Before,
     Effect,
     LearningRate,
@@ -145,12 +146,27 @@ def asked() -> frozenset[str]:
 Column = dict[str, Any]  # its keys are checked with the rest of the config
 
 
+class Columns(Section):
+    """The columns of an edge table, by name or by number from 0; None is found out."""
+
+    source: Text | int | None = None
+    target: Text | int | None = None
+    weight: Text | int | None = None
+    time: Text | int | None = None
+
+
 class Dataset(Section):
     name: Text
     root: Annotated[Text | None, Effect.PLACE] = None
     path: Annotated[Text | None, Effect.SOURCE] = None
     features: Annotated[Text | None, Effect.SOURCE] = None
     num_nodes: PositiveInt | None = None
+    columns: Annotated[Columns | None, Before(NO_COLUMNS)] = None
+    header: Annotated[bool | None, Before(None)] = None
+    separator: Annotated[str | None, Before(None)] = None
+    encoding: Annotated[str | None, Before(None)] = None
+    key: Annotated[Text | None, Before(None)] = None
+    bipartite: Annotated[Literal[False] | None, Before(None)] = None
     source: Node
 
 

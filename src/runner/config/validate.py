@@ -31,6 +31,7 @@ from runner.config.places import PLACES
 from runner.config.signatures import Opaque, bases, signature
 from runner.config.targets import GET_CLASS, is_ours, nodes
 from runner.errors import RunnerError
+from runner.keys import NO_COLUMNS
 
 # What a node may tell Hydra about itself; a component of a run has none of it.
 _OF_HYDRA: dict[str, Callable[[Any], bool]] = {
@@ -199,8 +200,9 @@ def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
     """Keys that are right each but do not go together."""
     dataset, encoder, model = (plain.get(name) or {} for name in ("dataset", "encoder", "model"))
     source = dataset.get("source") or {}
-    for key in ("root", "path", "features", "num_nodes"):
-        if dataset.get(key) is not None and key not in source:
+    for key, value in dataset.items():
+        is_given = value is not None and value != NO_COLUMNS
+        if is_given and key not in ("name", "source") and key not in source:
             yield f"dataset.{key}: there is no such key; this dataset's source does not read it"
     protocol = plain.get("protocol") or {}
     named = (plain.get("run") or {}).get("protocol")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,6 +43,8 @@ class LinkData:
             in any order; the same for every split.
         features_fingerprint: SHA-256 of the features.
         notes: facts for the user, a line each.
+        names: of the nodes, where they have names of their own.
+        facts: how a file was read, for `meta.json`.
         train_graph: of the links in ``train``, where it was kept with them; None to build it.
     """
 
@@ -56,6 +59,8 @@ class LinkData:
     graph_fingerprint: str
     features_fingerprint: str
     notes: tuple[str, ...]
+    names: Sequence[str] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
     train_graph: Graph | None = None
 
 
@@ -69,6 +74,8 @@ def link_data(
     num_categories: int | None = None,
     directed: bool = False,
     notes: Sequence[str] = (),
+    names: Sequence[str] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> LinkData:
     """Put a dataset together and take its fingerprint.
 
@@ -98,6 +105,8 @@ def link_data(
         graph_fingerprint=graph.hexdigest(),
         features_fingerprint=digests[0],
         notes=tuple(notes),
+        names=names,
+        facts=facts or {},
     )
 
 

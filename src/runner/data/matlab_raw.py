@@ -11,9 +11,14 @@ import scipy.sparse
 from runner.data.checked_sparse import sound
 from runner.errors import RunnerError
 
+_USUAL = "net"  # the variable's name in the graphs that papers on link prediction use
+
 
 def read_matrix(file: str, key: str) -> bytes:
     """A variable of a MATLAB file, version 4 to 7.
+
+    Args:
+        key: its name; empty takes `net`, or the only square matrix.
 
     Returns:
         A SciPy sparse matrix in coordinates, as `.npz`.
@@ -23,15 +28,18 @@ def read_matrix(file: str, key: str) -> bytes:
         Exception: of many types, if it is damaged or the variable is no matrix of numbers.
     """
     try:
-        names = [name for name, *_ in scipy.io.whosmat(file)]
+        shapes = {name: shape for name, shape, _ in scipy.io.whosmat(file)}
     except NotImplementedError:
         raise RunnerError(
             f"dataset.path={file}: a MATLAB file of version 7.3; save it with -v7"
         ) from None
-    if key not in names:
+    if not key:
+        square = [n for n, s in shapes.items() if len(s) == 2 and s[0] == s[1] and s[0] > 1]
+        key = _USUAL if _USUAL in shapes else square[0] if len(square) == 1 else ""
+    if key not in shapes:
         raise RunnerError(
-            f"dataset.path={file}: no key {key} (the adjacency matrix) among "
-            f"{', '.join(sorted(names)) or 'its keys'}"
+            f"dataset.path={file}: which of its variables is the adjacency matrix "
+            f"({', '.join(sorted(shapes)) or 'it has none'})? Say dataset.key=…"
         )
     matrix = scipy.io.loadmat(file, variable_names=[key])[key]
     if matrix.ndim != 2 or matrix.dtype.kind not in "biufc":

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import lzma
+import pickle
 import warnings
+import zipfile
 import zlib
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -31,7 +35,7 @@ def damaged(key: str, file: Path, error: Exception) -> RunnerError:
     reason = short((strerror or str(error) or "it cannot be read").splitlines()[0])
     if any(word in reason for word in ("pickle", "Weights only")):  # how to load it all the same
         reason = "it holds something else than plain numbers"
-    if isinstance(error, gzip.BadGzipFile | zlib.error):
+    if isinstance(error, gzip.BadGzipFile | zlib.error | lzma.LZMAError | EOFError):
         reason = "it cannot be unpacked"
     if isinstance(error, UnicodeDecodeError):
         reason = "it is no text in UTF-8"
@@ -41,6 +45,31 @@ def damaged(key: str, file: Path, error: Exception) -> RunnerError:
 def is_plain(x: object) -> TypeGuard[Tensor]:
     """Whether it is a tensor with values of its own."""
     return isinstance(x, Tensor) and not (x.is_nested or x.is_meta or x.is_quantized)
+
+
+class _PyG:
+    """For torch.load, a pickle module that knows the names in PyG's `Data` and no other.
+
+    After a transform a `Data` holds names of its attributes in a defaultdict of sets, which
+    torch's own reader with `weights_only` cannot fill.
+    """
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            module = {"__builtin__": "builtins"}.get(module, module)
+            if (module, name) not in _KNOWN:
+                raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            return super().find_class(module, name)
+
+
+_KNOWN = {
+    ("builtins", "set"), ("collections", "OrderedDict"), ("collections", "defaultdict"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+    *(("torch", f"{kind}Storage") for kind in ("Bool", "Byte", "Double", "Float", "Int", "Long")),
+    ("torch_geometric.data.data", "Data"), ("torch_geometric.data.data", "DataEdgeAttr"),
+    ("torch_geometric.data.data", "DataTensorAttr"),
+    ("torch_geometric.data.storage", "AttrType"), ("torch_geometric.data.storage", "GlobalStorage"),
+}  # fmt: skip
 
 
 def load_pt(key: str, file: Path) -> object:
@@ -55,4 +84,7 @@ def load_pt(key: str, file: Path) -> object:
             warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling fails in many types
+        if zipfile.is_zipfile(file):
+            with contextlib.suppress(Exception):  # the first error says what is wrong
+                return torch.load(file, map_location="cpu", pickle_module=_PyG, weights_only=False)
         raise damaged(key, file, error) from None

@@ -76,11 +76,15 @@ class Parts:
                 "graph": self.data.graph_fingerprint,
                 "features": self.data.features_fingerprint,
                 "audit": self.audit.counts,
+                **({"read": dict(self.data.facts)} if self.data.facts else {}),
             },
             "device": self.device_name,
             "test_graph": "training and validation edges" if with_validation else "training edges",
             "sizes": {
                 "nodes": self.data.num_nodes,
+                "links": self.data.train.shape[1]
+                + self.data.valid.positive.shape[1]
+                + self.data.test.positive.shape[1],
                 "training_links": self.data.train.shape[1],
                 "undirected_edges": task.train_graph.num_entries // 2,
                 "parameters": sum(p.numel() for p in self.training.model.parameters()),

@@ -138,6 +138,8 @@ def _record_start(
     if begins:
         meta = {**meta, "init_from": meta.get("init_from"), "processes": ranks.size}
         meta.update(parts.facts())
+        if parts.data.names is not None:
+            folder.write_names(parts.data.names)
     folder.write_meta({**meta, **_identity(_original_config(folder, meta), meta.get("init_from"))})
     if not begins and resume and resume["overrides"]:
         # So that the overrides survive a lost meta.json.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import logging
 import os
@@ -274,6 +276,14 @@ class RunFolder:
 
     def write_meta(self, meta: Mapping[str, Any]) -> None:
         self.write_json("meta.json", meta)
+
+    def write_names(self, names: Sequence[str]) -> None:
+        """Keep the names of nodes, by their numbers, in nodes.csv."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["node", "name"])
+        writer.writerows(enumerate(names))
+        self._write("nodes.csv", text.getvalue())
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Replace a JSON file as a whole."""

@@ -28,9 +28,13 @@ def test_dense_and_sparse_matrices_are_read(tmp_path, kind, version):
 
 def test_a_variable_that_is_not_there(tmp_path):
     file = tmp_path / "a.mat"
-    scipy.io.savemat(file, {"b": 1, "a": np.eye(2)})
-    with pytest.raises(RunnerError, match=r"no key net \(the adjacency matrix\) among a, b"):
-        read(file)
+    scipy.io.savemat(file, {"b": np.eye(3), "a": np.eye(2)})
+    with pytest.raises(RunnerError, match=r"adjacency matrix \(a, b\)\? Say dataset\.key="):
+        read(file, "")
+    with pytest.raises(RunnerError, match=r"dataset\.key="):
+        read(file, "nothing")
+    scipy.io.savemat(file, {"features": np.ones((3, 2)), "adjacency": np.eye(3)})
+    assert np.array_equal(read(file, "").toarray(), np.eye(3))
 
 
 @pytest.mark.parametrize("value", ["abc", {"a": 1}, np.ones((2, 2, 2)), np.array([["a"]], object)])

@@ -106,6 +106,7 @@ def _model_media(
             shown=_SHOWN,
             looked_at=_LOOKED_AT,
             batch_size=size,
+            names=parts.data.names,
         )
         found: dict[str, Medium] = {"hardest_test_pairs": table}
         sides = {"links": test.positive, "negatives": test.negative.reshape(2, -1)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from runner.data.link_data import EvaluationSplit
 from runner.ops.csr import Graph
 from runner.ops.overlap import common_neighbours
-from runner.tracking.media import Table
+from runner.tracking.media import Cell, Table
 
 COLUMNS = (
     "source", "target", "label", "score", "common neighbours", "source degree", "target degree",
@@ -25,6 +25,7 @@ def hardest_pairs(
     shown: int,
     looked_at: int,
     batch_size: int,
+    names: Sequence[str] | None = None,
 ) -> Table:
     """The links with the lowest scores, then the negatives with the highest, the hardest first.
 
@@ -34,13 +35,16 @@ def hardest_pairs(
         shown: limit of links and of negatives in the table.
         looked_at: limit of scored links and of scored negatives, evenly spaced over the split.
         batch_size: pairs scored at a time.
+        names: of the nodes, shown instead of their numbers.
     """
     links = evenly(split.positive, looked_at)
     negatives = evenly(split.negative.reshape(2, -1), looked_at)
-    rows = [
+    rows: list[Sequence[Cell]] = [
         *_hardest_rows(score, graph, links, shown, batch_size, label=1),
         *_hardest_rows(score, graph, negatives, shown, batch_size, label=0),
     ]
+    if names is not None:
+        rows = [(*(names[int(str(node))] for node in row[:2]), *row[2:]) for row in rows]
     return Table(COLUMNS, rows)
 
 

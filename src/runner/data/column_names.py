@@ -1,0 +1,72 @@
+"""Names of columns, as people write them: the ends of links, weights, times, row numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# Pairs of ends, without case, blanks and marks, and without a kind at the end of both ("sourceid").
+_ENDS = (
+    ("source", "target"), ("src", "dst"), ("src", "dest"), ("source", "destination"),
+    ("src", "tgt"), ("src", "target"), ("from", "to"), ("u", "v"), ("i", "j"), ("head", "tail"),
+    ("start", "end"), ("origin", "destination"), ("sender", "receiver"), ("sender", "recipient"),
+    ("citing", "cited"), ("follower", "followee"), ("parent", "child"), ("subject", "object"),
+    ("left", "right"), ("ego", "alter"), ("x", "y"), ("a", "b"),
+)  # fmt: skip
+_KINDS = ("id", "node", "name", "vertex", "label", "index", "idx")
+_NUMBERED = re.compile(r"(.*?)(1|2|a|b)$")
+_WEIGHT = {"weight", "weights", "w", "strength", "value", "count", "score", "rating", "freq",
+           "frequency", "capacity"}  # fmt: skip
+_TIME = {"time", "timestamp", "date", "datetime", "ts", "t", "unixts", "unixtime", "createdat"}
+_ROW_NUMBER = {"", "id", "index", "idx", "row", "rownumber", "edgeid", "linkid", "no", "nr"}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _without_kind(name: str) -> str:
+    for kind in _KINDS:
+        for rest in (name.removesuffix(kind), name.removeprefix(kind)):
+            if rest and rest != name:
+                return rest
+    return name
+
+
+def ends(names: Sequence[str]) -> tuple[int, int] | None:
+    """The numbers of the source's and the target's column; None where no two names say so."""
+    plain = [_plain(name) for name in names]
+    for forms in (plain, [_without_kind(name) for name in plain]):
+        for source, target in _ENDS:
+            if forms.count(source) == forms.count(target) == 1:
+                return forms.index(source), forms.index(target)
+    found: dict[str, dict[str, int]] = {}
+    for number, name in enumerate(plain):
+        match = _NUMBERED.match(name)
+        if match and match[1]:
+            found.setdefault(match[1], {})[match[2]] = number
+    pairs = [
+        (by[one], by[two]) for by in found.values() for one, two in (("1", "2"), ("a", "b"))
+        if one in by and two in by
+    ]  # fmt: skip
+    return pairs[0] if len(pairs) == 1 else None
+
+
+def others(names: Sequence[str]) -> dict[str, int | None]:
+    """The numbers of the weight's and the time's column, where one name says so."""
+    plain = [_plain(name) for name in names]
+    found: dict[str, int | None] = {}
+    for what, known in (("weight", _WEIGHT), ("time", _TIME)):
+        places = [number for number, name in enumerate(plain) if name in known]
+        found[what] = places[0] if len(places) == 1 else None
+    return found
+
+
+def is_row_number(name: str) -> bool:
+    return _plain(name) in _ROW_NUMBER
+
+
+def are_alike(first: str, second: str) -> bool:
+    """Whether two names differ in a number or letter at the end alone, as person1, person2."""
+    a, b = _plain(first), _plain(second)
+    return a == b or (len(a) == len(b) and a[:-1] == b[:-1])

@@ -1,0 +1,87 @@
+"""Files of graph programs, read by libraries: GML, GraphML, GEXF, Pajek, MatrixMarket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from runner.data.raw_graph import RawGraph
+from runner.data.user_file import damaged
+from runner.errors import RunnerError
+
+
+def _read_gml(file: Path) -> Any:
+    import networkx
+
+    try:
+        return networkx.read_gml(file)
+    except networkx.NetworkXError as error:
+        if "label" not in str(error):
+            raise
+        return networkx.read_gml(file, label="id")
+
+
+def _read_graphml(file: Path) -> Any:
+    import networkx
+
+    return networkx.read_graphml(file)
+
+
+def _read_gexf(file: Path) -> Any:
+    import networkx
+
+    return networkx.read_gexf(file)
+
+
+def _read_pajek(file: Path) -> Any:
+    import networkx
+
+    return networkx.read_pajek(file)
+
+
+_READERS: dict[str, Callable[[Path], Any]] = {
+    ".gml": _read_gml, ".graphml": _read_graphml, ".gexf": _read_gexf, ".net": _read_pajek,
+}  # fmt: skip
+SUFFIXES = (*_READERS, ".mtx")
+
+
+def read(file: Path) -> RawGraph:
+    """Read one of these files, chosen by its suffix.
+
+    Raises:
+        RunnerError: if it is damaged or of another kind.
+    """
+    suffix = file.suffix.lower()
+    try:
+        return _read_mtx(file) if suffix == ".mtx" else _from_networkx(_READERS[suffix](file))
+    except RunnerError:
+        raise
+    except Exception as error:  # parsers fail in many types
+        raise damaged("dataset.path", file, error) from None
+
+
+def _from_networkx(graph: Any) -> RawGraph:
+    index = {node: number for number, node in enumerate(graph.nodes)}
+    pairs = [(index[u], index[v]) for u, v in graph.edges()]
+    edges = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2).T
+    names = np.array([str(node) for node in index], dtype=object)
+    facts = {"directed": bool(graph.is_directed())}
+    return RawGraph(edges, len(index), names=names, facts=facts)
+
+
+def _read_mtx(file: Path) -> RawGraph:
+    import scipy.io
+    import scipy.sparse
+
+    matrix = scipy.sparse.coo_array(scipy.io.mmread(file))
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise RunnerError(
+            f"dataset.path={file}: an adjacency matrix is square, this one is {matrix.shape}"
+        )
+    matrix.eliminate_zeros()
+    edges = torch.from_numpy(np.stack([matrix.row, matrix.col]).astype(np.int64))
+    return RawGraph(edges, int(matrix.shape[0]))

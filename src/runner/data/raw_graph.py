@@ -1,0 +1,49 @@
+"""What a file says of a graph, before it becomes a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class RawGraph:
+    """Links between numbered nodes.
+
+    Attributes:
+        edges: (2, M) int64, repeats and self-loops included.
+        num_nodes: None where the file does not say it.
+        features: (N, F), where the file has them.
+        names: (N,) of strings, where nodes have names: the edges hold places in it.
+        ids: (K,) int64, ascending and distinct, where whole numbers are the nodes' names: the edges
+            hold these.
+        notes: what was decided, a line each.
+        facts: the same for `meta.json`.
+    """
+
+    edges: Tensor
+    num_nodes: int | None = None
+    features: Tensor | None = None
+    names: np.ndarray | None = None
+    ids: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TableKeys:
+    """The user's word on an edge table; None is found out.
+
+    Attributes:
+        columns: of source, target, weight and time: a name, or a number from 0.
+    """
+
+    columns: Mapping[str, str | int | None] = field(default_factory=dict)
+    header: bool | None = None
+    separator: str | None = None
+    encoding: str | None = None
+    bipartite: bool | None = None
