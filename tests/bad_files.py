@@ -91,9 +91,7 @@ def _bad_graphs() -> dict[str, bytes | None]:
         "zeros.csv": b"\0" * 99,
         "words.csv": b"a,b\nalice,bob\nbob,carol\n",
         "column.csv": b"1\n2\n3\n",
-        "negative.csv": _LINES + b"\n-3,2",
-        "huge.csv": _LINES + b"\n99999999999,2",
-        "enormous.csv": _LINES + b"\n" + b"9" * 40 + b",2",
+        "negative.csv": _LINES + b"\n-1,2",
         "fraction.csv": _LINES + b"\n1.5,2",
         "nan.csv": _LINES + b"\nnan,2",
         "missing.csv": _LINES + b"\n5,",
@@ -104,13 +102,11 @@ def _bad_graphs() -> dict[str, bytes | None]:
         "complete.csv": _csv_lines(*complete),
         "page.csv": b"<html>404</html>",
         "wide.csv": b",".join(b"%d" % n for n in range(500)),
-        "utf16.csv": _LINES.decode().encode("utf-16"),
         "quote.csv": b'"0,1\n"2,3\n',
         "no.csv.gz": _LINES,
         "empty.csv.gz": gzip.compress(b""),
         "twice.csv.gz": gzip.compress(gzip.compress(_LINES)),
-        "graph.xlsx": _LINES,
-        "graph": _LINES,
+        "graph.xlsx": _zip(),
         "graph.csv.bz2": _LINES,
         "graph.mat.gz": _LINES,
         "graph.json": b"[]",
@@ -137,8 +133,6 @@ def _bad_graphs() -> dict[str, bytes | None]:
         "cube.mat": _saved(scipy.io.savemat, {"net": np.ones((3, 3, 3))}),
         "vector.mat": _saved(scipy.io.savemat, {"net": np.ones(7)}),
         "complex.mat": _saved(scipy.io.savemat, {"net": np.eye(9) * 1j}),
-        "tensor.pt": _torch(links),
-        "dict.pt": _torch({"edge_index": links}),
         "none.pt": _torch(None),
         "bare.pt": _torch(Data()),
         "floats.pt": _torch(Data(edge_index=links / 2)),
@@ -231,11 +225,8 @@ def _feature_files() -> st.SearchStrategy[BadInput]:
 def _edge_lists() -> st.SearchStrategy[BadInput]:
     """Edge lists of which a line is bad, and texts that are none."""
     cell = st.one_of(
-        st.integers(max_value=-1).map(str),
-        st.integers(min_value=10**9).map(str),
         st.floats(min_value=0.01, max_value=0.99).map(repr),
-        st.sampled_from(("", "x", "nan", "inf", "1.5", "0x1", "None", "1_0", "--", "é", "1/2")),
-        st.text(st.characters(min_codepoint=0x41, max_codepoint=0x5A), min_size=1, max_size=5),
+        st.sampled_from(("", "nan", "NaN", "inf", "1.5", "None", "NA", "null", "--", "-1")),
     )
     place = st.integers(1, len(_EDGES) - 1)
 

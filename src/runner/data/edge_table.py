@@ -40,6 +40,7 @@ _INTEGER = re.compile(r"\s*[-+]?\d+\s*$")
 _NUMBER = re.compile(r"\s*[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s*$")
 _UNIX_TIMES = (631_152_000, 2_208_988_800)  # 1990 to 2040
 _DATE = re.compile(r"\s*\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?Z?\s*$")
+_MISSING = ("nan", "na", "n/a", "none", "null", "inf", "-inf", "-", "--", "?", "-1")
 _SMALLEST_MATRIX = 4  # rows; three columns of numbers in three rows may be weighted links
 
 
@@ -429,12 +430,16 @@ def _read_links(sheet: _Sheet, keys: TableKeys) -> RawGraph:
     _note_columns(sheet, places)
     columns = [table.column(n).combine_chunks() for n in ends]
     if not written:
+        for column, number in zip(columns, ends, strict=True):
+            if pyarrow.compute.min(column).as_py() == -1:
+                _refuse_first(sheet, pyarrow.compute.equal(column, -1), column, number)
         both = np.stack([column.to_numpy(zero_copy_only=False) for column in columns])
         both = both.astype(np.int64)
         _refuse_overlap(sheet, keys, set(np.intersect1d(*both).tolist()))
         return _with_ids(sheet, both)
     texts = [_as_text(table, n) for n in ends]
     _refuse_real_numbers(sheet, texts, ends)
+    _refuse_missing_marks(sheet, texts, ends)
     whole = _as_whole(texts)
     if whole is not None:
         _refuse_overlap(sheet, keys, set(np.intersect1d(*whole).tolist()))
@@ -490,6 +495,30 @@ def _refuse_real_numbers(
                 "node id; name the columns of the ends (dataset.columns.source=… "
                 "dataset.columns.target=…)",
             )
+
+
+def _refuse_missing_marks(
+    sheet: _Sheet, texts: Sequence[pyarrow.Array], ends: Sequence[int]
+) -> None:
+    """A word for no value among numbers; among names it may be one."""
+    for text, number in zip(texts, ends, strict=True):
+        is_whole = pyarrow.compute.match_substring_regex(text, r"^[-+]?\d+(\.0*)?$")
+        if 2 * pyarrow.compute.sum(is_whole).as_py() < len(text):
+            continue
+        marks = pyarrow.array(_MISSING, pyarrow.string())
+        is_mark = pyarrow.compute.is_in(pyarrow.compute.utf8_lower(text), marks)
+        _refuse_first(sheet, is_mark, text, number)
+
+
+def _refuse_first(sheet: _Sheet, wrong: pyarrow.Array, column: pyarrow.Array, number: int) -> None:
+    row = pyarrow.compute.index(wrong, True).as_py()
+    if row >= 0:
+        _refuse(
+            sheet,
+            f"row {row + 1} (line {_line_of(sheet, row)}) has {column[row].as_py()!r} in column "
+            f"{_column(sheet, number)}, an end of its link, which often means no value; remove the "
+            "row, or give the node another name",
+        )
 
 
 def _column(sheet: _Sheet, number: int) -> str:
