@@ -66,6 +66,11 @@ def is_row_number(name: str) -> bool:
     return _plain(name) in _ROW_NUMBER
 
 
+def is_node_id(name: str) -> bool:
+    plain = _plain(name)
+    return plain in ("id", "node", "name", "nodeid", "vertex", "nodename", "label", "index", "user")
+
+
 def are_alike(first: str, second: str) -> bool:
     """Whether two names differ in a number or letter at the end alone, as person1, person2."""
     a, b = _plain(first), _plain(second)

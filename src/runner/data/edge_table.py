@@ -50,6 +50,7 @@ class _Sheet:
 
     file: Path
     text: bytes
+    key: str = "dataset.path"
     separator: str = ","
     rows: list[list[str]] = field(default_factory=list)  # of the sample, without comments
     width: int = 0
@@ -85,8 +86,68 @@ def read_edge_table(file: Path, keys: TableKeys) -> RawGraph:
     return _read_links(sheet, keys)
 
 
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """A table of text, parsed: its cells, and the names of its columns if it has any."""
+
+    table: pyarrow.Table
+    names: list[str] | None
+    separator: str
+
+    @property
+    def width(self) -> int:
+        return self.table.num_columns
+
+    @property
+    def rows(self) -> int:
+        return self.table.num_rows
+
+    def name(self, number: int) -> str:
+        return (self.names[number] if self.names else "") or f"number {number}"
+
+    def text(self, number: int) -> pyarrow.Array:
+        """The cells of a column, (R,), without blanks around them; null where one is empty."""
+        return _as_text(self.table, number)
+
+    def is_empty(self, number: int) -> bool:
+        return self.table.column(number).null_count == self.rows
+
+
+def parse_table(file: Path, key: str) -> Parsed:
+    """Any table of text, of one column or more; a first row of names is told by its types.
+
+    Raises:
+        RunnerError: naming the key, if it cannot be read.
+    """
+    text, encoding = read_text(file, key=key)
+    sheet = _Sheet(file, text, key)
+    sheet.facts["encoding"] = encoding
+    _take_comments(sheet)
+    lines = _sample_lines(sheet.text)
+    if not lines:
+        raise RunnerError(f"{key}={file}: the file holds no rows")
+    if all(len(_fields(line, separator)) < 2 for line in lines for separator in _SEPARATORS):
+        sheet.width, sheet.rows = 1, [[line.strip()] for line in lines]
+    else:
+        _find_separator(sheet, lines, TableKeys())
+    if sheet.width == 0:
+        widths = sorted({len(row) for row in sheet.rows})
+        _refuse(sheet, f"its rows have different numbers of fields ({widths[0]} to {widths[-1]})")
+    if sheet.names is None and len(sheet.rows) > 1:
+        first, body = sheet.rows[0], sheet.rows[1:]
+        columns = list(zip(*body, strict=True))
+        named = [
+            bool(cell) and not _NUMBER.match(cell) and all(map(_NUMBER.match, filter(None, column)))
+            for cell, column in zip(first, columns, strict=True)
+        ]
+        if any(named):
+            sheet.names, sheet.skipped = first, sheet.skipped + 1
+    table = _parse(sheet, skip=sheet.skipped, as_text=range(sheet.width))
+    return Parsed(table, sheet.names, sheet.separator)
+
+
 def _refuse(sheet: _Sheet, what: str) -> NoReturn:
-    raise RunnerError(f"dataset.path={sheet.file}: {what}")
+    raise RunnerError(f"{sheet.key}={sheet.file}: {what}")
 
 
 def _take_comments(sheet: _Sheet) -> None:

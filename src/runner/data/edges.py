@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runner.data import array_files, graph_formats
-from runner.data.feature_file import checked_features, read_features
+from runner.data import array_files, feature_file, graph_formats
+from runner.data.feature_file import checked_features
 from runner.data.link_data import LinkData, link_data
 from runner.data.raw_graph import RawGraph, TableKeys
 from runner.data.splits import RandomSplit
@@ -48,7 +48,8 @@ def edge_file(
 
     Args:
         path: a text with a link in each row, or one of the other kinds that `_FORMATS` lists.
-        features: a row a node, `.npy`, SciPy `.npz`, `.csv` or `.pt` tensor. Without features
+        features: a row for each node: `.npy`, SciPy `.npz` or a `.pt` tensor, or a table in text,
+            whose rows are joined by the nodes' ids where a column has them. Without features
             every node learns an embedding.
         num_nodes: of the graph, where nodes without a link are more than the file has.
         columns: of a table: names, or numbers from 0, of `source`, `target`, `weight`, `time`.
@@ -62,11 +63,7 @@ def edge_file(
     file = existing_file("dataset.path", path)
     keys = TableKeys(columns or {}, header, separator, encoding, bipartite)
     raw = _read(file, key, keys)
-    given = raw.features
-    if features is not None:
-        given = read_features(existing_file("dataset.features", features))
-    rows = len(given) if given is not None and given.dim() > 0 else None
-    raw = number_nodes(file, raw, num_nodes, rows)
+    raw, given = _with_features(file, raw, features, num_nodes)
     if raw.num_nodes is None:
         raw = replace(raw, num_nodes=_highest(file, raw.edges, num_nodes))
     assert raw.num_nodes is not None
@@ -85,6 +82,52 @@ def edge_file(
         notes=[*raw.notes, *_words(counted)],
         facts={**raw.facts, **counted},
     )
+
+
+def _with_features(
+    file: Path, raw: RawGraph, features: str | None, num_nodes: int | None
+) -> tuple[RawGraph, Tensor | None]:
+    """The graph with its nodes numbered, and their features in that order."""
+    origin = None if features is None else existing_file("dataset.features", features)
+    if origin is None or not feature_file.is_table(origin):
+        given = raw.features if origin is None else feature_file.read_features(origin)
+        rows = len(given) if given is not None and given.dim() > 0 else None
+        return number_nodes(file, raw, num_nodes, rows), given
+    from runner.data.node_table import joined, read_node_table
+
+    table = read_node_table(origin, _node_names(raw, num_nodes))
+    if table.ids is None:
+        raw = number_nodes(file, raw, num_nodes, len(table.values))
+        return replace(raw, notes=(*raw.notes, *table.notes)), table.values
+    raw = number_nodes(file, _with_nodes(raw, table.ids.tolist(), num_nodes), num_nodes, None)
+    raw = replace(raw, notes=(*raw.notes, *table.notes))
+    return raw, joined(origin, table, _node_names(raw, num_nodes))
+
+
+def _node_names(raw: RawGraph, num_nodes: int | None) -> list[str]:
+    if raw.names is not None:
+        return [str(name) for name in raw.names]
+    if raw.ids is not None:
+        return [str(number) for number in raw.ids.tolist()]
+    highest = int(raw.edges.max()) + 1 if raw.edges.numel() else 0
+    return [str(number) for number in range(raw.num_nodes or num_nodes or highest)]
+
+
+def _with_nodes(raw: RawGraph, ids: list[str], num_nodes: int | None) -> RawGraph:
+    """With the nodes that only a node table has, which have no link."""
+    known = set(_node_names(raw, num_nodes))
+    new = [name for name in ids if name not in known]
+    if not new or (raw.names is None and raw.ids is None):
+        return raw
+    note = f"{len(new)} nodes of the node table have no link"
+    raw = replace(raw, notes=(*raw.notes, note))
+    if raw.ids is not None and all(name.isdecimal() for name in new):
+        return replace(raw, ids=np.union1d(raw.ids, np.array(new, dtype=np.int64)))
+    names = np.array([*_node_names(raw, num_nodes), *new], dtype=object)
+    edges = raw.edges
+    if raw.ids is not None:
+        edges = torch.from_numpy(np.searchsorted(raw.ids, edges.numpy()))
+    return replace(raw, edges=edges, ids=None, names=names, num_nodes=len(names))
 
 
 def _read(file: Path, key: str | None, keys: TableKeys) -> RawGraph:
@@ -131,6 +174,11 @@ def number_nodes(
     Ids stay themselves too where `num_nodes` or the rows of features say that every number below
     is a node.
     """
+    if raw.names is not None and feature_rows is not None:
+        raise RunnerError(
+            f"dataset.features: which row is of which node? The nodes in {file} have names; give a "
+            "table (.csv) with a column of these names"
+        )
     if raw.names is not None or raw.ids is None:
         if num_nodes is None or raw.num_nodes in (None, num_nodes):
             return raw
@@ -155,8 +203,7 @@ def number_nodes(
     if feature_rows is not None:
         raise RunnerError(
             f"dataset.features: which row is of which node? The ids in {file} are {count} numbers "
-            f"from {low} to {high}, not 0 to {count - 1}; number the nodes from 0, in the order of "
-            "the rows"
+            f"from {low} to {high}, not 0 to {count - 1}; give a table (.csv) with a column of ids"
         )
     total = max(count, wanted or 0)
     names = [*map(str, raw.ids.tolist()), *(f"(no name) {n}" for n in range(count, total))]

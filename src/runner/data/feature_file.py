@@ -10,8 +10,18 @@ import torch
 from torch import Tensor
 
 from runner.data.checked_sparse import sound
+from runner.data.text_file import PACKED
 from runner.data.user_file import damaged, is_plain, load_pt
 from runner.errors import RunnerError
+
+_TABLES = (".csv", ".tsv", ".txt")
+
+
+def is_table(file: Path) -> bool:
+    name = file.name.lower()
+    for packed in PACKED:
+        name = name.removesuffix(packed)
+    return name.endswith(_TABLES)
 
 
 def read_features(file: Path) -> Tensor:
@@ -26,7 +36,6 @@ def read_features(file: Path) -> Tensor:
 
 
 def _read_one(file: Path) -> Tensor:
-    import pandas
     import scipy.sparse
 
     if file.suffix == ".npy":
@@ -34,8 +43,6 @@ def _read_one(file: Path) -> Tensor:
     elif file.suffix == ".npz":
         with open(file, "rb") as stream:
             array = sound(scipy.sparse.load_npz(stream)).toarray()
-    elif file.suffix == ".csv":
-        array = pandas.read_csv(file, header=None).to_numpy(dtype=np.float32)
     elif file.suffix == ".pt":
         loaded = load_pt("dataset.features", file)
         if not is_plain(loaded):
@@ -43,7 +50,8 @@ def _read_one(file: Path) -> Tensor:
         return loaded.to_dense()
     else:
         raise RunnerError(
-            f"dataset.features={file}: unknown kind of file; known: .npy, SciPy .npz, .csv, .pt"
+            f"dataset.features={file}: unknown kind of file; known: .npy, SciPy .npz, .pt, a table "
+            "(.csv, .tsv, .txt)"
         )
     if array.dtype.kind not in "biuf":
         raise ValueError(f"it holds values of {array.dtype}, not real numbers")

@@ -20,18 +20,21 @@ _BOMS = (
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
-def read_text(file: Path, encoding: str | None = None) -> tuple[bytes, str]:
+def read_text(
+    file: Path, encoding: str | None = None, *, key: str = "dataset.path"
+) -> tuple[bytes, str]:
     """The text of a file in UTF-8 with `\\n` at line ends, and the encoding that it had.
 
     What it is packed by is told by its first bytes.
 
     Args:
         encoding: as Python names it; None finds UTF-8, UTF-16 and else takes Latin-1.
+        key: of the config, which errors name.
 
     Raises:
         RunnerError: naming the key, if it cannot be read or is no text.
     """
-    content = _unpacked(file)
+    content = _unpacked(file, key)
     found = encoding or next((name for bom, name in _BOMS if content.startswith(bom)), None)
     try:
         if found is None:
@@ -49,16 +52,16 @@ def read_text(file: Path, encoding: str | None = None) -> tuple[bytes, str]:
         ) from None
     except UnicodeDecodeError as error:
         raise RunnerError(
-            f"dataset.path={file}: no text in {found} (byte {error.start}); give dataset.encoding=…"
+            f"{key}={file}: no text in {found} (byte {error.start}); give dataset.encoding=…"
         ) from None
     if b"\0" in content:
-        raise RunnerError(f"dataset.path={file}: it is no text (it has zero bytes)")
+        raise RunnerError(f"{key}={file}: it is no text (it has zero bytes)")
     if b"\r" in content:
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return content, found.removesuffix("-sig")
 
 
-def _unpacked(file: Path) -> bytes:
+def _unpacked(file: Path, key: str) -> bytes:
     try:
         content = file.read_bytes()
         if content.startswith(b"\x1f\x8b"):
@@ -73,10 +76,10 @@ def _unpacked(file: Path) -> bytes:
             with pyarrow.CompressedInputStream(pyarrow.BufferReader(content), "zstd") as stream:
                 return bytes(stream.read())
     except Exception as error:  # what unpacks fails in many types
-        raise damaged("dataset.path", file, error) from None
+        raise damaged(key, file, error) from None
     if file.suffix.lower() in PACKED:
         raise RunnerError(
-            f"dataset.path={file}: it is not packed as its name says; rename it, or pack it again"
+            f"{key}={file}: it is not packed as its name says; rename it, or pack it again"
         )
     return content
 
