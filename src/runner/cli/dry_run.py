@@ -9,12 +9,13 @@ from typing import Any
 import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from rich.tree import Tree
 
 from runner.config.published import Origin
 from runner.config.schema import RunConfig
-from runner.data.sizes import recall
-from runner.experiment.build import build_model
+from runner.data.sizes import recall, sizes_of
+from runner.experiment.build import build_model, load_data
 
 
 def describe(config: Mapping[str, Any], origins: Sequence[Origin], console: Console) -> None:
@@ -31,7 +32,7 @@ def _run_graph(config: Mapping[str, Any]) -> Tree:
     dataset, model = config["dataset"], config["model"]
     tree = Tree(f"run: {config['run']['model']} on {config['run']['dataset']}")
     data = tree.add(f"dataset: {dataset['source']['_target_']}")
-    sizes = recall(config["dataset"]["source"], config["run"]["cache"])
+    sizes = _read_sizes(config, data)
     if sizes is None:
         data.add("sizes are known after the first run on it")
     else:
@@ -55,6 +56,16 @@ def _add_parts(branch: Tree, component: Mapping[str, Any]) -> None:
     for key, node in component.items():
         if isinstance(node, dict) and "_target_" in node:
             branch.add(f"{key}: {node.get('path') or node['_target_']}")
+
+
+def _read_sizes(config: Mapping[str, Any], branch: Tree) -> Mapping[str, Any] | None:
+    """The sizes of the data: of a user's file by reading it, else as they are remembered."""
+    if config["dataset"].get("path") is None:
+        return recall(config["dataset"]["source"], config["run"]["cache"])
+    data = load_data(RunConfig.read(config))
+    for note in data.notes:
+        branch.add(Text(note))
+    return sizes_of(data)
 
 
 def _parameters(config: Mapping[str, Any], sizes: Mapping[str, Any] | None) -> str:

@@ -29,7 +29,7 @@ def _without_kind(name: str) -> str:
     for kind in _KINDS:
         for rest in (name.removesuffix(kind), name.removeprefix(kind)):
             if rest and rest != name:
-                return rest
+                return _without_kind(rest)
     return name
 
 

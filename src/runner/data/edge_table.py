@@ -10,7 +10,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -71,6 +71,7 @@ def read_edge_table(file: Path, keys: TableKeys) -> RawGraph:
     sheet = _Sheet(file, text)
     sheet.facts["encoding"] = encoding
     _take_comments(sheet)
+    keys = _without_excels_line(sheet, keys)
     lines = _sample_lines(sheet.text)
     if not lines:
         raise RunnerError(f"dataset.path={file}: the file holds no edges")
@@ -81,6 +82,7 @@ def read_edge_table(file: Path, keys: TableKeys) -> RawGraph:
     matrix = _read_matrix(sheet, keys)
     if matrix is not None:
         return matrix
+    _take_names_from_comment(sheet)
     _find_header(sheet, keys)
     sheet.facts["header"] = sheet.names is not None
     return _read_links(sheet, keys)
@@ -173,6 +175,26 @@ def _take_comments(sheet: _Sheet) -> None:
     sheet.facts["comment lines"] = len(sheet.comments)
     if inside:
         sheet.notes.append(f"left out {inside} lines of comments among the rows")
+
+
+def _without_excels_line(sheet: _Sheet, keys: TableKeys) -> TableKeys:
+    """Excel says the separator in a first line of its own: `sep=;`."""
+    found = re.match(rb"\s*\"?sep=(.)\"?[ \t]*\n", sheet.text, re.IGNORECASE)
+    if found is None:
+        return keys
+    sheet.text = sheet.text[found.end() :]
+    return keys if keys.separator is not None else replace(keys, separator=found[1].decode())
+
+
+def _take_names_from_comment(sheet: _Sheet) -> None:
+    """The last comment before the table may name its columns (SNAP's `# FromNodeId ToNodeId`)."""
+    for line in reversed(sheet.comments):
+        text = line.strip().lstrip("#%/").strip()
+        for separator in (sheet.separator, _BLANKS):
+            names = _fields(text, separator)
+            if len(names) == sheet.width and column_names.ends(names) is not None:
+                sheet.names = sheet.names or names
+                return
 
 
 def _sample_lines(text: bytes) -> list[str]:
@@ -500,6 +522,9 @@ def _read_links(sheet: _Sheet, keys: TableKeys) -> RawGraph:
         return _with_ids(sheet, both)
     texts = [_as_text(table, n) for n in ends]
     _refuse_real_numbers(sheet, texts, ends)
+    if not {"source", "target"} <= {k for k, v in keys.columns.items() if v is not None}:
+        _refuse_mixed_kinds(sheet, texts, ends)
+    _refuse_second_header(sheet, texts, ends)
     _refuse_missing_marks(sheet, texts, ends)
     whole = _as_whole(texts)
     if whole is not None:
@@ -556,6 +581,38 @@ def _refuse_real_numbers(
                 "node id; name the columns of the ends (dataset.columns.source=… "
                 "dataset.columns.target=…)",
             )
+
+
+def _refuse_mixed_kinds(sheet: _Sheet, texts: Sequence[pyarrow.Array], ends: Sequence[int]) -> None:
+    """Words in one column and numbers in the other: a table of something else, as of ages."""
+    if sheet.names is not None and column_names.ends(sheet.names) is not None:
+        return
+    whole = [pyarrow.compute.match_substring_regex(text, r"^[-+]?\d+(\.0*)?$") for text in texts]
+    numbers = [pyarrow.compute.sum(found).as_py() or 0 for found in whole]
+    if 0 in numbers and len(texts[0]) in numbers:
+        shown = " and ".join(_column(sheet, number) for number in ends)
+        _refuse(
+            sheet,
+            f"the columns {shown} hold words and numbers: are they the ends of links? Say "
+            "dataset.columns.source=… dataset.columns.target=…",
+        )
+
+
+def _refuse_second_header(
+    sheet: _Sheet, texts: Sequence[pyarrow.Array], ends: Sequence[int]
+) -> None:
+    if sheet.names is None:
+        return
+    same = [
+        pyarrow.compute.equal(text, sheet.names[n]) for text, n in zip(texts, ends, strict=True)
+    ]
+    row = pyarrow.compute.index(pyarrow.compute.and_(*same), True).as_py()
+    if row >= 0:
+        _refuse(
+            sheet,
+            f"row {row + 1} (line {_line_of(sheet, row)}) repeats the names of the columns; "
+            "remove it",
+        )
 
 
 def _refuse_missing_marks(
@@ -681,6 +738,12 @@ def _places_by_shape(sheet: _Sheet, table: pyarrow.Table) -> dict[str, int]:
             found.setdefault("time", number)
         elif number == first + 2 and all(map(_NUMBER.match, cells)):
             found["weight"] = number
+        elif number == first + 2 and "" not in columns[number]:
+            _refuse(
+                sheet,
+                f"column number {number} has words, as {cells[0]!r}: is it an end of the links, or "
+                "their kind? Say dataset.columns.source=… dataset.columns.target=…",
+            )
     return found
 
 

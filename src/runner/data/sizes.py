@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def remember(source: Mapping[str, Any], cache: str, data: LinkData) -> None:
-    """Keep the sizes of a source's dataset in the cache; a cache that fails is no error."""
-    path = _path(source, cache)
-    sizes = {
+def sizes_of(data: LinkData) -> dict[str, Any]:
+    return {
         "nodes": data.num_nodes,
         "num_features": data.features.shape[-1],
         "num_categories": data.num_categories,
@@ -28,8 +26,12 @@ def remember(source: Mapping[str, Any], cache: str, data: LinkData) -> None:
         "validation links": data.valid.positive.shape[1],
         "test links": data.test.positive.shape[1],
     }
+
+
+def remember(source: Mapping[str, Any], cache: str, data: LinkData) -> None:
+    """Keep the sizes of a source's dataset in the cache; a cache that fails is no error."""
     try:
-        write_json(path, sizes)
+        write_json(_path(source, cache), sizes_of(data))
     except OSError as error:
         log.debug("no statistics kept: %s", error)
 

@@ -162,6 +162,17 @@ def test_dry_run_shows_and_leaves_nothing(runner, tmp_path):
     assert not list(tmp_path.rglob("status.json")) and not (tmp_path / "outputs").exists()
 
 
+def test_dry_run_reads_a_file_of_ones_own(runner, tmp_path):
+    lines = [f"n{u},n{v}" for u in range(20) for v in range(u) if (u * v + u) % 3 == 0]
+    (tmp_path / "mine.csv").write_text("\n".join(["source,target", *lines]))
+    code, out, err = runner("run.dry=true", "dataset=edges", "dataset.path=mine.csv", "model=ncn")
+    assert code == 0, err
+    assert "columns: source source, target target" in out and "20 nodes, 99 links" in out
+    assert run_folders(tmp_path) == []
+    code, _, err = runner("run.dry=true", "dataset=edges", "dataset.path=nowhere.csv", "model=ncn")
+    assert code == 1 and "nowhere.csv: there is no such file" in err
+
+
 def test_dry_run_counts_parameters_once_the_sizes_are_known(runner, tmp_path):
     assert runner("model=ncn", *QUICK)[0] == 0
     _, out, _ = runner("run.dry=true", "model=ncn", *QUICK)

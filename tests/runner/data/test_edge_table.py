@@ -131,6 +131,11 @@ TABLES = {
     "decimal comma": ([f"{u};{v};0,{u % 9 + 1}" for u, v in LINKS], "weights are not used"),
     "Unix times": ([f"{u}\t{v}\t{1_300_000_000 + u}" for u, v in LINKS], "time number 2"),
     "dates": ([f"{u},{v},2011-03-0{u % 9 + 1} 10:00" for u, v in LINKS], "time number 2"),
+    "Excel": (["sep=;", "source;target;weight", *(f"{u};{v};0,5" for u, v in LINKS)], "weights"),
+    "SNAP": (
+        ["# id FromNodeId ToNodeId", *(f"{7 * n}\t{u}\t{v}" for n, (u, v) in enumerate(LINKS))],
+        "source FromNodeId, target ToNodeId",
+    ),
     "padded": ([f" {u} , {v} " for u, v in LINKS], "columns"),
 }
 
@@ -191,6 +196,13 @@ def test_adjacency_lists(tmp_path):
         (["id,name", "1,a", "2,b"], r"which of its columns are the ends .*dataset\.columns"),
         (["a,b", "0.5,0.1"], r"'0\.5' in column a \(row 1\) is no node id"),
         (["#a,#b", "x,y", "#c,#d", *["#e,#f"] * 9], r"begin with a mark of comments"),
+        (
+            ["alice,knows,bob", "bob,knows,carl", "alice,likes,carl"],
+            r"number 2 has words, as 'bob'",
+        ),
+        (["name,age", "Ada,36", "Bob,41", "Cy,36"], r"name and age hold words and numbers"),
+        (["Ada,36", "Bob,41", "Cy,36"], r"hold words and numbers: are they the ends"),
+        (["source,target", "a,b", "b,c", "source,target", "c,d"], r"row 3 \(line 4\) repeats"),
         (["just a text", "of some lines"], "an edge list has two columns|may be names"),
     ],
 )
