@@ -27,7 +27,7 @@ def test_an_old_run_is_resumed_and_is_a_repeat_of_a_new_one(runner, tmp_path, na
     old, new = tmp_path / "old", tmp_path / "new"
     shutil.copytree(OLD / name, old)
     before = json.loads((old / "meta.json").read_text())["experiment"]
-    code, _, err = runner(f"resume={old}")
+    code, _, err = runner(f"resume={old}", f"run.cache={tmp_path / 'cache'}")
     assert code == 0, err
     typed = yaml.safe_load(read_lines((old / "overrides.yaml").read_text()))
     typed = [line for line in typed if not line.startswith("hydra.")]
@@ -53,7 +53,8 @@ def test_auto_finds_an_old_run(runner, tmp_path, name):
     shutil.copytree(OLD / name, tmp_path / "runs" / "old")
     typed = yaml.safe_load(read_lines((OLD / name / "overrides.yaml").read_text()))
     typed = [line for line in typed if not line.startswith("hydra.")]
-    code, out, err = runner("resume=auto", *typed, f"hydra.run.dir={tmp_path / 'runs' / 'new'}")
+    places = f"hydra.run.dir={tmp_path / 'runs' / 'new'}", f"run.cache={tmp_path / 'cache'}"
+    code, out, err = runner("resume=auto", *typed, *places)
     assert code == 0 and f"goes on with {tmp_path / 'runs' / 'old'}" in out, out + err
 
 
