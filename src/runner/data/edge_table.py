@@ -727,9 +727,23 @@ def _places_by_shape(sheet: _Sheet, table: pyarrow.Table) -> dict[str, int]:
     first = 0
     columns = list(zip(*sheet.rows, strict=True))
     if sheet.width >= 3 and _are_row_numbers(table.column(0)) and _can_be_ends(columns[1:3]):
+        if len(set(columns[1])) == len(columns[1]):
+            _refuse(
+                sheet,
+                "its first column may count the rows, or hold the sources of links: each value of "
+                "the second stands there once too; say dataset.columns.source=… "
+                "dataset.columns.target=…",
+            )
         first = 1
         sheet.notes.append("took the first column as row numbers: it counts the rows")
     found = {"source": first, "target": first + 1}
+    times = [number for number in found.values() if _are_times(list(filter(None, columns[number])))]
+    if sheet.width > first + 2 and len(times) == 1:
+        _refuse(
+            sheet,
+            f"column number {times[0]} holds times: which columns are the ends of links? Say "
+            "dataset.columns.source=… dataset.columns.target=…",
+        )
     for number in range(first + 2, sheet.width):
         cells = [cell for cell in columns[number] if cell]
         if not cells:

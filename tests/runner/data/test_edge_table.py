@@ -203,6 +203,9 @@ def test_adjacency_lists(tmp_path):
         (["name,age", "Ada,36", "Bob,41", "Cy,36"], r"name and age hold words and numbers"),
         (["Ada,36", "Bob,41", "Cy,36"], r"hold words and numbers: are they the ends"),
         (["source,target", "a,b", "b,c", "source,target", "c,d"], r"row 3 \(line 4\) repeats"),
+        ([f"{n},{n + 1},{n % 5}" for n in range(60)], "first column may count the rows, or hold"),
+        ([f"{1_300_000_000 + n},{n % 7},{n % 5}" for n in range(9)], "number 0 holds times: which"),
+        ([f"2020-01-0{n + 1} {n % 7} {n % 5}" for n in range(9)], "number 0 holds times: which"),
         (["just a text", "of some lines"], "an edge list has two columns|may be names"),
     ],
 )
