@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from runner.data import column_names
-from runner.data.edge_table import Parsed, parse_table
+from runner.data.sheet import Parsed, parse_table
 from runner.errors import RunnerError
 
 _ID_SHARE = 0.5  # of the graph's nodes that a column of ids names, at least

@@ -1,0 +1,290 @@
+"""A text as a table of cells: its comments, separator, titles, and what a library parses of it."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pyarrow
+import pyarrow.compute
+import pyarrow.csv
+
+from runner.data.raw_graph import TableKeys
+from runner.data.text_file import read_text
+from runner.errors import RunnerError
+
+BLANKS, _UNIT = " ", "\x1f"
+SEPARATORS = ("\t", "::", "->", ";", "|", ",", BLANKS)
+WORDS = {
+    "\t": "tab", BLANKS: "blanks", "\\t": "tab", "tab": "\t", "space": BLANKS,
+    "blank": BLANKS, "blanks": BLANKS, "comma": ",", "semicolon": ";", "pipe": "|",
+}  # fmt: skip
+SAMPLE = 1000  # lines
+SAMPLE_BYTES = 1 << 20
+_MOST_TITLES = 5
+INTEGER = re.compile(r"\s*[-+]?\d+\s*$")
+NUMBER = re.compile(r"\s*[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s*$")
+
+
+@dataclass
+class Sheet:
+    """A text as lines of fields, as far as it is looked at before it is parsed."""
+
+    file: Path
+    text: bytes
+    key: str = "dataset.path"
+    separator: str = ","
+    rows: list[list[str]] = field(default_factory=list)  # of the sample, without comments
+    width: int = 0
+    names: list[str] | None = None
+    skipped: int = 0  # lines before the first row of the table, without comments and blank ones
+    comments: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """A table of text, parsed: its cells, and the names of its columns if it has any."""
+
+    table: pyarrow.Table
+    names: list[str] | None
+    separator: str
+
+    @property
+    def width(self) -> int:
+        return self.table.num_columns
+
+    @property
+    def rows(self) -> int:
+        return self.table.num_rows
+
+    def name(self, number: int) -> str:
+        return (self.names[number] if self.names else "") or f"number {number}"
+
+    def text(self, number: int) -> pyarrow.Array:
+        """The cells of a column, (R,), without blanks around them; null where one is empty."""
+        return as_text(self.table, number)
+
+    def is_empty(self, number: int) -> bool:
+        return self.table.column(number).null_count == self.rows
+
+
+def parse_table(file: Path, key: str) -> Parsed:
+    """Any table of text, of one column or more; a first row of names is told by its types.
+
+    Raises:
+        RunnerError: naming the key, if it cannot be read.
+    """
+    text, encoding = read_text(file, key=key)
+    sheet = Sheet(file, text, key)
+    sheet.facts["encoding"] = encoding
+    take_comments(sheet)
+    lines = sample_lines(sheet.text)
+    if not lines:
+        raise RunnerError(f"{key}={file}: the file holds no rows")
+    if all(len(split_line(line, separator)) < 2 for line in lines for separator in SEPARATORS):
+        sheet.width, sheet.rows = 1, [[line.strip()] for line in lines]
+    else:
+        find_separator(sheet, lines, TableKeys())
+    if sheet.width == 0:
+        widths = sorted({len(row) for row in sheet.rows})
+        refuse(sheet, f"its rows have different numbers of fields ({widths[0]} to {widths[-1]})")
+    if sheet.names is None and len(sheet.rows) > 1:
+        first, body = sheet.rows[0], sheet.rows[1:]
+        columns = list(zip(*body, strict=True))
+        named = [
+            bool(cell) and not NUMBER.match(cell) and all(map(NUMBER.match, filter(None, column)))
+            for cell, column in zip(first, columns, strict=True)
+        ]
+        if any(named):
+            sheet.names, sheet.skipped = first, sheet.skipped + 1
+    table = parse(sheet, skip=sheet.skipped, as_text=range(sheet.width))
+    return Parsed(table, sheet.names, sheet.separator)
+
+
+def refuse(sheet: Sheet, what: str) -> NoReturn:
+    raise RunnerError(f"{sheet.key}={sheet.file}: {what}")
+
+
+def column_name(sheet: Sheet, number: int) -> str:
+    return (sheet.names[number] if sheet.names else "") or f"number {number}"
+
+
+def line_of(sheet: Sheet, row: int) -> int:
+    """Number from 1 of the line of a row, comments and blank lines counted."""
+    text, _ = read_text(sheet.file, sheet.facts["encoding"])
+    seen = -sheet.skipped - 1
+    for number, line in enumerate(text.split(b"\n"), start=1):
+        if line.strip() and not re.match(rb"[ \t]*(#|%|//)", line):
+            seen += 1
+            if seen == row:
+                return number
+    return row + 1
+
+
+def take_comments(sheet: Sheet) -> None:
+    """Remove lines of comments; a mark before a row of the table may be a name."""
+    if not re.search(rb"(?m)^[ \t]*(#|%|//)", sheet.text):
+        return
+    kept, seen_row = [], False
+    inside = 0
+    for line in sheet.text.split(b"\n"):
+        if re.match(rb"[ \t]*(#|%|//)", line):
+            inside += seen_row
+            sheet.comments.append(line.decode())
+        else:
+            seen_row = seen_row or bool(line.strip())
+            kept.append(line)
+    if not seen_row or inside > len(kept) // 10 + 3:
+        refuse(
+            sheet,
+            f"{len(sheet.comments)} lines begin with a mark of comments (#, % or //) among rows; "
+            "if these are names, put quotes around them",
+        )
+    sheet.text = b"\n".join(kept)
+    sheet.facts["comment lines"] = len(sheet.comments)
+    if inside:
+        sheet.notes.append(f"left out {inside} lines of comments among the rows")
+
+
+def without_excels_line(sheet: Sheet, keys: TableKeys) -> TableKeys:
+    """Excel says the separator in a first line of its own: `sep=;`."""
+    found = re.match(rb"\s*\"?sep=(.)\"?[ \t]*\n", sheet.text, re.IGNORECASE)
+    if found is None:
+        return keys
+    sheet.text = sheet.text[found.end() :]
+    return keys if keys.separator is not None else replace(keys, separator=found[1].decode())
+
+
+def sample_lines(text: bytes) -> list[str]:
+    part = text[:SAMPLE_BYTES]
+    lines = part.split(b"\n")
+    if len(part) < len(text):
+        lines = lines[:-1]
+    return [line.decode() for line in lines if line.strip()][:SAMPLE]
+
+
+def split_line(line: str, separator: str) -> list[str]:
+    if separator == BLANKS:
+        line = re.sub(r"[ \t]+", " ", line.strip()) if '"' not in line else line.strip()
+        line = line.replace("\t", " ")
+    elif len(separator) > 1:
+        line, separator = line.replace(separator, _UNIT), _UNIT
+    found = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    return [cell.strip() for cell in found]
+
+
+def find_separator(sheet: Sheet, lines: Sequence[str], keys: TableKeys) -> None:
+    """Choose the separator that gives every line as many fields; width 0 where none does."""
+    if keys.separator is not None:
+        wanted = WORDS.get(keys.separator, keys.separator)
+        candidates: Sequence[str] = (BLANKS if wanted == "blanks" else wanted,)
+    else:
+        candidates = SEPARATORS
+    most: tuple[int, str] = (0, ",")
+    for separator in candidates:
+        rows = [split_line(line, separator) for line in lines]
+        widths = Counter(map(len, rows))
+        most = max(most, (sum(width > 1 for width in map(len, rows)), separator))
+        width, agree = max(widths.items(), key=lambda item: (item[1], item[0]))
+        if width < 2:
+            continue
+        first = next(n for n, row in enumerate(rows) if len(row) == width)
+        is_short_header = first == 1 and len(rows[0]) == width - 1 > 1
+        if agree == len(rows) - first and first <= _MOST_TITLES:
+            sheet.separator, sheet.width, sheet.rows = separator, width, rows[first:]
+            sheet.skipped = first
+            if is_short_header and not all(NUMBER.match(cell) for cell in rows[0]):
+                sheet.names = ["", *rows[0]]
+                sheet.notes.append("the first column has no name: taken as names of rows")
+            elif first:
+                _take_titles(sheet, lines[:first])
+            _drop_empty_column(sheet)
+            return
+    sheet.separator = most[1]
+    sheet.rows = [split_line(line, sheet.separator) for line in lines]
+    if keys.separator is not None and most[0] == 0:
+        raise RunnerError(
+            f"dataset.separator={keys.separator}: {sheet.file} has rows of one field then"
+        )
+    if most[0] == 0:
+        refuse(sheet, "an edge list has two columns of node ids, this file one; is its "
+                "separator another (dataset.separator=…)?")  # fmt: skip
+
+
+def _take_titles(sheet: Sheet, lines: Sequence[str]) -> None:
+    numbers = [re.findall(r"\d+", line) for line in lines]
+    if len(lines) == 1 and all(map(INTEGER.match, lines[0].split())) and numbers[0]:
+        sheet.facts["counts"] = [int(n) for n in numbers[0]]
+    said = "; ".join(line.strip() for line in lines)[:100]
+    sheet.notes.append(f"left out {len(lines)} lines before the table: {said}")
+
+
+def _drop_empty_column(sheet: Sheet) -> None:
+    """A separator at the end of every line makes a last column without a name and values."""
+    body = sheet.rows[1:] if len(sheet.rows) > 1 else sheet.rows
+    if sheet.width > 2 and all(row[-1] == "" for row in [*body, sheet.rows[0]]):
+        sheet.facts["trailing separator"] = True
+
+
+def parse(sheet: Sheet, *, skip: int, as_text: Sequence[int] = ()) -> pyarrow.Table:
+    text, separator = sheet.text, sheet.separator
+    if separator == BLANKS:
+        if b'"' in text:
+            text = re.sub(rb'("[^"\n]*")|[ \t]+', lambda m: m.group(1) or b" ", text)
+        else:
+            text = re.sub(rb"[ \t]+", b" ", text) if re.search(rb"\t|  ", text) else text
+        text = re.sub(rb"(?m)^ | $", b"", text)
+    elif len(separator) > 1:
+        text = text.replace(separator.encode(), _UNIT.encode())
+        separator = _UNIT
+    if skip:
+        text = text.lstrip(b"\n")
+        for _ in range(skip):
+            text = text[text.index(b"\n") + 1 :].lstrip(b"\n") if b"\n" in text else b""
+    if not text.strip():
+        refuse(sheet, "the file holds a header and no edges")
+    names = [str(n) for n in range(sheet.width)]
+    lost: list[Any] = []
+
+    def keep(row: Any) -> str:
+        lost.append(row)
+        return "skip"
+
+    try:
+        table = pyarrow.csv.read_csv(
+            pyarrow.BufferReader(text),
+            read_options=pyarrow.csv.ReadOptions(column_names=names, use_threads=True),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=separator, newlines_in_values=False,
+                invalid_row_handler=keep,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={str(n): pyarrow.string() for n in as_text},
+                null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=True,
+                true_values=[], false_values=[], auto_dict_encode=False,
+            ),
+        )  # fmt: skip
+    except pyarrow.ArrowInvalid as error:
+        refuse(sheet, f"it cannot be read as a table ({str(error).splitlines()[0]})")
+    if lost:
+        row = lost[0]
+        at = f"line {row.number + sheet.skipped}: " if row.number else ""
+        refuse(
+            sheet,
+            f"{at}{row.text!r} has {row.actual_columns} fields, the first rows have "
+            f"{row.expected_columns}; mend the row, or put quotes around a name with a separator",
+        )
+    return table
+
+
+def as_text(table: pyarrow.Table, number: int) -> pyarrow.Array:
+    column = table.column(number).combine_chunks()
+    column = column.cast(pyarrow.string())
+    return pyarrow.compute.utf8_trim_whitespace(column)
