@@ -19,6 +19,7 @@ from runner.data.text_file import read_text
 from runner.errors import RunnerError
 
 BLANKS, _UNIT = " ", "\x1f"
+# In the order of preference where several fit every line.
 SEPARATORS = ("\t", "::", "->", ";", "|", ",", BLANKS)
 WORDS = {
     "\t": "tab", BLANKS: "blanks", "\\t": "tab", "tab": "\t", "space": BLANKS,
@@ -219,9 +220,6 @@ def find_separator(sheet: Sheet, lines: Sequence[str], keys: TableKeys) -> None:
 
 
 def _take_titles(sheet: Sheet, lines: Sequence[str]) -> None:
-    numbers = [re.findall(r"\d+", line) for line in lines]
-    if len(lines) == 1 and all(map(INTEGER.match, lines[0].split())) and numbers[0]:
-        sheet.facts["counts"] = [int(n) for n in numbers[0]]
     said = "; ".join(line.strip() for line in lines)[:100]
     sheet.notes.append(f"left out {len(lines)} lines before the table: {said}")
 

@@ -215,6 +215,14 @@ def test_what_is_left_open_is_refused(tmp_path, lines, said):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("columns", "last"), [(2, "1,2,3"), (3, "1,2"), (3, "1,2,3,4")])
+def test_a_row_of_another_width_behind_the_lines_looked_at_is_refused(tmp_path, columns, last):
+    rows = [",".join([str(u), str(v), "1"][:columns]) for u, v in LINKS] * 30
+    assert len(rows) > 1000
+    with pytest.raises(RunnerError, match=rf"'{last}' has \d fields, .* have {columns}"):
+        graph(write(tmp_path, [*rows, last]))
+
+
 def test_keys_decide(tmp_path):
     lines = [f"{u % 3},{u},x,{v}" for u, v in LINKS]
     file = write(tmp_path, lines)
