@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from runner.data.link_data import LinkData, link_data
-from runner.data.splits import RandomSplit
+from runner.data.link_data import LinkData
+from runner.data.whole_graph import LinkSplit, WholeGraph, split_data
 from runner.keys import PositiveInt, Seed
 
 
-def ring(
-    *, num_nodes: PositiveInt, chords: PositiveInt, seed: Seed, split: RandomSplit
-) -> LinkData:
+def ring(*, num_nodes: PositiveInt, chords: PositiveInt, seed: Seed, split: LinkSplit) -> LinkData:
     """A ring whose nodes are linked to the next two, with random chords; without features."""
     nodes = torch.arange(num_nodes)
     generator = torch.Generator().manual_seed(seed)
     far = torch.randint(num_nodes, (2, chords), generator=generator)
     steps = [torch.stack([nodes, (nodes + step) % num_nodes]) for step in (1, 2)]
-    train, valid, test = split.split(torch.cat([*steps, far], dim=1), num_nodes)
-    return link_data(num_nodes=num_nodes, features=None, train=train, valid=valid, test=test)
+    whole = WholeGraph.of(torch.cat([*steps, far], dim=1), num_nodes)
+    return split_data(whole, split, features=None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from runner.data.link_data import LinkData, link_data
-from runner.data.splits import RandomSplit
+from runner.data.link_data import LinkData
+from runner.data.whole_graph import LinkSplit, WholeGraph, split_data
 
 
-def les_miserables(*, split: RandomSplit) -> LinkData:
+def les_miserables(*, split: LinkSplit) -> LinkData:
     """Les Misérables: 77 characters, 254 co-appearances (Knuth 1993, from networkx).
 
     Without features: the embeddings are learned.
@@ -17,5 +17,4 @@ def les_miserables(*, split: RandomSplit) -> LinkData:
 
     graph = networkx.convert_node_labels_to_integers(networkx.les_miserables_graph())
     edges = torch.tensor(list(graph.edges), dtype=torch.int64).T
-    train, valid, test = split.split(edges, len(graph))
-    return link_data(num_nodes=len(graph), features=None, train=train, valid=valid, test=test)
+    return split_data(WholeGraph.of(edges, len(graph)), split, features=None)

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from runner.data import array_files, feature_file, graph_formats
 from runner.data.feature_file import checked_features
-from runner.data.link_data import LinkData, link_data
+from runner.data.link_data import LinkData
 from runner.data.raw_graph import RawGraph, TableKeys
-from runner.data.splits import RandomSplit
 from runner.data.user_file import damaged, existing_file
+from runner.data.whole_graph import LinkSplit, WholeGraph, split_data
 from runner.errors import RunnerError
 from runner.keys import NO_COLUMNS, Before, PositiveInt, Text
 from runner.machine.child import call_in_child
@@ -42,7 +42,7 @@ def edge_file(
     encoding: Annotated[str | None, Before(None)] = None,
     key: Annotated[Text | None, Before(None)] = None,
     bipartite: Annotated[Literal[False] | None, Before(None)] = None,
-    split: RandomSplit,
+    split: LinkSplit,
 ) -> LinkData:
     """Read a graph; taken as simple and undirected: repeats and reversed copies are merged.
 
@@ -71,13 +71,10 @@ def edge_file(
     if given is not None:
         given = checked_features(features or path, given, raw.num_nodes)
     counted = _count(edges, raw.num_nodes)
-    train, valid, test = split.split(edges, raw.num_nodes)
-    return link_data(
-        num_nodes=raw.num_nodes,
+    return split_data(
+        WholeGraph.of(edges, raw.num_nodes, times=raw.times),
+        split,
         features=given,
-        train=train,
-        valid=valid,
-        test=test,
         names=None if raw.names is None else [str(name) for name in raw.names],
         notes=[*raw.notes, *_words(counted)],
         facts={**raw.facts, **counted},

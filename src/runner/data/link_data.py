@@ -45,6 +45,10 @@ class LinkData:
         notes: facts for the user, a line each.
         names: of the nodes, where they have names of their own.
         facts: how a file was read, for `meta.json`.
+        num_sources: of a bipartite graph the number of its first side, whose nodes come first and
+            stand first in pairs; None where every pair of nodes may be linked.
+        valid_support, test_support: (2, S) int64, links that nobody scores and that the graph of
+            validation, or of the test, has beside those of training; None for none.
         train_graph: of the links in ``train``, where it was kept with them; None to build it.
     """
 
@@ -61,6 +65,9 @@ class LinkData:
     notes: tuple[str, ...]
     names: Sequence[str] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    num_sources: int | None = None
+    valid_support: Tensor | None = None
+    test_support: Tensor | None = None
     train_graph: Graph | None = None
 
 
@@ -76,23 +83,33 @@ def link_data(
     notes: Sequence[str] = (),
     names: Sequence[str] | None = None,
     facts: Mapping[str, Any] | None = None,
+    num_sources: int | None = None,
+    valid_support: Tensor | None = None,
+    test_support: Tensor | None = None,
+    links: Tensor | None = None,
 ) -> LinkData:
-    """Put a dataset together and take its fingerprint.
+    """Put a dataset together and take its fingerprints.
 
     Args:
         features: None gives every node an embedding of its own.
+        links: (2, M) int64, all links before the split; None: those of the three parts.
     """
     if features is None:
         features, num_categories = torch.arange(num_nodes), num_nodes
-    tensors = (features, train, valid.positive, valid.negative, test.positive, test.negative)
+    tensors = [features, train, valid.positive, valid.negative, test.positive, test.negative]
+    tensors += [support for support in (valid_support, test_support) if support is not None]
     digest = hashlib.sha256(f"{num_nodes} {num_categories} {directed}".encode())
-    digests = []
+    of_features = ""
     for tensor in tensors:
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().numpy().data)
-        digests.append(digest.hexdigest())
-    links = _sum_of_links((train, valid.positive, test.positive), num_nodes, directed)
-    graph = hashlib.sha256(f"{num_nodes} {directed} {links}".encode())
+        of_features = of_features or digest.hexdigest()
+    if num_sources is not None:
+        digest.update(f"{num_sources} sources".encode())
+    parts = (train, valid.positive, test.positive) if links is None else (links,)
+    sums = _sum_of_links(parts, num_nodes, directed)
+    sides = "" if num_sources is None else f" {num_sources}"
+    graph = hashlib.sha256(f"{num_nodes} {directed} {sums}{sides}".encode())
     return LinkData(
         num_nodes=num_nodes,
         features=features,
@@ -101,12 +118,15 @@ def link_data(
         valid=valid,
         test=test,
         directed=directed,
-        fingerprint=digests[-1],
+        fingerprint=digest.hexdigest(),
         graph_fingerprint=graph.hexdigest(),
-        features_fingerprint=digests[0],
+        features_fingerprint=of_features,
         notes=tuple(notes),
         names=names,
         facts=facts or {},
+        num_sources=num_sources,
+        valid_support=valid_support,
+        test_support=test_support,
     )
 
 

@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from runner.data.link_data import LinkData, link_data
+from runner.data.link_data import LinkData
 from runner.data.planetoid_raw import PARTS, read_graph
-from runner.data.splits import RandomSplit
+from runner.data.whole_graph import LinkSplit, WholeGraph, split_data
 from runner.errors import RunnerError
 from runner.keys import Folder
 from runner.machine.child import call_in_child
@@ -28,7 +28,7 @@ _URL = "https://github.com/kimiyoung/planetoid/raw/master/data"
 _PATIENCE = 120  # seconds for files that take one
 
 
-def planetoid(*, name: Name, root: Folder, split: RandomSplit) -> LinkData:
+def planetoid(*, name: Name, root: Folder, split: LinkSplit) -> LinkData:
     """One of the three citation graphs, features as stored (no row normalisation).
 
     The raw files are read from `root`/planetoid/<name>/raw, which may be read-only, and downloaded
@@ -44,15 +44,9 @@ def planetoid(*, name: Name, root: Folder, split: RandomSplit) -> LinkData:
         _download(name, folder, files)
     content = _read(name, root, folder)
     features = torch.from_numpy(content["features"])
-    train, valid, test = split.split(torch.from_numpy(content["edges"]), len(features))
-    return link_data(
-        num_nodes=len(features),
-        features=features,
-        train=train,
-        valid=valid,
-        test=test,
-        notes=[f"SHA-256 of {', '.join(files)}, one after another: {content['sha256']}"],
-    )
+    note = f"SHA-256 of {', '.join(files)}, one after another: {content['sha256']}"
+    whole = WholeGraph.of(torch.from_numpy(content["edges"]), len(features))
+    return split_data(whole, split, features=features, notes=[note])
 
 
 def _complete(folder: Path, files: list[str]) -> bool:

@@ -19,6 +19,7 @@ class RawGraph:
         num_nodes: None where the file does not say it.
         features: (N, F), where the file has them.
         names: (N,) of strings, where nodes have names: the edges hold places in it.
+        times: (M,) int64, where the links have times.
         ids: (K,) int64, ascending and distinct, where whole numbers are the nodes' names: the edges
             hold these.
         notes: what was decided, a line each.
@@ -30,6 +31,7 @@ class RawGraph:
     features: Tensor | None = None
     names: np.ndarray | None = None
     ids: np.ndarray | None = None
+    times: Tensor | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 

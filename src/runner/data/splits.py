@@ -1,4 +1,4 @@
-"""Random splits of an undirected graph's edges, with their negatives."""
+"""Random splits of a graph's links, with their negatives."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import torch
 from torch import Tensor
 
 from runner.data.link_data import EvaluationSplit
+from runner.data.whole_graph import LinkSplit, Split, WholeGraph
 from runner.errors import RunnerError
 from runner.keys import Multiple, RunSeed, Share
-from runner.ops.csr import Graph
+from runner.ops.pairs import draw_pairs
 
 
-class RandomSplit:
-    """A random permutation of the undirected edges, cut into train, validation and test.
+class RandomSplit(LinkSplit):
+    """A random permutation of the linked pairs, cut into train, validation and test.
 
-    Negatives are drawn once a split, uniformly from the pairs that are no edge of the full graph.
+    Negatives are drawn once a split, uniformly from the pairs that are no link of the whole graph:
+    unordered ones, of a directed graph ordered ones, of a bipartite graph a source and a target.
+    Of a directed graph both directions of a pair stay in one part, since message passing sees both.
     The published release draws as many test negatives as test positives and twice as many
     validation negatives as validation positives.
 
@@ -44,21 +47,9 @@ class RandomSplit:
         self.valid_negatives = valid_negatives
         self.test_negatives = test_negatives
 
-    def split(
-        self, edges: Tensor, num_nodes: int
-    ) -> tuple[Tensor, EvaluationSplit, EvaluationSplit]:
-        """Split edges, (2, M) int64 in any direction, repeats and self-loops ignored.
-
-        Returns:
-            Training edges (2, M'), one direction each, validation and test.
-
-        Raises:
-            RunnerError: if a part would be empty, or the graph is too dense for its negatives.
-        """
-        graph = Graph.from_edges(edges, num_nodes)
-        once = graph.row < graph.col
-        links = torch.stack([graph.row[once], graph.col[once].long()])
-        count = links.shape[1]
+    def split(self, whole: WholeGraph) -> Split:
+        edges = whole.edges
+        count = edges.shape[1]
         num_valid, num_test = int(count * self.valid), int(count * self.test)
         if num_valid < 1 or num_test < 1:
             raise RunnerError(
@@ -67,37 +58,54 @@ class RandomSplit:
                 "larger graph, or raise protocol.split.valid and .test"
             )
         generator = torch.Generator().manual_seed(self.seed)
-        links = links[:, torch.randperm(count, generator=generator)]
-        valid, test = links[:, :num_valid], links[:, num_valid : num_valid + num_test]
-        wanted_valid = max(1, round(num_valid * self.valid_negatives))
-        wanted_test = max(1, round(num_test * self.test_negatives))
-        negatives = sample_non_edges(graph, wanted_valid + wanted_test, generator)
-        return (
-            links[:, num_valid + num_test :],
-            EvaluationSplit(valid, negatives[:, :wanted_valid]),
-            EvaluationSplit(test, negatives[:, wanted_valid:]),
+        edges = edges[:, torch.randperm(count, generator=generator)]
+        parts = edges.split([num_valid, num_test, count - num_valid - num_test], dim=1)
+        valid, test, train = (directions(whole, part) for part in parts)
+        wanted = [
+            max(1, round(part.shape[1] * times))
+            for part, times in ((valid, self.valid_negatives), (test, self.test_negatives))
+        ]
+        negatives = sample_non_links(whole, sum(wanted), generator).split(wanted, dim=1)
+        return Split(
+            train, EvaluationSplit(valid, negatives[0]), EvaluationSplit(test, negatives[1])
         )
 
 
-def sample_non_edges(graph: Graph, count: int, generator: torch.Generator) -> Tensor:
-    """Distinct unordered pairs of different nodes that are no edges, (2, count), in random order.
+def directions(whole: WholeGraph, edges: Tensor) -> Tensor:
+    """The links between some linked pairs, (2, M) int64: one of each, or its directed ones."""
+    if whole.ordered is None:
+        return edges
+    both = torch.stack([edges, edges.flip(0)], dim=2).reshape(2, -1)
+    return both[:, whole.has(both)]
+
+
+def sample_non_links(whole: WholeGraph, count: int, generator: torch.Generator) -> Tensor:
+    """Distinct pairs of different nodes that are no links, (2, count) int64, in random order.
+
+    Pairs are unordered (lower id first), of a directed graph ordered; of a bipartite graph a source
+    and a target.
 
     Raises:
-        RunnerError: if the graph has fewer than twice as many non-edges.
+        RunnerError: if the graph has fewer than twice as many.
     """
-    n = graph.num_nodes
-    available = n * (n - 1) // 2 - graph.num_entries // 2
+    n, sources = whole.num_nodes, whole.num_sources
+    if sources is not None:
+        possible = sources * (n - sources)
+    else:
+        possible = n * (n - 1) // (1 if whole.directed else 2)
+    available = possible - whole.links.shape[1]
     if available < 2 * count:
         raise RunnerError(
-            f"{count} negatives are wanted, but {n} nodes with {graph.num_entries // 2} edges "
+            f"{count} negatives are wanted, but {n} nodes with {whole.links.shape[1]} edges "
             f"leave only {available} pairs without an edge; lower protocol.split.*_negatives "
             "or the shares of validation and test"
         )
     found = torch.empty(0, dtype=torch.int64)
     while found.numel() < count:
-        drawn = torch.randint(n, (2, count + 16), generator=generator)
-        pairs = drawn.sort(dim=0).values
-        pairs = pairs[:, (pairs[0] != pairs[1]) & (graph.find(pairs) < 0)]
+        pairs = draw_pairs(n, count + 16, generator, sources)
+        if not whole.directed:
+            pairs = pairs.sort(dim=0).values
+        pairs = pairs[:, (pairs[0] != pairs[1]) & ~whole.has(pairs)]
         found = _distinct(torch.cat([found, pairs[0] * n + pairs[1]]))
     kept = found[:count]
     return torch.stack([kept // n, kept % n])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from runner.data.link_data import LinkData, link_data
-from runner.data.splits import RandomSplit
+from runner.data.link_data import LinkData
+from runner.data.whole_graph import LinkSplit, WholeGraph, split_data
 from runner.errors import RunnerError
 from runner.keys import Noise, PositiveInt, Seed
 
@@ -22,7 +22,7 @@ def coauthorship(
     num_features: PositiveInt,
     noise: Noise,
     seed: Seed,
-    split: RandomSplit,
+    split: LinkSplit,
 ) -> LinkData:
     """An affiliation graph: teams of 2 to 6 authors of a topic write papers, a paper is a clique.
 
@@ -45,14 +45,8 @@ def coauthorship(
     edges = affiliation_edges(topic, num_edges, generator)
     centres = generator.standard_normal((num_topics, num_features))
     features = 0.5 * centres[topic] + noise * generator.standard_normal((num_nodes, num_features))
-    train, valid, test = split.split(torch.from_numpy(edges), num_nodes)
-    return link_data(
-        num_nodes=num_nodes,
-        features=torch.from_numpy(features.astype(np.float32)),
-        train=train,
-        valid=valid,
-        test=test,
-    )
+    whole = WholeGraph.of(torch.from_numpy(edges), num_nodes)
+    return split_data(whole, split, features=torch.from_numpy(features.astype(np.float32)))
 
 
 def affiliation_edges(

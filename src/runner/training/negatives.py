@@ -10,6 +10,7 @@ from torch import Tensor
 from runner.errors import RunnerError
 from runner.keys import Before, PositiveInt
 from runner.ops.csr import Graph
+from runner.ops.pairs import draw_pairs
 
 
 class NegativeSampler:
@@ -17,7 +18,13 @@ class NegativeSampler:
 
     Args:
         per_positive: negatives for each target link.
+
+    Attributes:
+        num_sources: of a bipartite graph the nodes of its first side, which come first; the run
+            sets it. None where every pair of nodes may be linked.
     """
+
+    num_sources: int | None = None
 
     def __init__(self, *, per_positive: Annotated[PositiveInt, Before(1)] = 1) -> None:
         self.per_positive = per_positive
@@ -50,8 +57,9 @@ class UniformNonEdges(NegativeSampler):
         Raises:
             RunnerError: if the graph is so dense that pairs without an edge are hardly found.
         """
-        n, count = graph.num_nodes, positives.shape[1]
-        if graph.num_entries > 0.99 * n * (n - 1):
+        n, count, sources = graph.num_nodes, positives.shape[1], self.num_sources
+        possible = n * (n - 1) if sources is None else 2 * sources * (n - sources)
+        if graph.num_entries > 0.99 * possible:
             raise RunnerError(
                 f"the training graph has {graph.num_entries // 2} edges on {n} nodes, almost all "
                 "there can be: there are too few pairs without an edge to train against"
@@ -59,7 +67,7 @@ class UniformNonEdges(NegativeSampler):
         found: list[Tensor] = []
         missing = count
         while missing > 0:
-            pairs = torch.randint(n, (2, missing + missing // 8 + 16), generator=generator)
+            pairs = draw_pairs(n, missing + missing // 8 + 16, generator, sources)
             pairs = pairs.to(positives.device)
             pairs = pairs[:, (pairs[0] != pairs[1]) & (graph.find(pairs) < 0)][:, :missing]
             found.append(pairs)
@@ -72,6 +80,8 @@ class UniformPairs(NegativeSampler):
 
     def draw(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor:
         n, count = graph.num_nodes, positives.shape[1]
+        if self.num_sources is not None:
+            return draw_pairs(n, count, generator, self.num_sources).to(positives.device)
         first = torch.randint(n, (count,), generator=generator)
         second = torch.randint(n - 1, (count,), generator=generator)
         second += second >= first
@@ -82,5 +92,6 @@ class RandomTargets(NegativeSampler):
     """The positive's source with a uniform target, which may by chance be an edge (citation2)."""
 
     def draw(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor:
-        targets = torch.randint(graph.num_nodes, (positives.shape[1],), generator=generator)
+        n, count, first = graph.num_nodes, positives.shape[1], self.num_sources or 0
+        targets = torch.randint(first, n, (count,), generator=generator)
         return torch.stack([positives[0], targets.to(positives.device)])

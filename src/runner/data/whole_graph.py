@@ -1,0 +1,172 @@
+"""A graph before its split, and the contract of what splits it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from runner.data.link_data import EvaluationSplit, LinkData, link_data
+from runner.ops.csr import Graph
+
+
+@dataclass(frozen=True, eq=False)
+class WholeGraph:
+    """A graph with all its links, before they are split.
+
+    Attributes:
+        graph: the links as undirected edges.
+        ordered: (2, M) int64, of a directed graph the distinct links (source, target), ascending;
+            None where links have no direction.
+        num_sources: of a bipartite graph the number of its first side, whose nodes come first;
+            None where every pair of nodes may be linked.
+        rows: (2, R) int64, links in the order of the file, repeats included, where they have times.
+        times: (R,) int64, of the rows; None where links have no times.
+        parts: train, valid and test where the file has a split of its own.
+    """
+
+    graph: Graph
+    ordered: Tensor | None = None
+    num_sources: int | None = None
+    rows: Tensor | None = None
+    times: Tensor | None = None
+    parts: Split | None = None
+
+    @classmethod
+    def of(
+        cls,
+        edges: Tensor,
+        num_nodes: int,
+        *,
+        directed: bool = False,
+        num_sources: int | None = None,
+        times: Tensor | None = None,
+        parts: Split | None = None,
+    ) -> WholeGraph:
+        """The graph of rows of links; repeats and self-loops are dropped.
+
+        Args:
+            edges: (2, R) int64, in any direction unless `directed`.
+            times: (R,) int64, of the rows.
+
+        Raises:
+            ValueError: if an id lies outside 0 to `num_nodes` - 1.
+        """
+        return cls(
+            Graph.from_edges(edges, num_nodes),
+            _distinct(edges, num_nodes) if directed else None,
+            num_sources,
+            None if times is None else edges,
+            times,
+            parts,
+        )
+
+    @property
+    def num_nodes(self) -> int:
+        return self.graph.num_nodes
+
+    @property
+    def directed(self) -> bool:
+        return self.ordered is not None
+
+    @cached_property
+    def edges(self) -> Tensor:
+        """The pairs that are linked in one direction or both, (2, E) int64, lower id first."""
+        once = self.graph.row < self.graph.col
+        return torch.stack([self.graph.row[once], self.graph.col[once].long()])
+
+    @property
+    def links(self) -> Tensor:
+        """What is split, (2, M) int64: the ordered links of a directed graph, else its edges."""
+        return self.edges if self.ordered is None else self.ordered
+
+    def has(self, pairs: Tensor) -> Tensor:
+        """Whether each of the pairs, (2, B) int64, is a link, (B,) bool; ordered if directed."""
+        if self.ordered is None:
+            return self.graph.find(pairs) >= 0
+        keys, wanted = (x[0] * self.num_nodes + x[1] for x in (self.ordered, pairs))
+        place = torch.searchsorted(keys, wanted).clamp_(max=keys.numel() - 1)
+        return keys[place] == wanted
+
+
+def _distinct(edges: Tensor, num_nodes: int) -> Tensor:
+    u, v = edges[:, edges[0] != edges[1]]
+    key = torch.unique(u * num_nodes + v)
+    return torch.stack([key // num_nodes, key % num_nodes])
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The parts that the links of a graph are cut into.
+
+    Shapes:
+        - ``train``: (2, M) int64, the target links of training, which are its graph too
+
+    Attributes:
+        valid_support, test_support: (2, S) int64, links that nobody scores and that the graph of
+            validation, or of the test, has beside those of training; None for none.
+        notes: what the user should know, a line each.
+        facts: the same for `meta.json`.
+    """
+
+    train: Tensor
+    valid: EvaluationSplit
+    test: EvaluationSplit
+    valid_support: Tensor | None = None
+    test_support: Tensor | None = None
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class LinkSplit(ABC):
+    """Cuts the links of a graph into train, validation and test: `protocol.split`."""
+
+    @abstractmethod
+    def split(self, whole: WholeGraph) -> Split:
+        """The parts, with the negatives of validation and test.
+
+        Raises:
+            RunnerError: if the graph cannot be split so; names the key and the remedy.
+        """
+
+
+def split_data(
+    whole: WholeGraph,
+    split: LinkSplit,
+    *,
+    features: Tensor | None,
+    names: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> LinkData:
+    """Split a graph and put the dataset together.
+
+    Args:
+        features: (N, F) float32; None gives every node an embedding of its own.
+        names: of the nodes, where they have names of their own.
+        notes, facts: how it was read; those of the split are added.
+
+    Raises:
+        RunnerError: if the graph cannot be split so.
+    """
+    parts = split.split(whole)
+    return link_data(
+        num_nodes=whole.num_nodes,
+        features=features,
+        train=parts.train,
+        valid=parts.valid,
+        test=parts.test,
+        directed=whole.directed,
+        notes=[*notes, *parts.notes],
+        names=names,
+        facts={**(facts or {}), **parts.facts},
+        num_sources=whole.num_sources,
+        valid_support=parts.valid_support,
+        test_support=parts.test_support,
+        links=whole.links,
+    )
