@@ -27,6 +27,7 @@ class GAECN(Predictor):
     """
 
     reach = 1
+    common_neighbours = "term"
 
     def __init__(
         self,

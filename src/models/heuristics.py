@@ -21,6 +21,8 @@ from runner.ops.overlap import common_neighbours
 class CommonNeighbours(Predictor):
     """|N(u) ∩ N(v)| (Newman 2001)."""
 
+    common_neighbours = "all"
+
     def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Scores, (B,) float64, of ``pairs``, (2, B)."""
         return common_neighbours(view.graph, pairs).counts().double()
@@ -28,6 +30,8 @@ class CommonNeighbours(Predictor):
 
 class WeightedNeighbours(Predictor):
     """The sum over the common neighbours of a weight that falls with their degree."""
+
+    common_neighbours = "all"
 
     def weight(self, degree: Tensor) -> Tensor:
         """The weight of every node, (N,), from its degree, (N,) float64 of at least 2."""

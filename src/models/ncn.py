@@ -36,6 +36,7 @@ class NCN(Predictor):
     """
 
     reach = 1
+    common_neighbours = "term"
 
     pools_twice: ClassVar[bool] = False
     """Whether :meth:`pools` gives a second sum, for which there is then another f_cn, f_second."""

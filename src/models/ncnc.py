@@ -49,6 +49,7 @@ class NCNC(Predictor):
     """
 
     column = "completion"
+    common_neighbours = "term"
     published_with: ClassVar[Mapping[str, Any]] = {"depth": 1}
 
     def __init__(

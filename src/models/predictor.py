@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -54,6 +54,9 @@ class Predictor(nn.Module):
 
     column: ClassVar[str | None] = None
     """The dataset's column that it takes before the common one: ``tuned_for.<column>``."""
+
+    common_neighbours: ClassVar[Literal["none", "term", "all"]] = "none"
+    """What of a score comes from common neighbours, which no pair across a bipartite graph has."""
 
     published_with: ClassVar[Mapping[str, Any]] = {}
     """Arguments with which the published figures of it were measured; with others none is its."""

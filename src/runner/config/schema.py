@@ -166,7 +166,8 @@ class Dataset(Section):
     separator: Annotated[str | None, Before(None)] = None
     encoding: Annotated[str | None, Before(None)] = None
     key: Annotated[Text | None, Before(None)] = None
-    bipartite: Annotated[Literal[False] | None, Before(None)] = None
+    directed: Annotated[bool | None, Before(None)] = None
+    bipartite: Annotated[bool | None, Before(None)] = None
     source: Node
 
 

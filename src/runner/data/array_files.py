@@ -22,16 +22,16 @@ _EDGES = ("edge_index", "edges", "edge_list")
 
 
 def from_adjacency(matrix: object) -> RawGraph:
-    """The graph of an adjacency matrix, dense or sparse.
+    """The graph of an adjacency matrix, dense or sparse; of two kinds of nodes if not square.
 
     Raises:
-        ValueError: if it is not square, or holds no real numbers.
+        ValueError: if it is no matrix, or holds no real numbers.
     """
     import scipy.sparse
 
     sparse = scipy.sparse.coo_array(sound(matrix))
-    if sparse.ndim != 2 or sparse.shape[0] != sparse.shape[1]:
-        raise ValueError(f"an adjacency matrix is square, this one is {sparse.shape}")
+    if sparse.ndim != 2:
+        raise ValueError(f"an adjacency matrix has two dimensions, this one is {sparse.shape}")
     if sparse.dtype.kind not in "biuf" or np.isnan(sparse.data).any():
         raise ValueError("an adjacency matrix holds real numbers, this one does not")
     weighted = bool(len(sparse.data)) and bool((sparse.data != sparse.data[0]).any())
@@ -39,7 +39,11 @@ def from_adjacency(matrix: object) -> RawGraph:
     edges = torch.from_numpy(np.stack([sparse.row, sparse.col]).astype(np.int64))
     notes = ("weights are not used",) if weighted else ()
     facts = {"shape": "matrix", **({"weights ignored": True} if weighted else {})}
-    return RawGraph(edges, num_nodes=int(sparse.shape[0]), notes=notes, facts=facts)
+    rows, columns = map(int, sparse.shape)
+    if rows == columns:
+        return RawGraph(edges, num_nodes=rows, notes=notes, facts=facts)
+    edges[1] += rows
+    return RawGraph(edges, num_nodes=rows + columns, num_sources=rows, notes=notes, facts=facts)
 
 
 def read_npz(file: Path, key: str | None) -> RawGraph:

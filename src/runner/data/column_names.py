@@ -14,6 +14,11 @@ _ENDS = (
     ("left", "right"), ("ego", "alter"), ("x", "y"), ("a", "b"),
 )  # fmt: skip
 _KINDS = ("id", "node", "name", "vertex", "label", "index", "idx")
+_TWO_KINDS = {
+    "user", "item", "product", "customer", "author", "paper", "actor", "movie", "film", "reader",
+    "book", "drug", "gene", "disease", "protein", "student", "course", "person", "group", "member",
+    "buyer", "seller", "investor", "company", "artist", "song", "track", "playlist", "event",
+}  # fmt: skip
 _NUMBERED = re.compile(r"(.*?)(1|2|a|b)$")
 _WEIGHT = {"weight", "weights", "w", "strength", "value", "count", "score", "rating", "freq",
            "frequency", "capacity"}  # fmt: skip
@@ -50,6 +55,12 @@ def ends(names: Sequence[str]) -> tuple[int, int] | None:
         if one in by and two in by
     ]  # fmt: skip
     return pairs[0] if len(pairs) == 1 else None
+
+
+def are_two_kinds(names: Sequence[str]) -> bool:
+    """Whether two names are words for kinds of nodes, as user and item."""
+    kinds = {_without_kind(_plain(name)) for name in names}
+    return len(names) == len(kinds) == 2 and kinds <= _TWO_KINDS
 
 
 def others(names: Sequence[str]) -> dict[str, int | None]:

@@ -171,6 +171,8 @@ def _differs_from_body(sheet: Sheet, first: Sequence[str], body: Sequence[Sequen
     texts = [as_text(table, n) for n in range(min(2, sheet.width))]
     if any(_contains(text, cell) for text in texts for cell in first if cell):
         return False
+    if column_names.are_two_kinds(first[:2]):
+        return True
     refuse(
         sheet,
         f"its first row ({', '.join(first)}) may be names of columns or a link; say "

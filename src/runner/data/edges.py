@@ -6,13 +6,13 @@ import io
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from runner.data import array_files, feature_file, graph_formats
+from runner.data import array_files, feature_file, graph_formats, sides
 from runner.data.feature_file import checked_features
 from runner.data.link_data import LinkData
 from runner.data.raw_graph import RawGraph, TableKeys
@@ -41,10 +41,11 @@ def edge_file(
     separator: Annotated[str | None, Before(None)] = None,
     encoding: Annotated[str | None, Before(None)] = None,
     key: Annotated[Text | None, Before(None)] = None,
-    bipartite: Annotated[Literal[False] | None, Before(None)] = None,
+    directed: Annotated[bool | None, Before(None)] = None,
+    bipartite: Annotated[bool | None, Before(None)] = None,
     split: LinkSplit,
 ) -> LinkData:
-    """Read a graph; taken as simple and undirected: repeats and reversed copies are merged.
+    """Read a graph; taken as simple and undirected unless `directed`.
 
     Args:
         path: a text with a link in each row, or one of the other kinds that `_FORMATS` lists.
@@ -55,14 +56,17 @@ def edge_file(
         columns: of a table: names, or numbers from 0, of `source`, `target`, `weight`, `time`.
         header, separator, encoding: of a table; None is found out.
         key: of the matrix or array, in a `.mat` or `.npz` with several.
-        bipartite: False: two columns of different kinds hold the same nodes.
+        directed: links are ordered pairs; else reversed copies are merged.
+        bipartite: True: sources and targets are two kinds of nodes, whatever their ids; False: two
+            columns of different kinds hold the same nodes.
 
     Raises:
         RunnerError: if a file is missing, damaged or makes no sense; names the key and the remedy.
     """
     file = existing_file("dataset.path", path)
     keys = TableKeys(columns or {}, header, separator, encoding, bipartite)
-    raw = _read(file, key, keys)
+    raw = sides.with_sides(file, _read(file, key, keys), keys, directed, num_nodes)
+    sides.refuse_shared_names(raw, features)
     raw, given = _with_features(file, raw, features, num_nodes)
     if raw.num_nodes is None:
         raw = replace(raw, num_nodes=_highest(file, raw.edges, num_nodes))
@@ -70,13 +74,16 @@ def edge_file(
     edges = _checked(file, raw.edges, raw.num_nodes)
     if given is not None:
         given = checked_features(features or path, given, raw.num_nodes)
-    counted = _count(edges, raw.num_nodes)
+    whole = WholeGraph.of(
+        edges, raw.num_nodes, directed=bool(directed), num_sources=raw.num_sources, times=raw.times
+    )
+    counted = _count(edges, whole)
     return split_data(
-        WholeGraph.of(edges, raw.num_nodes, times=raw.times),
+        whole,
         split,
         features=given,
         names=None if raw.names is None else [str(name) for name in raw.names],
-        notes=[*raw.notes, *_words(counted)],
+        notes=[*raw.notes, *_words(whole, counted)],
         facts={**raw.facts, **counted},
     )
 
@@ -212,32 +219,45 @@ def number_nodes(
     )  # fmt: skip
 
 
-def _count(edges: Tensor, num_nodes: int) -> dict[str, int]:
-    """Links, and what of the rows is none of its own."""
-    loops = edges[0] == edges[1]
-    ordered = (edges[0] * num_nodes + edges[1])[~loops].unique()
-    pairs = edges.sort(dim=0).values
-    links = (pairs[0] * num_nodes + pairs[1])[~loops].unique().numel()
-    one_way = 2 * links - ordered.numel()
-    rows = edges.shape[1]
+def _count(rows: Tensor, whole: WholeGraph) -> dict[str, int | bool]:
+    """Nodes and links, and what of the rows is no link of its own."""
+    n, edges = whole.num_nodes, whole.edges.shape[1]
+    loops = int((rows[0] == rows[1]).sum())
+    if whole.ordered is not None:
+        ordered = whole.ordered.shape[1]
+    else:
+        between = rows[:, rows[0] != rows[1]]
+        ordered = (between[0] * n + between[1]).unique().numel()
+    kinds: dict[str, int | bool] = {"directed": True} if whole.directed else {}
+    if whole.num_sources is not None:
+        kinds = {"sources": whole.num_sources, "targets": n - whole.num_sources}
     return {
-        "nodes": num_nodes,
-        "links": links,
-        "rows": rows,
-        "self-loops dropped": int(loops.sum()),
-        "repeats dropped": rows - int(loops.sum()) - ordered.numel(),
-        "one-way pairs": one_way,
+        "nodes": n,
+        "links": whole.links.shape[1],
+        **kinds,
+        "rows": rows.shape[1],
+        "self-loops dropped": loops,
+        "repeats dropped": rows.shape[1] - loops - ordered,
+        "one-way pairs": 2 * edges - ordered,
     }
 
 
-def _words(counted: Mapping[str, int]) -> list[str]:
+def _words(whole: WholeGraph, counted: Mapping[str, int | bool]) -> list[str]:
     links, loops = counted["links"], counted["self-loops dropped"]
-    lines = [f"{counted['nodes']} nodes, {links} links, undirected and unweighted"]
+    kind = "directed" if whole.directed else "undirected"
+    lines = [f"{counted['nodes']} nodes, {links} links, {kind} and unweighted"]
+    if whole.num_sources is not None:
+        lines.append(f"bipartite: {counted['sources']} sources and {counted['targets']} targets")
+    if whole.directed:
+        lines.append(
+            "ordered pairs are split and scored; message passing uses both directions of a link"
+        )
     if loops:
         lines.append(f"dropped {loops} self-loops")
     if counted["repeats dropped"]:
         lines.append(f"dropped {counted['repeats dropped']} repeated rows")
-    if 0 < counted["one-way pairs"] < links:
+    is_told = whole.directed or whole.num_sources is not None
+    if not is_told and 0 < counted["one-way pairs"] < links:
         lines.append(f"directions are not used: {counted['one-way pairs']} pairs have one alone")
     return lines
 

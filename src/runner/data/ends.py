@@ -103,11 +103,10 @@ def refuse_empty_ends(sheet: Sheet, table: pyarrow.Table, ends: Sequence[int]) -
 def refuse_overlap(sheet: Sheet, keys: TableKeys, common: set[Any]) -> None:
     """Two kinds of nodes whose names overlap: the same nodes, or others of the same name."""
     kinds = sheet.facts.get("kinds")
-    if kinds is None or not common or keys.bipartite is False:
+    if kinds is None or not common or keys.bipartite is not None:
         return
     refuse(
         sheet,
         f"{kinds[0]} and {kinds[1]} have {len(common)} values in common, as {min(common)}: the "
-        "same nodes, or two kinds? Say dataset.bipartite=false if they are the same; else give "
-        "the kinds names that differ",
+        "same nodes, or two kinds? Say dataset.bipartite=false or dataset.bipartite=true",
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from runner.data.array_files import from_adjacency
 from runner.data.raw_graph import RawGraph
 from runner.data.user_file import damaged
 from runner.errors import RunnerError
@@ -69,19 +70,11 @@ def _from_networkx(graph: Any) -> RawGraph:
     pairs = [(index[u], index[v]) for u, v in graph.edges()]
     edges = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2).T
     names = np.array([str(node) for node in index], dtype=object)
-    facts = {"directed": bool(graph.is_directed())}
+    facts = {"directed in the file": bool(graph.is_directed())}
     return RawGraph(edges, len(index), names=names, facts=facts)
 
 
 def _read_mtx(file: Path) -> RawGraph:
     import scipy.io
-    import scipy.sparse
 
-    matrix = scipy.sparse.coo_array(scipy.io.mmread(file))
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise RunnerError(
-            f"dataset.path={file}: an adjacency matrix is square, this one is {matrix.shape}"
-        )
-    matrix.eliminate_zeros()
-    edges = torch.from_numpy(np.stack([matrix.row, matrix.col]).astype(np.int64))
-    return RawGraph(edges, int(matrix.shape[0]))
+    return from_adjacency(scipy.io.mmread(file))

@@ -22,6 +22,7 @@ class RawGraph:
         times: (M,) int64, where the links have times.
         ids: (K,) int64, ascending and distinct, where whole numbers are the nodes' names: the edges
             hold these.
+        num_sources: of two kinds of nodes the number of the first kind, whose nodes come first.
         notes: what was decided, a line each.
         facts: the same for `meta.json`.
     """
@@ -32,6 +33,7 @@ class RawGraph:
     names: np.ndarray | None = None
     ids: np.ndarray | None = None
     times: Tensor | None = None
+    num_sources: int | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 

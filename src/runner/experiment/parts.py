@@ -18,6 +18,7 @@ from runner.data.link_data import EvaluationSplit, LinkData
 from runner.data.sizes import remember
 from runner.errors import RunnerError
 from runner.experiment import structures, warm_start
+from runner.experiment.bipartite import check_model
 from runner.experiment.build import build, build_model, build_optimiser, load_data
 from runner.machine import hardware
 from runner.models.link_model import LinkModel
@@ -30,6 +31,7 @@ from runner.training.encoding import Encoding
 from runner.training.evaluator import Evaluator
 from runner.training.generators import Generators
 from runner.training.loop import Training
+from runner.training.negatives import NegativeSampler
 from runner.training.objective import Objective
 from runner.training.optimizers import on_disk
 from runner.training.ranks import Ranks
@@ -138,6 +140,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
         config, num_features=loaded.num_features, num_categories=loaded.num_categories
     )
     _refuse_contradictions(model, objective, evaluator, ranks)
+    check_model(config.run.model, model.predictor, data)
     scratch = _place_embeddings(model, config)
     model = model.to(device)
     features = torch.device("cpu") if machine.features == "host" else device
@@ -145,12 +148,14 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     task = structures.with_structures(task, model.predictor, config, ranks)
     seeds = config.seeds
     generators = Generators(batches=seeds.batches, negatives=seeds.negatives, dropout=seeds.dropout)
+    negatives: NegativeSampler = build("negatives", config.negatives)
+    negatives.num_sources = data.num_sources
     sampler: LinkSampler = build(
         "sampler",
         config.sampler,
         graph=task.train_graph,
         targets=data.train.to(device),
-        negatives=build("negatives", config.negatives),
+        negatives=negatives,
         generators=generators,
     )
     encoding: Encoding = build("encoding", config.encoding)

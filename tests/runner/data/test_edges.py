@@ -292,7 +292,7 @@ def test_a_mat_without_net(tmp_path):
 
 def test_a_matrix_that_is_not_square(tmp_path):
     scipy.sparse.save_npz(tmp_path / "graph.npz", scipy.sparse.csr_array(np.ones((3, 4))))
-    with pytest.raises(RunnerError, match="is square"):
+    with pytest.raises(RunnerError, match=r"is not square.*dataset\.bipartite=true"):
         read(tmp_path / "graph.npz")
 
 

@@ -3,7 +3,7 @@ import torch
 
 from runner.errors import RunnerError
 from runner.ops.csr import Graph
-from runner.training.negatives import RandomTargets, UniformNonEdges
+from runner.training.negatives import RandomTargets, UniformNonEdges, UniformPairs
 
 
 @pytest.fixture
@@ -34,6 +34,16 @@ def test_random_targets_keep_the_source(graph):
     drawn = RandomTargets().epoch(graph, positives, torch.Generator().manual_seed(0))
     assert torch.equal(drawn[0], positives[0])
     assert drawn[1].bincount(minlength=12).min() > 300
+
+
+@pytest.mark.parametrize("kind", [UniformNonEdges, UniformPairs, RandomTargets])
+def test_of_a_bipartite_graph_all_pairs_go_across(kind):
+    graph = Graph.from_edges(torch.tensor([[0, 1, 1], [4, 4, 5]]), 9)
+    sampler = kind()
+    sampler.num_sources = 4
+    positives = torch.tensor([[0, 1, 2, 3], [4, 5, 6, 7]]).repeat(1, 200)
+    u, v = sampler.epoch(graph, positives, torch.Generator().manual_seed(0))
+    assert set(u.tolist()) == {0, 1, 2, 3} and set(v.tolist()) == {4, 5, 6, 7, 8}
 
 
 @pytest.mark.parametrize("kind", [UniformNonEdges, RandomTargets])
