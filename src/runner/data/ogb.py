@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import importlib.util
 import logging
 import os
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,9 @@ from runner.errors import RunnerError
 from runner.keys import Folder
 from runner.machine.child import call_in_child
 from runner.ops.csr import Graph
-from runner.storage.checksums import broken, digest, seal
+from runner.storage.checksums import digest
 from runner.storage.download import download
+from runner.storage.kept import make_once
 from runner.storage.workshop import sync, workshop
 
 log = logging.getLogger(__name__)
@@ -124,24 +123,8 @@ def _load(name: str, folder: Path, split: str, features: Features, cache: Path) 
         ) from None
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     kept = cache / f"{folder.name}-{features}-{place}"
-    found, _ = _kept(kept, made_of)
-    if found is not None:
-        return found
-    with contextlib.ExitStack() as stack:
-        try:
-            working = stack.enter_context(workshop(kept))
-        except OSError as error:
-            raise RunnerError(
-                f"run.cache={cache.parent}: it cannot be written ({error.strerror}); choose "
-                "another place with run.cache=… or RUNNER_CACHE"
-            ) from None
-        found, reason = _kept(kept, made_of)
-        if found is not None:
-            return found
-        if reason is not None:
-            log.warning("the cache %s %s and is made anew", kept, reason)
-            shutil.rmtree(kept, ignore_errors=True)
-        log.info("%s is processed, once, into %s", name, kept)
+
+    def make(working: Path) -> None:
         try:
             _convert(folder, split, features, working / _DATA)
         except Exception as error:  # parsers and unpicklers fail in many types
@@ -152,12 +135,8 @@ def _load(name: str, folder: Path, split: str, features: Features, cache: Path) 
                 f"dataset.root={root}: the files in {folder} are damaged or not {name}'s "
                 f"({text}); delete the folder to download it again"
             ) from error
-        seal(working, made_of=made_of)
-        made = _read(working)  # its pages stay where they are when the folder is moved
-        # Without locks, of two processes that make it at once one is too late, which is no loss.
-        with contextlib.suppress(OSError):
-            os.rename(working, kept)
-        return made
+
+    return make_once(kept, made_of=made_of, make=make, read=_read, what=name)
 
 
 def _convert(folder: Path, split: str, features: Features, target: Path) -> None:
@@ -171,17 +150,6 @@ def _convert(folder: Path, split: str, features: Features, target: Path) -> None
 
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
-
-
-def _kept(kept: Path, made_of: str) -> tuple[LinkData | None, str | None]:
-    """What is in the cache, or why it is of no use; neither where there is none."""
-    if not kept.is_dir():
-        return None, None
-    try:
-        reason = broken(kept, made_of=made_of)
-        return (_read(kept), None) if reason is None else (None, reason)
-    except Exception as error:  # a cache that fails is made anew, whatever it is
-        return None, f"cannot be read ({error})"
 
 
 def _read(kept: Path) -> LinkData:
