@@ -45,6 +45,7 @@ from runner.data.sheet import (
 )
 from runner.data.table_shapes import read_adjacency_list, read_matrix, with_ids
 from runner.data.text_file import read_text
+from runner.data.text_scan import has_leading_zeros
 from runner.errors import RunnerError
 
 _UNIX_TIMES = (631_152_000, 2_208_988_800)  # 1990 to 2040
@@ -186,7 +187,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     places = _places(sheet, table, keys)
     ends = places["source"], places["target"]
     # Numbers with zeros in front, dates and the like are names, kept as they are written.
-    written = [n for n in ends if not _is_whole(table, n) or _has_leading_zeros(sheet)]
+    written = [n for n in ends if not _is_whole(table, n) or has_leading_zeros(sheet.text)]
     if written:
         table = parse(sheet, skip=skip, as_text=written)
     refuse_empty_ends(sheet, table, ends)
@@ -201,7 +202,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
                 refuse_first(sheet, pyarrow.compute.equal(column, -1), column, number)
         both = np.stack([column.to_numpy(zero_copy_only=False) for column in columns])
         both = both.astype(np.int64)
-        refuse_overlap(sheet, keys, set(np.intersect1d(*both).tolist()))
+        refuse_overlap(sheet, keys, lambda: set(np.intersect1d(*both).tolist()))
         return with_ids(sheet, both)
     texts = [as_text(table, n) for n in ends]
     refuse_real_numbers(sheet, texts, ends)
@@ -211,9 +212,9 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     refuse_missing_marks(sheet, texts, ends)
     whole = _as_whole(texts)
     if whole is not None:
-        refuse_overlap(sheet, keys, set(np.intersect1d(*whole).tolist()))
+        refuse_overlap(sheet, keys, lambda: set(np.intersect1d(*whole).tolist()))
         return with_ids(sheet, whole)
-    refuse_overlap(sheet, keys, set(texts[0].to_pylist()) & set(texts[1].to_pylist()))
+    refuse_overlap(sheet, keys, lambda: set(texts[0].to_pylist()) & set(texts[1].to_pylist()))
     rows = len(texts[0])
     # By first appearance, row by row: source before target.
     mixed = np.empty(2 * rows, dtype=object)
@@ -231,10 +232,6 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
 
 def _is_whole(table: pyarrow.Table, number: int) -> bool:
     return pyarrow.types.is_integer(table.column(number).type)
-
-
-def _has_leading_zeros(sheet: Sheet) -> bool:
-    return re.search(rb"(?m)(?:^|[^\d.:\-+/TeE])0\d", sheet.text) is not None
 
 
 def _as_whole(texts: Sequence[pyarrow.Array]) -> np.ndarray | None:

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from runner.data import array_files, feature_file, graph_formats, sides
+from runner.data.distinct_ids import distinct, places
 from runner.data.feature_file import checked_features
+from runner.data.graph_cache import Names, UserGraph, read_once
 from runner.data.link_data import LinkData
 from runner.data.raw_graph import RawGraph, TableKeys
 from runner.data.user_file import damaged, existing_file
 from runner.data.whole_graph import LinkSplit, WholeGraph, split_data
 from runner.errors import RunnerError
-from runner.keys import NO_COLUMNS, Before, PositiveInt, Text
+from runner.keys import NO_COLUMNS, Before, Folder, PositiveInt, Text
 from runner.machine.child import call_in_child
 
 _WIDEST_GAP = 100  # nodes a used id; beyond it a number of nodes is a mistake
@@ -43,6 +45,7 @@ def edge_file(
     key: Annotated[Text | None, Before(None)] = None,
     directed: Annotated[bool | None, Before(None)] = None,
     bipartite: Annotated[bool | None, Before(None)] = None,
+    cache: Annotated[Folder | None, Before(None)] = None,
     split: LinkSplit,
 ) -> LinkData:
     """Read a graph; taken as simple and undirected unless `directed`.
@@ -59,12 +62,36 @@ def edge_file(
         directed: links are ordered pairs; else reversed copies are merged.
         bipartite: True: sources and targets are two kinds of nodes, whatever their ids; False: two
             columns of different kinds hold the same nodes.
+        cache: folder that keeps what was read, for later runs; None keeps nothing.
 
     Raises:
         RunnerError: if a file is missing, damaged or makes no sense; names the key and the remedy.
     """
     file = existing_file("dataset.path", path)
     keys = TableKeys(columns or {}, header, separator, encoding, bipartite)
+    inputs = [file] if features is None else [file, existing_file("dataset.features", features)]
+    settings = {"num_nodes": num_nodes, "key": key, "directed": directed, **vars(keys)}
+    graph = read_once(
+        cache, inputs, settings, lambda: _read_graph(file, keys, key, directed, features, num_nodes)
+    )
+    return split_data(
+        graph.whole,
+        split,
+        features=graph.features,
+        names=graph.names,
+        notes=graph.notes,
+        facts=graph.facts,
+    )
+
+
+def _read_graph(
+    file: Path,
+    keys: TableKeys,
+    key: str | None,
+    directed: bool | None,
+    features: str | None,
+    num_nodes: int | None,
+) -> UserGraph:
     raw = sides.with_sides(file, _read(file, key, keys), keys, directed, num_nodes)
     sides.refuse_shared_names(raw, features)
     raw, given = _with_features(file, raw, features, num_nodes)
@@ -73,17 +100,16 @@ def edge_file(
     assert raw.num_nodes is not None
     edges = _checked(file, raw.edges, raw.num_nodes)
     if given is not None:
-        given = checked_features(features or path, given, raw.num_nodes)
+        given = checked_features(features or str(file), given, raw.num_nodes)
     whole = WholeGraph.of(
         edges, raw.num_nodes, directed=bool(directed), num_sources=raw.num_sources, times=raw.times
     )
     counted = _count(edges, whole)
-    return split_data(
+    return UserGraph(
         whole,
-        split,
-        features=given,
-        names=None if raw.names is None else [str(name) for name in raw.names],
-        notes=[*raw.notes, *_words(whole, counted)],
+        given,
+        names=None if raw.names is None else Names.of(raw.names),
+        notes=(*raw.notes, *_words(whole, counted)),
         facts={**raw.facts, **counted},
     )
 
@@ -211,7 +237,7 @@ def number_nodes(
         )
     total = max(count, wanted or 0)
     names = [*map(str, raw.ids.tolist()), *(f"(no name) {n}" for n in range(count, total))]
-    edges = torch.from_numpy(np.searchsorted(raw.ids, raw.edges.numpy()))
+    edges = torch.from_numpy(places(raw.ids, raw.edges.numpy()))
     note = f"numbered the {count} ids, {low} to {high}, in their order"
     return replace(
         raw, edges=edges, num_nodes=total, ids=None, names=np.array(names, dtype=object),
@@ -221,19 +247,17 @@ def number_nodes(
 
 def _count(rows: Tensor, whole: WholeGraph) -> dict[str, int | bool]:
     """Nodes and links, and what of the rows is no link of its own."""
-    n, edges = whole.num_nodes, whole.edges.shape[1]
+    n, edges = whole.num_nodes, whole.graph.num_entries // 2
     loops = int((rows[0] == rows[1]).sum())
-    if whole.ordered is not None:
-        ordered = whole.ordered.shape[1]
-    else:
-        between = rows[:, rows[0] != rows[1]]
-        ordered = (between[0] * n + between[1]).unique().numel()
+    seen = torch.zeros(whole.graph.num_entries + 1, dtype=torch.bool)
+    seen[whole.graph.find(rows)] = True  # a self-loop marks the last one
+    ordered = int(seen[:-1].sum())
     kinds: dict[str, int | bool] = {"directed": True} if whole.directed else {}
     if whole.num_sources is not None:
         kinds = {"sources": whole.num_sources, "targets": n - whole.num_sources}
     return {
         "nodes": n,
-        "links": whole.links.shape[1],
+        "links": whole.num_links,
         **kinds,
         "rows": rows.shape[1],
         "self-loops dropped": loops,
@@ -290,8 +314,10 @@ def _checked(file: Path, edges: Tensor, num_nodes: int) -> Tensor:
         raise RunnerError(f"dataset.path={file}: {low} is no node id; ids start from 0")
     if high >= num_nodes:
         raise RunnerError(f"dataset.path={file}: node id {high} in a graph of {num_nodes} nodes")
-    used = torch.unique(edges).numel()
-    if num_nodes > _SMALL and num_nodes > _WIDEST_GAP * used:
+    if num_nodes <= _SMALL:
+        return edges
+    used = len(distinct(edges.numpy()))
+    if num_nodes > _WIDEST_GAP * used:
         raise RunnerError(
             f"dataset.path={file}: a graph of {num_nodes} nodes, but only {used} of them have "
             "an edge; is dataset.num_nodes, or what the file says, right?"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow
@@ -100,10 +100,13 @@ def refuse_empty_ends(sheet: Sheet, table: pyarrow.Table, ends: Sequence[int]) -
             )
 
 
-def refuse_overlap(sheet: Sheet, keys: TableKeys, common: set[Any]) -> None:
+def refuse_overlap(sheet: Sheet, keys: TableKeys, find: Callable[[], set[Any]]) -> None:
     """Two kinds of nodes whose names overlap: the same nodes, or others of the same name."""
     kinds = sheet.facts.get("kinds")
-    if kinds is None or not common or keys.bipartite is not None:
+    if kinds is None or keys.bipartite is not None:
+        return
+    common = find()
+    if not common:
         return
     refuse(
         sheet,

@@ -16,6 +16,7 @@ import pyarrow.csv
 
 from runner.data.raw_graph import TableKeys
 from runner.data.text_file import read_text
+from runner.data.text_scan import comment_lines
 from runner.errors import RunnerError
 
 BLANKS, _UNIT = " ", "\x1f"
@@ -131,24 +132,23 @@ def line_of(sheet: Sheet, row: int) -> int:
 
 def take_comments(sheet: Sheet) -> None:
     """Remove lines of comments; a mark before a row of the table may be a name."""
-    if not re.search(rb"(?m)^[ \t]*(#|%|//)", sheet.text):
+    text = sheet.text
+    lines = comment_lines(text)
+    if not lines:
         return
-    kept, seen_row = [], False
-    inside = 0
-    for line in sheet.text.split(b"\n"):
-        if re.match(rb"[ \t]*(#|%|//)", line):
-            inside += seen_row
-            sheet.comments.append(line.decode())
-        else:
-            seen_row = seen_row or bool(line.strip())
-            kept.append(line)
-    if not seen_row or inside > len(kept) // 10 + 3:
+    bounds = [0, *(bound for line in lines for bound in line), len(text)]
+    between = [text[begin:end] for begin, end in zip(bounds[::2], bounds[1::2], strict=True)]
+    kept = b"".join(between)
+    top = next((n for n, part in enumerate(between) if part.strip()), len(between))
+    inside = len(lines) - top
+    if not kept.strip() or inside > kept.count(b"\n") // 10 + 3:
         refuse(
             sheet,
-            f"{len(sheet.comments)} lines begin with a mark of comments (#, % or //) among rows; "
+            f"{len(lines)} lines begin with a mark of comments (#, % or //) among rows; "
             "if these are names, put quotes around them",
         )
-    sheet.text = b"\n".join(kept)
+    sheet.comments = [text[begin:end].decode().rstrip("\n") for begin, end in lines]
+    sheet.text = kept
     sheet.facts["comment lines"] = len(sheet.comments)
     if inside:
         sheet.notes.append(f"left out {inside} lines of comments among the rows")

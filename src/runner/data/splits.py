@@ -93,10 +93,10 @@ def sample_non_links(whole: WholeGraph, count: int, generator: torch.Generator) 
         possible = sources * (n - sources)
     else:
         possible = n * (n - 1) // (1 if whole.directed else 2)
-    available = possible - whole.links.shape[1]
+    available = possible - whole.num_links
     if available < 2 * count:
         raise RunnerError(
-            f"{count} negatives are wanted, but {n} nodes with {whole.links.shape[1]} edges "
+            f"{count} negatives are wanted, but {n} nodes with {whole.num_links} edges "
             f"leave only {available} pairs without an edge; lower protocol.split.*_negatives "
             "or the shares of validation and test"
         )

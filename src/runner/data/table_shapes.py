@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from runner.data.distinct_ids import distinct
 from runner.data.raw_graph import RawGraph, TableKeys
 from runner.data.sheet import (
     INTEGER,
@@ -65,7 +66,7 @@ def _numbered(
 
 def with_ids(sheet: Sheet, ends: np.ndarray) -> RawGraph:
     return RawGraph(
-        torch.from_numpy(ends), ids=np.unique(ends), notes=tuple(sheet.notes), facts=sheet.facts
+        torch.from_numpy(ends), ids=distinct(ends), notes=tuple(sheet.notes), facts=sheet.facts
     )
 
 

@@ -85,6 +85,10 @@ class WholeGraph:
         """What is split, (2, M) int64: the ordered links of a directed graph, else its edges."""
         return self.edges if self.ordered is None else self.ordered
 
+    @property
+    def num_links(self) -> int:
+        return self.graph.num_entries // 2 if self.ordered is None else self.ordered.shape[1]
+
     def has(self, pairs: Tensor) -> Tensor:
         """Whether each of the pairs, (2, B) int64, is a link, (B,) bool; ordered if directed."""
         if self.ordered is None:

@@ -18,7 +18,7 @@ _BLOCK = 1 << 20
 
 
 def digest(*folders: Path) -> str:
-    """SHA-256 over the names and contents of all files below `folders`.
+    """SHA-256 over the names and contents of all files below `folders`, or the contents of files.
 
     Raises:
         OSError: if one cannot be read.
@@ -72,7 +72,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _digest_files(folder: Path) -> dict[str, str]:
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    below = [folder] if folder.is_file() else sorted(folder.rglob("*"))
+    paths = [path for path in below if path.is_file()]
     with ThreadPoolExecutor() as pool:
         sums = pool.map(_digest_file, paths)
         return {p.relative_to(folder).as_posix(): s for p, s in zip(paths, sums, strict=True)}

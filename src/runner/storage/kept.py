@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+class UnwritableCache(RunnerError):
+    """Nothing can be written to the cache."""
+
+
 def make_once(
     kept: Path, *, made_of: str, make: Callable[[Path], None], read: Callable[[Path], T], what: str
 ) -> T:
@@ -32,7 +36,7 @@ def make_once(
         what: is made, for the log.
 
     Raises:
-        RunnerError: if nothing can be written there.
+        UnwritableCache: if nothing can be written there.
     """
     found, _ = _look(kept, made_of, read)
     if found is not None:
@@ -41,7 +45,7 @@ def make_once(
         try:
             working = stack.enter_context(workshop(kept))
         except OSError as error:
-            raise RunnerError(
+            raise UnwritableCache(
                 f"run.cache={kept.parent.parent}: it cannot be written ({error.strerror}); choose "
                 "another place with run.cache=… or RUNNER_CACHE"
             ) from None
