@@ -1,4 +1,4 @@
-"""Edge tables: text with a link in each row, read by conventions that say what they decided.
+"""Edge tables: a link in each row, read by conventions that say what they decided.
 
 The keys that a user gives come first, then names of columns, then the shapes of tables without
 names. What these leave open is refused, naming the key that decides.
@@ -16,12 +16,13 @@ import pyarrow.compute
 import pyarrow.csv
 import torch
 
-from runner.data import column_names
+from runner.data import column_names, columnar
 from runner.data.ends import (
     refuse_empty_ends,
     refuse_first,
     refuse_missing_marks,
     refuse_mixed_kinds,
+    refuse_other_types,
     refuse_overlap,
     refuse_real_numbers,
     refuse_second_header,
@@ -53,11 +54,13 @@ _DATE = re.compile(r"\s*\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\
 
 
 def read_edge_table(file: Path, keys: TableKeys) -> RawGraph:
-    """Read a text file of links.
+    """Read a table of links, in text or in typed columns.
 
     Raises:
         RunnerError: if the conventions leave something open, or the file has no links.
     """
+    if columnar.kind_of(file) is not None:
+        return _read_links(columnar.edge_sheet(file, keys), keys)
     text, encoding = read_text(file, keys.encoding)
     sheet = Sheet(file, text)
     sheet.facts["encoding"] = encoding
@@ -186,6 +189,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     table = parse(sheet, skip=skip)
     places = _places(sheet, table, keys)
     ends = places["source"], places["target"]
+    refuse_other_types(sheet, table, ends)
     # Numbers with zeros in front, dates and the like are names, kept as they are written.
     written = [n for n in ends if not _is_whole(table, n) or has_leading_zeros(sheet.text)]
     if written:
@@ -281,6 +285,9 @@ def _places_by_name(sheet: Sheet, table: pyarrow.Table) -> dict[str, int]:
     found = {
         what: number for what, number in column_names.others(names).items() if number is not None
     }
+    times = [n for n, kind in enumerate(table.schema.types) if _is_time(kind)]
+    if len(times) == 1:
+        found.setdefault("time", times[0])
     ends = column_names.ends(names)
     if ends is None:
         rest = [n for n, name in enumerate(names) if n not in found.values() and name]
@@ -296,6 +303,10 @@ def _places_by_name(sheet: Sheet, table: pyarrow.Table) -> dict[str, int]:
         if not column_names.are_alike(names[ends[0]], names[ends[1]]):
             sheet.facts["kinds"] = [names[ends[0]], names[ends[1]]]
     return {"source": ends[0], "target": ends[1], **found}
+
+
+def _is_time(kind: pyarrow.DataType) -> bool:
+    return pyarrow.types.is_timestamp(kind) or pyarrow.types.is_date(kind)
 
 
 def _all_default(names: Sequence[str]) -> bool:

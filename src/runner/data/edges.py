@@ -29,6 +29,7 @@ _SMALL = 1_000_000  # nodes that any machine can hold
 _PATIENCE = 600  # seconds for a MATLAB file
 _FORMATS = (
     "text with a link in each row (.csv, .tsv, .txt, .edges, out.*, …; also .gz, .bz2, .xz, .zst), "
+    "Parquet, Arrow (.feather, .arrow), "
     ".mat, SciPy .npz, PyG .pt, .mtx, .gml, .graphml, .gexf, Pajek .net"
 )
 
@@ -187,7 +188,6 @@ def _binary_kind(file: Path) -> str | None:
     kinds = {
         b"PK": "a zip archive (or Excel's .xlsx)",
         b"%PDF": "a PDF",
-        b"PAR1": "Parquet",
         b"SQLite": "an SQLite database",
         b"\x89HDF": "HDF5",
         b"\x80\x02": "a pickle", b"\x80\x03": "a pickle", b"\x80\x04": "a pickle",

@@ -11,14 +11,24 @@ import pyarrow.csv
 
 from runner.data import column_names
 from runner.data.raw_graph import TableKeys
-from runner.data.sheet import (
-    Sheet,
-    column_name,
-    line_of,
-    refuse,
-)
+from runner.data.sheet import Sheet, column_name, refuse, row_name
 
 _MISSING = ("nan", "na", "n/a", "none", "null", "inf", "-inf", "-", "--", "?", "-1")
+
+
+def refuse_other_types(sheet: Sheet, table: pyarrow.Table, ends: Sequence[int]) -> None:
+    """Typed columns of something else than whole numbers and text, as of times or lists."""
+    if sheet.table is None:
+        return
+    for number in ends:
+        kind = table.column(number).type
+        if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_string(kind)):
+            refuse(
+                sheet,
+                f"column {column_name(sheet, number)} holds values of type {kind}, which are no "
+                "node ids; name the columns of the ends (dataset.columns.source=… "
+                "dataset.columns.target=…)",
+            )
 
 
 def refuse_real_numbers(sheet: Sheet, texts: Sequence[pyarrow.Array], ends: Sequence[int]) -> None:
@@ -60,7 +70,7 @@ def refuse_second_header(sheet: Sheet, texts: Sequence[pyarrow.Array], ends: Seq
     if row >= 0:
         refuse(
             sheet,
-            f"row {row + 1} (line {line_of(sheet, row)}) repeats the names of the columns; "
+            f"{row_name(sheet, row)} repeats the names of the columns; "
             "remove it",
         )
 
@@ -81,7 +91,7 @@ def refuse_first(sheet: Sheet, wrong: pyarrow.Array, column: pyarrow.Array, numb
     if row >= 0:
         refuse(
             sheet,
-            f"row {row + 1} (line {line_of(sheet, row)}) has {column[row].as_py()!r} in column "
+            f"{row_name(sheet, row)} has {column[row].as_py()!r} in column "
             f"{column_name(sheet, number)}, an end of its link, which often means no value; "
             "remove the row, or give the node another name",
         )
@@ -95,7 +105,7 @@ def refuse_empty_ends(sheet: Sheet, table: pyarrow.Table, ends: Sequence[int]) -
             name = column_name(sheet, number)
             refuse(
                 sheet,
-                f"row {row + 1} (line {line_of(sheet, row)}) has no value in column {name}, an "
+                f"{row_name(sheet, row)} has no value in column {name}, an "
                 "end of its link; fill it in, or remove the row",
             )
 

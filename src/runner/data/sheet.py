@@ -35,13 +35,18 @@ NUMBER = re.compile(r"\s*[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s*$")
 
 @dataclass
 class Sheet:
-    """A text as lines of fields, as far as it is looked at before it is parsed."""
+    """A table as rows of fields, as far as it is looked at before its columns are read.
+
+    Attributes:
+        text: that is still to be parsed; empty where `table` holds typed columns already.
+    """
 
     file: Path
     text: bytes
     key: str = "dataset.path"
     separator: str = ","
     rows: list[list[str]] = field(default_factory=list)  # of the sample, without comments
+    table: pyarrow.Table | None = None
     width: int = 0
     names: list[str] | None = None
     skipped: int = 0  # lines before the first row of the table, without comments and blank ones
@@ -118,8 +123,13 @@ def column_name(sheet: Sheet, number: int) -> str:
     return (sheet.names[number] if sheet.names else "") or f"number {number}"
 
 
-def line_of(sheet: Sheet, row: int) -> int:
-    """Number from 1 of the line of a row, comments and blank lines counted."""
+def row_name(sheet: Sheet, row: int) -> str:
+    """A row's number from 1, and in a text its line, comments and blank lines counted."""
+    said = f"row {row + 1}"
+    return said if sheet.table is not None else f"{said} (line {_line_of(sheet, row)})"
+
+
+def _line_of(sheet: Sheet, row: int) -> int:
     text, _ = read_text(sheet.file, sheet.facts["encoding"])
     seen = -sheet.skipped - 1
     for number, line in enumerate(text.split(b"\n"), start=1):
@@ -232,6 +242,8 @@ def _drop_empty_column(sheet: Sheet) -> None:
 
 
 def parse(sheet: Sheet, *, skip: int, as_text: Sequence[int] = ()) -> pyarrow.Table:
+    if sheet.table is not None:
+        return sheet.table
     text, separator = sheet.text, sheet.separator
     if separator == BLANKS:
         if b'"' in text:
