@@ -160,6 +160,7 @@ class Dataset(Section):
     root: Annotated[Text | None, Effect.PLACE] = None
     path: Annotated[Text | None, Effect.SOURCE] = None
     features: Annotated[Text | None, Effect.SOURCE] = None
+    nodes: Annotated[Text | None, Effect.SOURCE, Before(None)] = None
     num_nodes: PositiveInt | None = None
     columns: Annotated[Columns | None, Before(NO_COLUMNS)] = None
     header: Annotated[bool | None, Before(None)] = None

@@ -105,7 +105,7 @@ def _with_absolute_paths(plain: dict[str, Any]) -> dict[str, Any]:
     """So that a run can be resumed from another directory than it was started in."""
     dataset, train = plain["dataset"], plain["train"]
     source = dataset["source"]
-    for key in ("root", "path", "features"):
+    for key in ("root", "path", "features", "nodes"):
         if dataset.get(key) is not None:
             dataset[key], source[key] = absolute(dataset[key]), absolute(source.get(key))
     plain["run"]["cache"] = absolute(plain["run"]["cache"])

@@ -82,6 +82,11 @@ def is_node_id(name: str) -> bool:
     return plain in ("id", "node", "name", "nodeid", "vertex", "nodename", "label", "index", "user")
 
 
+def is_id(name: str) -> bool:
+    """Whether a name says that its column has ids of nodes, and nothing else."""
+    return _plain(name) in ("id", "node", "nodeid", "vertex", "vertexid")
+
+
 def are_alike(first: str, second: str) -> bool:
     """Whether two names differ in a number or letter at the end alone, as person1, person2."""
     a, b = _plain(first), _plain(second)

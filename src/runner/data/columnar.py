@@ -18,7 +18,7 @@ _SUFFIXES = (".parquet", ".pq", ".feather", ".arrow", ".ipc")
 _PARQUET, _FILE, _STREAM = "Parquet", "Arrow", "Arrow (a stream)"
 _MARKS = {b"PAR1": _PARQUET, b"ARROW1": _FILE, b"\xff\xff\xff\xff": _STREAM}
 _OTHERS = {b"PARE": "Parquet that is encrypted", b"FEA1": "Feather of version 1"}
-_INDEX = "__index_level_"  # pandas' name of an index without one
+INDEX = "__index_level_"  # pandas' name of an index without one
 _EXACT = 2.0**53  # beyond it a float is no longer each whole number
 
 
@@ -121,21 +121,22 @@ def edge_sheet(file: Path, keys: TableKeys) -> Sheet:
         refuse(sheet, "the file holds no edges")
     index = [
         name for name in table.column_names
-        if name.startswith(_INDEX) and name not in keys.columns.values()
+        if name.startswith(INDEX) and name not in keys.columns.values()
     ]  # fmt: skip
     if index:
         table = table.drop_columns(index)
         sheet.notes.append("left out the index that pandas wrote")
     if table.num_columns < 2:
         refuse(sheet, "a table of links has two columns of node ids, this one has fewer")
-    if table.num_rows == table.num_columns > 3 and not any(map(is_text, table.schema.types)):
-        if not {"source", "target"} <= {what for what, v in keys.columns.items() if v is not None}:
-            refuse(
-                sheet,
-                f"{table.num_rows} rows of as many columns are a matrix or links; save a matrix as "
-                ".npz, or name the columns of links (dataset.columns.source=… "
-                "dataset.columns.target=…)",
-            )
+    given_ends = all(keys.columns.get(end) is not None for end in ("source", "target"))
+    is_square = table.num_rows == table.num_columns > 3
+    if is_square and not given_ends and not any(map(is_text, table.schema.types)):
+        refuse(
+            sheet,
+            f"{table.num_rows} rows of as many columns are a matrix or links; save a matrix as "
+            ".npz, or name the columns of links (dataset.columns.source=… "
+            "dataset.columns.target=…)",
+        )
     sheet.table, sheet.width, sheet.names = table, table.num_columns, table.column_names
     columns = [_shown(column) for column in table.slice(0, SAMPLE).columns]
     sheet.rows = [list(row) for row in zip(*columns, strict=True)]

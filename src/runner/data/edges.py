@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from runner.data import array_files, feature_file, graph_formats, sides
-from runner.data.distinct_ids import distinct, places
+from runner.data import array_files, graph_formats, sides
+from runner.data.distinct_ids import distinct
 from runner.data.feature_file import checked_features
 from runner.data.graph_cache import Names, UserGraph, read_once
 from runner.data.link_data import LinkData
+from runner.data.node_features import with_features
 from runner.data.raw_graph import RawGraph, TableKeys
 from runner.data.user_file import damaged, existing_file
 from runner.data.whole_graph import LinkSplit, WholeGraph, split_data
@@ -38,6 +38,7 @@ def edge_file(
     *,
     path: Text,
     features: Text | None,
+    nodes: Annotated[Text | None, Before(None)] = None,
     num_nodes: PositiveInt | None = None,
     columns: Annotated[Mapping[str, Text | int | None] | None, Before(NO_COLUMNS)] = None,
     header: Annotated[bool | None, Before(None)] = None,
@@ -53,9 +54,10 @@ def edge_file(
 
     Args:
         path: a text with a link in each row, or one of the other kinds that `_FORMATS` lists.
-        features: a row for each node: `.npy`, SciPy `.npz` or a `.pt` tensor, or a table in text,
-            whose rows are joined by the nodes' ids where a column has them. Without features
-            every node learns an embedding.
+        features: a row of numbers for each node, taken as they are: `.npy`, SciPy `.npz` or a
+            `.pt` tensor, or a table, whose rows are joined by the nodes' ids where a column has
+            them. Without features every node learns an embedding.
+        nodes: the same, its numbers standardised and its categories one-hot.
         num_nodes: of the graph, where nodes without a link are more than the file has.
         columns: of a table: names, or numbers from 0, of `source`, `target`, `weight`, `time`.
         header, separator, encoding: of a table; None is found out.
@@ -70,10 +72,17 @@ def edge_file(
     """
     file = existing_file("dataset.path", path)
     keys = TableKeys(columns or {}, header, separator, encoding, bipartite)
-    inputs = [file] if features is None else [file, existing_file("dataset.features", features)]
-    settings = {"num_nodes": num_nodes, "key": key, "directed": directed, **vars(keys)}
+    further = {"dataset.features": features, "dataset.nodes": nodes}
+    tables = {what: existing_file(what, given) for what, given in further.items() if given}
+    settings = {
+        "num_nodes": num_nodes, "key": key, "directed": directed, "tables": list(tables),
+        **vars(keys),
+    }  # fmt: skip
     graph = read_once(
-        cache, inputs, settings, lambda: _read_graph(file, keys, key, directed, features, num_nodes)
+        cache,
+        [file, *tables.values()],
+        settings,
+        lambda: _read_graph(file, keys, key, directed, features, nodes, num_nodes),
     )
     return split_data(
         graph.whole,
@@ -91,11 +100,12 @@ def _read_graph(
     key: str | None,
     directed: bool | None,
     features: str | None,
+    nodes: str | None,
     num_nodes: int | None,
 ) -> UserGraph:
     raw = sides.with_sides(file, _read(file, key, keys), keys, directed, num_nodes)
-    sides.refuse_shared_names(raw, features)
-    raw, given = _with_features(file, raw, features, num_nodes)
+    sides.refuse_shared_names(raw, features or nodes)
+    raw, given = with_features(file, raw, features, nodes, num_nodes)
     if raw.num_nodes is None:
         raw = replace(raw, num_nodes=_highest(file, raw.edges, num_nodes))
     assert raw.num_nodes is not None
@@ -113,52 +123,6 @@ def _read_graph(
         notes=(*raw.notes, *_words(whole, counted)),
         facts={**raw.facts, **counted},
     )
-
-
-def _with_features(
-    file: Path, raw: RawGraph, features: str | None, num_nodes: int | None
-) -> tuple[RawGraph, Tensor | None]:
-    """The graph with its nodes numbered, and their features in that order."""
-    origin = None if features is None else existing_file("dataset.features", features)
-    if origin is None or not feature_file.is_table(origin):
-        given = raw.features if origin is None else feature_file.read_features(origin)
-        rows = len(given) if given is not None and given.dim() > 0 else None
-        return number_nodes(file, raw, num_nodes, rows), given
-    from runner.data.node_table import joined, read_node_table
-
-    table = read_node_table(origin, _node_names(raw, num_nodes))
-    if table.ids is None:
-        raw = number_nodes(file, raw, num_nodes, len(table.values))
-        return replace(raw, notes=(*raw.notes, *table.notes)), table.values
-    raw = number_nodes(file, _with_nodes(raw, table.ids.tolist(), num_nodes), num_nodes, None)
-    raw = replace(raw, notes=(*raw.notes, *table.notes))
-    return raw, joined(origin, table, _node_names(raw, num_nodes))
-
-
-def _node_names(raw: RawGraph, num_nodes: int | None) -> list[str]:
-    if raw.names is not None:
-        return [str(name) for name in raw.names]
-    if raw.ids is not None:
-        return [str(number) for number in raw.ids.tolist()]
-    highest = int(raw.edges.max()) + 1 if raw.edges.numel() else 0
-    return [str(number) for number in range(raw.num_nodes or num_nodes or highest)]
-
-
-def _with_nodes(raw: RawGraph, ids: list[str], num_nodes: int | None) -> RawGraph:
-    """With the nodes that only a node table has, which have no link."""
-    known = set(_node_names(raw, num_nodes))
-    new = [name for name in ids if name not in known]
-    if not new or (raw.names is None and raw.ids is None):
-        return raw
-    note = f"{len(new)} nodes of the node table have no link"
-    raw = replace(raw, notes=(*raw.notes, note))
-    if raw.ids is not None and all(name.isdecimal() for name in new):
-        return replace(raw, ids=np.union1d(raw.ids, np.array(new, dtype=np.int64)))
-    names = np.array([*_node_names(raw, num_nodes), *new], dtype=object)
-    edges = raw.edges
-    if raw.ids is not None:
-        edges = torch.from_numpy(np.searchsorted(raw.ids, edges.numpy()))
-    return replace(raw, edges=edges, ids=None, names=names, num_nodes=len(names))
 
 
 def _read(file: Path, key: str | None, keys: TableKeys) -> RawGraph:
@@ -194,55 +158,6 @@ def _binary_kind(file: Path) -> str | None:
         b"\x80\x05": "a pickle",
     }  # fmt: skip
     return next((kind for mark, kind in kinds.items() if begin.startswith(mark)), None)
-
-
-def number_nodes(
-    file: Path, raw: RawGraph, num_nodes: int | None, feature_rows: int | None
-) -> RawGraph:
-    """Numbers from 0 in the place of ids: in ascending order, so that 0…N-1 stay themselves.
-
-    Ids stay themselves too where `num_nodes` or the rows of features say that every number below
-    is a node.
-    """
-    if raw.names is not None and feature_rows is not None:
-        raise RunnerError(
-            f"dataset.features: which row is of which node? The nodes in {file} have names; give a "
-            "table (.csv) with a column of these names"
-        )
-    if raw.names is not None or raw.ids is None:
-        if num_nodes is None or raw.num_nodes in (None, num_nodes):
-            return raw
-        assert raw.num_nodes is not None
-        if raw.names is None or num_nodes < raw.num_nodes:
-            raise RunnerError(
-                f"dataset.num_nodes={num_nodes}: {file} says that there are {raw.num_nodes}; "
-                "leave it out"
-            )
-        alone = [f"(no name) {number}" for number in range(raw.num_nodes, num_nodes)]
-        return replace(raw, num_nodes=num_nodes, names=np.append(raw.names, alone))
-    if not len(raw.ids):
-        return raw
-    low, high, count = int(raw.ids[0]), int(raw.ids[-1]), len(raw.ids)
-    wanted = num_nodes or (feature_rows if feature_rows == high + 1 else None)
-    if low >= 0 and (high == count - 1 or (wanted is not None and high < wanted)):
-        return replace(raw, num_nodes=wanted or count, ids=None)
-    if wanted is not None and wanted < count:
-        raise RunnerError(
-            f"dataset.num_nodes={wanted}: {file} has links of {count} nodes; leave it out"
-        )
-    if feature_rows is not None:
-        raise RunnerError(
-            f"dataset.features: which row is of which node? The ids in {file} are {count} numbers "
-            f"from {low} to {high}, not 0 to {count - 1}; give a table (.csv) with a column of ids"
-        )
-    total = max(count, wanted or 0)
-    names = [*map(str, raw.ids.tolist()), *(f"(no name) {n}" for n in range(count, total))]
-    edges = torch.from_numpy(places(raw.ids, raw.edges.numpy()))
-    note = f"numbered the {count} ids, {low} to {high}, in their order"
-    return replace(
-        raw, edges=edges, num_nodes=total, ids=None, names=np.array(names, dtype=object),
-        notes=(*raw.notes, note), facts={**raw.facts, "ids renumbered": True},
-    )  # fmt: skip
 
 
 def _count(rows: Tensor, whole: WholeGraph) -> dict[str, int | bool]:

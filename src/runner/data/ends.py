@@ -70,8 +70,7 @@ def refuse_second_header(sheet: Sheet, texts: Sequence[pyarrow.Array], ends: Seq
     if row >= 0:
         refuse(
             sheet,
-            f"{row_name(sheet, row)} repeats the names of the columns; "
-            "remove it",
+            f"{row_name(sheet, row)} repeats the names of the columns; remove it",
         )
 
 

@@ -14,6 +14,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.csv
 
+from runner.data import column_names
 from runner.data.raw_graph import TableKeys
 from runner.data.text_file import read_text
 from runner.data.text_scan import comment_lines
@@ -57,11 +58,15 @@ class Sheet:
 
 @dataclass(frozen=True, eq=False)
 class Parsed:
-    """A table of text, parsed: its cells, and the names of its columns if it has any."""
+    """A table, parsed: its cells, and the names of its columns if it has any.
+
+    Attributes:
+        separator: of the text that it was; None where its columns have types.
+    """
 
     table: pyarrow.Table
     names: list[str] | None
-    separator: str
+    separator: str | None
 
     @property
     def width(self) -> int:
@@ -76,14 +81,20 @@ class Parsed:
 
     def text(self, number: int) -> pyarrow.Array:
         """The cells of a column, (R,), without blanks around them; null where one is empty."""
-        return as_text(self.table, number)
+        text = as_text(self.table, number)
+        return pyarrow.compute.if_else(pyarrow.compute.equal(text, ""), None, text)
 
-    def is_empty(self, number: int) -> bool:
-        return self.table.column(number).null_count == self.rows
+    def cells(self, number: int) -> pyarrow.Array:
+        """The cells of a column, (R,), of their type if they have one, else like `text`."""
+        if self.separator is None:
+            return self.table.column(number).combine_chunks()
+        return self.text(number)
 
 
-def parse_table(file: Path, key: str) -> Parsed:
-    """Any table of text, of one column or more; a first row of names is told by its types.
+def parse_table(file: Path, key: str, nodes: Sequence[str]) -> Parsed:
+    """Any table of text, of one column or more.
+
+    A first row of names is told by the types below it, or by a name as `id` that is no node.
 
     Raises:
         RunnerError: naming the key, if it cannot be read.
@@ -109,7 +120,8 @@ def parse_table(file: Path, key: str) -> Parsed:
             bool(cell) and not NUMBER.match(cell) and all(map(NUMBER.match, filter(None, column)))
             for cell, column in zip(first, columns, strict=True)
         ]
-        if any(named):
+        has_id = any(map(column_names.is_node_id, first)) and set(first).isdisjoint(nodes)
+        if any(named) or has_id:
             sheet.names, sheet.skipped = first, sheet.skipped + 1
     table = parse(sheet, skip=sheet.skipped, as_text=range(sheet.width))
     return Parsed(table, sheet.names, sheet.separator)

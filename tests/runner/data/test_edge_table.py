@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from runner.data.edge_table import read_edge_table
-from runner.data.edges import edge_file, number_nodes
+from runner.data.edges import edge_file
+from runner.data.numbering import number_nodes
 from runner.data.raw_graph import TableKeys
 from runner.data.splits import RandomSplit
 from runner.errors import RunnerError
