@@ -206,7 +206,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
                 refuse_first(sheet, pyarrow.compute.equal(column, -1), column, number)
         both = np.stack([column.to_numpy(zero_copy_only=False) for column in columns])
         both = both.astype(np.int64)
-        refuse_overlap(sheet, keys, lambda: set(np.intersect1d(*both).tolist()))
+        refuse_overlap(sheet, keys, columns)
         return with_ids(sheet, both)
     texts = [as_text(table, n) for n in ends]
     refuse_real_numbers(sheet, texts, ends)
@@ -216,17 +216,12 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     refuse_missing_marks(sheet, texts, ends)
     whole = _as_whole(texts)
     if whole is not None:
-        refuse_overlap(sheet, keys, lambda: set(np.intersect1d(*whole).tolist()))
+        refuse_overlap(sheet, keys, [pyarrow.array(column) for column in whole])
         return with_ids(sheet, whole)
-    refuse_overlap(sheet, keys, lambda: set(texts[0].to_pylist()) & set(texts[1].to_pylist()))
-    rows = len(texts[0])
+    refuse_overlap(sheet, keys, texts)
     # By first appearance, row by row: source before target.
-    mixed = np.empty(2 * rows, dtype=object)
-    mixed[0::2], mixed[1::2] = (
-        texts[0].to_numpy(zero_copy_only=False),
-        texts[1].to_numpy(zero_copy_only=False),
-    )
-    encoded = pyarrow.array(mixed, pyarrow.string()).dictionary_encode()
+    by_row = np.arange(2 * len(texts[0])).reshape(2, -1).T.ravel()
+    encoded = pyarrow.concat_arrays(texts).take(pyarrow.array(by_row)).dictionary_encode()
     numbers = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     names = np.array(encoded.dictionary.to_pylist(), dtype=object)
     sheet.notes.append(f"numbered {len(names)} names in the order of their first appearance")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pyarrow
 import pyarrow.compute
@@ -109,16 +108,18 @@ def refuse_empty_ends(sheet: Sheet, table: pyarrow.Table, ends: Sequence[int]) -
             )
 
 
-def refuse_overlap(sheet: Sheet, keys: TableKeys, find: Callable[[], set[Any]]) -> None:
+def refuse_overlap(sheet: Sheet, keys: TableKeys, ends: Sequence[pyarrow.Array]) -> None:
     """Two kinds of nodes whose names overlap: the same nodes, or others of the same name."""
     kinds = sheet.facts.get("kinds")
     if kinds is None or keys.bipartite is not None:
         return
-    common = find()
-    if not common:
+    first, second = (pyarrow.compute.unique(column) for column in ends)
+    common = first.filter(pyarrow.compute.is_in(first, second))
+    if not len(common):
         return
+    shown = pyarrow.compute.min(common)
     refuse(
         sheet,
-        f"{kinds[0]} and {kinds[1]} have {len(common)} values in common, as {min(common)}: the "
+        f"{kinds[0]} and {kinds[1]} have {len(common)} values in common, as {shown}: the "
         "same nodes, or two kinds? Say dataset.bipartite=false or dataset.bipartite=true",
     )
