@@ -210,3 +210,10 @@ def test_kinds_that_are_not_read(tmp_path, mark, said):
     (tmp_path / "g.feather").write_bytes(mark + bytes(99))
     with pytest.raises(RunnerError, match=said):
         edge_file(path=str(tmp_path / "g.feather"), features=None, split=SPLIT)
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path):
+    file = write(tmp_path / "g.arrow", links(IDS["names"]))
+    file.write_bytes(file.read_bytes().replace(b"n29n", b"n\xff9n"))
+    with pytest.raises(RunnerError, match=r"dataset\.path=.*g\.arrow: the file is damaged"):
+        edge_file(path=str(file), features=None, split=SPLIT)
