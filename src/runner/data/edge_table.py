@@ -17,9 +17,10 @@ import pyarrow.csv
 import torch
 
 from runner.data import column_names, columnar
+from runner.data.end_texts import EndTexts
 from runner.data.ends import (
     refuse_empty_ends,
-    refuse_first,
+    refuse_minus_one,
     refuse_missing_marks,
     refuse_mixed_kinds,
     refuse_other_types,
@@ -61,9 +62,8 @@ def read_edge_table(file: Path, keys: TableKeys) -> RawGraph:
     """
     if columnar.kind_of(file) is not None:
         return _read_links(columnar.edge_sheet(file, keys), keys)
-    text, encoding = read_text(file, keys.encoding)
-    sheet = Sheet(file, text)
-    sheet.facts["encoding"] = encoding
+    sheet = Sheet(file, b"")  # the only one to hold a large text
+    sheet.text, sheet.facts["encoding"] = read_text(file, keys.encoding)
     take_comments(sheet)
     keys = without_excels_line(sheet, keys)
     lines = sample_lines(sheet.text)
@@ -192,58 +192,40 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     refuse_other_types(sheet, table, ends)
     # Numbers with zeros in front, dates and the like are names, kept as they are written.
     written = [n for n in ends if not _is_whole(table, n) or has_leading_zeros(sheet.text)]
-    if written:
+    if any(not pyarrow.types.is_string(table.column(n).type) for n in written):
         table = parse(sheet, skip=skip, as_text=written)
+    sheet.text = b""  # a large one is in the table now
     refuse_empty_ends(sheet, table, ends)
     sheet.facts["columns"] = {
         what: sheet.names[n] if sheet.names else n for what, n in places.items()
     }
     _note_columns(sheet, places)
-    columns = [table.column(n).combine_chunks() for n in ends]
+    columns = [table.column(n) for n in ends]
+    del table
     if not written:
         for column, number in zip(columns, ends, strict=True):
-            if pyarrow.compute.min(column).as_py() == -1:
-                refuse_first(sheet, pyarrow.compute.equal(column, -1), column, number)
-        both = np.stack([column.to_numpy(zero_copy_only=False) for column in columns])
-        both = both.astype(np.int64)
+            refuse_minus_one(sheet, column, number)
         refuse_overlap(sheet, keys, columns)
-        return with_ids(sheet, both)
-    texts = [as_text(table, n) for n in ends]
+        return with_ids(sheet, np.stack([column.to_numpy() for column in columns], dtype=np.int64))
+    texts = EndTexts.of([column.cast(pyarrow.string()) for column in columns])
+    del columns
     refuse_real_numbers(sheet, texts, ends)
     if not {"source", "target"} <= {k for k, v in keys.columns.items() if v is not None}:
         refuse_mixed_kinds(sheet, texts, ends)
     refuse_second_header(sheet, texts, ends)
     refuse_missing_marks(sheet, texts, ends)
-    whole = _as_whole(texts)
+    refuse_overlap(sheet, keys, [texts.values.take(texts.places(end)) for end in (0, 1)])
+    whole = texts.as_whole()
     if whole is not None:
-        refuse_overlap(sheet, keys, [pyarrow.array(column) for column in whole])
         return with_ids(sheet, whole)
-    refuse_overlap(sheet, keys, texts)
-    # By first appearance, row by row: source before target.
-    by_row = np.arange(2 * len(texts[0])).reshape(2, -1).T.ravel()
-    encoded = pyarrow.concat_arrays(texts).take(pyarrow.array(by_row)).dictionary_encode()
-    numbers = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    names = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    names = texts.values.to_numpy(zero_copy_only=False)
     sheet.notes.append(f"numbered {len(names)} names in the order of their first appearance")
-    edges = torch.from_numpy(np.stack([numbers[0::2], numbers[1::2]]))
+    edges = torch.from_numpy(texts.codes.astype(np.int64))
     return RawGraph(edges, len(names), names=names, notes=tuple(sheet.notes), facts=sheet.facts)
 
 
 def _is_whole(table: pyarrow.Table, number: int) -> bool:
     return pyarrow.types.is_integer(table.column(number).type)
-
-
-def _as_whole(texts: Sequence[pyarrow.Array]) -> np.ndarray | None:
-    """Both columns as int64, where each is a whole number in its one way of writing it."""
-    found = []
-    for text in texts:
-        plain = pyarrow.compute.replace_substring_regex(text, r"^([-+]?\d+)\.0*$", r"\1")
-        if not pyarrow.compute.all(
-            pyarrow.compute.match_substring_regex(plain, r"^(0|-?[1-9]\d{0,17})$")
-        ).as_py():
-            return None
-        found.append(plain.cast(pyarrow.int64()).to_numpy(zero_copy_only=False))
-    return np.stack(found)
 
 
 def _places(sheet: Sheet, table: pyarrow.Table, keys: TableKeys) -> dict[str, int]:

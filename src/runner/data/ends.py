@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow
 import pyarrow.compute
 import pyarrow.csv
 
 from runner.data import column_names
+from runner.data.end_texts import EndTexts
 from runner.data.raw_graph import TableKeys
 from runner.data.sheet import Sheet, column_name, refuse, row_name
 
+_WHOLE = r"^[-+]?\d+(\.0*)?$"
 _MISSING = ("nan", "na", "n/a", "none", "null", "inf", "-inf", "-", "--", "?", "-1")
 
 
@@ -30,27 +33,28 @@ def refuse_other_types(sheet: Sheet, table: pyarrow.Table, ends: Sequence[int]) 
             )
 
 
-def refuse_real_numbers(sheet: Sheet, texts: Sequence[pyarrow.Array], ends: Sequence[int]) -> None:
-    for text, number in zip(texts, ends, strict=True):
-        is_real = pyarrow.compute.match_substring_regex(text, r"^[-+]?\d*[.,]\d*[1-9]\d*$")
-        is_number = pyarrow.compute.match_substring_regex(text, r"^[-+]?[\d.,]+$")
-        if pyarrow.compute.all(is_number).as_py() and pyarrow.compute.any(is_real).as_py():
-            row = int(pyarrow.compute.index(is_real, True).as_py())
+def refuse_real_numbers(sheet: Sheet, texts: EndTexts, ends: Sequence[int]) -> None:
+    is_real = texts.matches(r"^[-+]?\d*[.,]\d*[1-9]\d*$")
+    is_number = texts.matches(r"^[-+]?[\d.,]+$")
+    for end, number in enumerate(ends):
+        places = texts.places(end)
+        if is_number[places].all() and is_real[places].any():
+            row = texts.first_row(end, is_real)
             refuse(
                 sheet,
-                f"{text[row].as_py()!r} in column {column_name(sheet, number)} (row {row + 1}) is "
-                "no node id; name the columns of the ends (dataset.columns.source=… "
+                f"{texts.text(end, row)!r} in column {column_name(sheet, number)} (row {row + 1}) "
+                "is no node id; name the columns of the ends (dataset.columns.source=… "
                 "dataset.columns.target=…)",
             )
 
 
-def refuse_mixed_kinds(sheet: Sheet, texts: Sequence[pyarrow.Array], ends: Sequence[int]) -> None:
+def refuse_mixed_kinds(sheet: Sheet, texts: EndTexts, ends: Sequence[int]) -> None:
     """Words in one column and numbers in the other: a table of something else, as of ages."""
     if sheet.names is not None and column_names.ends(sheet.names) is not None:
         return
-    whole = [pyarrow.compute.match_substring_regex(text, r"^[-+]?\d+(\.0*)?$") for text in texts]
-    numbers = [pyarrow.compute.sum(found).as_py() or 0 for found in whole]
-    if 0 in numbers and len(texts[0]) in numbers:
+    is_whole = texts.matches(_WHOLE)
+    numbers = [is_whole[texts.places(end)] for end in (0, 1)]
+    if any(found.all() for found in numbers) and not all(found.any() for found in numbers):
         shown = " and ".join(column_name(sheet, number) for number in ends)
         refuse(
             sheet,
@@ -59,40 +63,46 @@ def refuse_mixed_kinds(sheet: Sheet, texts: Sequence[pyarrow.Array], ends: Seque
         )
 
 
-def refuse_second_header(sheet: Sheet, texts: Sequence[pyarrow.Array], ends: Sequence[int]) -> None:
+def refuse_second_header(sheet: Sheet, texts: EndTexts, ends: Sequence[int]) -> None:
     if sheet.names is None:
         return
-    same = [
-        pyarrow.compute.equal(text, sheet.names[n]) for text, n in zip(texts, ends, strict=True)
-    ]
-    row = pyarrow.compute.index(pyarrow.compute.and_(*same), True).as_py()
-    if row >= 0:
+    names = [sheet.names[n] for n in ends]
+    places = [pyarrow.compute.index(texts.values, name).as_py() for name in names]
+    again = (texts.codes == np.array(places)[:, None]).all(axis=0) if min(places) >= 0 else None
+    if again is not None and again.any():
+        row = int(again.argmax())
         refuse(
             sheet,
             f"{row_name(sheet, row)} repeats the names of the columns; remove it",
         )
 
 
-def refuse_missing_marks(sheet: Sheet, texts: Sequence[pyarrow.Array], ends: Sequence[int]) -> None:
+def refuse_missing_marks(sheet: Sheet, texts: EndTexts, ends: Sequence[int]) -> None:
     """A word for no value among numbers; among names it may be one."""
-    for text, number in zip(texts, ends, strict=True):
-        is_whole = pyarrow.compute.match_substring_regex(text, r"^[-+]?\d+(\.0*)?$")
-        if 2 * pyarrow.compute.sum(is_whole).as_py() < len(text):
+    is_whole = texts.matches(_WHOLE)
+    marks = pyarrow.array(_MISSING, pyarrow.string())
+    found = pyarrow.compute.is_in(pyarrow.compute.utf8_lower(texts.values), marks)
+    is_mark = found.to_numpy(zero_copy_only=False)
+    for end, number in enumerate(ends):
+        if 2 * texts.counts(end)[is_whole].sum() < len(texts):
             continue
-        marks = pyarrow.array(_MISSING, pyarrow.string())
-        is_mark = pyarrow.compute.is_in(pyarrow.compute.utf8_lower(text), marks)
-        refuse_first(sheet, is_mark, text, number)
+        row = texts.first_row(end, is_mark)
+        if row >= 0:
+            _refuse_mark(sheet, row, texts.text(end, row), number)
 
 
-def refuse_first(sheet: Sheet, wrong: pyarrow.Array, column: pyarrow.Array, number: int) -> None:
-    row = pyarrow.compute.index(wrong, True).as_py()
-    if row >= 0:
-        refuse(
-            sheet,
-            f"{row_name(sheet, row)} has {column[row].as_py()!r} in column "
-            f"{column_name(sheet, number)}, an end of its link, which often means no value; "
-            "remove the row, or give the node another name",
-        )
+def refuse_minus_one(sheet: Sheet, column: pyarrow.ChunkedArray, number: int) -> None:
+    """The number that often stands for no value, where it is the lowest."""
+    if pyarrow.compute.min(column).as_py() == -1:
+        _refuse_mark(sheet, pyarrow.compute.index(column, -1).as_py(), -1, number)
+
+
+def _refuse_mark(sheet: Sheet, row: int, mark: str | int, number: int) -> None:
+    refuse(
+        sheet,
+        f"{row_name(sheet, row)} has {mark!r} in column {column_name(sheet, number)}, an end of "
+        "its link, which often means no value; remove the row, or give the node another name",
+    )
 
 
 def refuse_empty_ends(sheet: Sheet, table: pyarrow.Table, ends: Sequence[int]) -> None:

@@ -261,8 +261,10 @@ def parse(sheet: Sheet, *, skip: int, as_text: Sequence[int] = ()) -> pyarrow.Ta
         if b'"' in text:
             text = re.sub(rb'("[^"\n]*")|[ \t]+', lambda m: m.group(1) or b" ", text)
         else:
-            text = re.sub(rb"[ \t]+", b" ", text) if re.search(rb"\t|  ", text) else text
-        text = re.sub(rb"(?m)^ | $", b"", text)
+            text = text.replace(b"\t", b" ")
+            while b"  " in text:
+                text = text.replace(b"  ", b" ")
+        text = text.replace(b"\n ", b"\n").replace(b" \n", b"\n").strip(b" ")
     elif len(separator) > 1:
         text = text.replace(separator.encode(), _UNIT.encode())
         separator = _UNIT

@@ -39,12 +39,10 @@ def read_text(
     try:
         if found is None:
             found = _guess(content)
-        if found == "utf-8":
-            content.decode()  # an error here is one of the file
-        elif found == "utf-8-sig":
+        elif found in ("utf-8", "utf-8-sig"):
             content = content.removeprefix(codecs.BOM_UTF8)
-            content.decode()
-        else:
+            content.decode()  # an error here is one of the file
+        if found not in ("utf-8", "utf-8-sig"):
             content = content.decode(found).encode()
     except LookupError:
         raise RunnerError(
@@ -85,6 +83,8 @@ def _unpacked(file: Path, key: str) -> bytes:
 
 
 def _guess(content: bytes) -> str:
+    if content.isascii() and b"\0" not in content[:4096]:
+        return "utf-8"
     if b"\0" in content[:4096]:  # UTF-16 without a mark: every second byte of ASCII is zero
         even, odd = content[:4096:2].count(0), content[1:4096:2].count(0)
         half = len(content[:4096]) // 2

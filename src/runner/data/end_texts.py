@@ -1,0 +1,84 @@
+"""The two columns of ends as text, with each different text once, however many rows have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow
+import pyarrow.compute
+
+_WHOLE = r"^(0|-?[1-9]\d{0,17})$"
+
+
+@dataclass(frozen=True, eq=False)
+class EndTexts:
+    """The texts of sources and targets.
+
+    Shapes:
+        - ``values``: (K,) strings, without blanks around them, in the order of their first
+          appearance, row by row, source before target
+        - ``codes``: (2, R) int32, places in ``values``
+    """
+
+    values: pyarrow.Array
+    codes: np.ndarray
+
+    @classmethod
+    def of(cls, columns: Sequence[pyarrow.ChunkedArray]) -> EndTexts:
+        """The texts of two columns, (R,) strings, none of them empty."""
+        joined = pyarrow.chunked_array([part for column in columns for part in column.chunks])
+        encoded = joined.dictionary_encode().combine_chunks()
+        trimmed = pyarrow.compute.utf8_trim_whitespace(encoded.dictionary).dictionary_encode()
+        codes = encoded.indices.to_numpy().reshape(2, -1)
+        if len(trimmed.dictionary) < len(trimmed):
+            codes = trimmed.indices.to_numpy()[codes]
+        order, place = _by_row(codes, len(trimmed.dictionary))
+        return cls(trimmed.dictionary.take(pyarrow.array(order)), place[codes])
+
+    def __len__(self) -> int:
+        return self.codes.shape[1]
+
+    def places(self, end: int) -> np.ndarray:
+        """The places in `values` of the texts of one end, ascending."""
+        seen = np.zeros(len(self.values), dtype=bool)
+        seen[self.codes[end]] = True
+        return np.flatnonzero(seen)
+
+    def counts(self, end: int) -> np.ndarray:
+        """How many rows of one end have each of the values, (K,)."""
+        return np.bincount(self.codes[end], minlength=len(self.values))
+
+    def matches(self, pattern: str) -> np.ndarray:
+        """Whether each of the values matches, (K,) bool."""
+        found = pyarrow.compute.match_substring_regex(self.values, pattern)
+        return found.to_numpy(zero_copy_only=False)
+
+    def first_row(self, end: int, wrong: np.ndarray) -> int:
+        """The first row whose value is marked in `wrong`, (K,) bool; -1 for none."""
+        rows = wrong[self.codes[end]]
+        row = int(rows.argmax())
+        return row if len(rows) and rows[row] else -1
+
+    def text(self, end: int, row: int) -> str:
+        return self.values[int(self.codes[end, row])].as_py()
+
+    def as_whole(self) -> np.ndarray | None:
+        """The ends, (2, R) int64, if each is a whole number in its one way of writing it."""
+        plain = pyarrow.compute.replace_substring_regex(self.values, r"^([-+]?\d+)\.0*$", r"\1")
+        if not pyarrow.compute.all(pyarrow.compute.match_substring_regex(plain, _WHOLE)).as_py():
+            return None
+        return plain.cast(pyarrow.int64()).to_numpy()[self.codes]
+
+
+def _by_row(codes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes in the order of their first appearance row by row, and the place of each code."""
+    rows = codes.shape[1]
+    first = np.full((2, size), 2 * rows, dtype=np.int64)
+    for end in (0, 1):  # the last of several writes to a cell is that of the first row
+        first[end, codes[end, ::-1]] = np.arange(2 * (rows - 1) + end, end - 1, -2)
+    order = first.min(axis=0).argsort(kind="stable")
+    place = np.empty(size, dtype=np.int32)
+    place[order] = np.arange(size, dtype=np.int32)
+    return order, place
