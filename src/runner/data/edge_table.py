@@ -206,7 +206,9 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
         for column, number in zip(columns, ends, strict=True):
             refuse_minus_one(sheet, column, number)
         refuse_overlap(sheet, keys, columns)
-        return with_ids(sheet, np.stack([column.to_numpy() for column in columns], dtype=np.int64))
+        both = np.stack([column.to_numpy() for column in columns], dtype=np.int64)
+        del column, columns
+        return with_ids(sheet, both)
     texts = EndTexts.of([column.cast(pyarrow.string()) for column in columns])
     del columns
     refuse_real_numbers(sheet, texts, ends)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow
 import torch
 from torch import Tensor
 
@@ -142,7 +143,9 @@ def _read(file: Path, key: str | None, keys: TableKeys) -> RawGraph:
         raise RunnerError(f"dataset.path={file}: {kind} is no kind that is read; known: {_FORMATS}")
     from runner.data.edge_table import read_edge_table
 
-    return read_edge_table(file, keys)
+    raw = read_edge_table(file, keys)
+    pyarrow.default_memory_pool().release_unused()  # as much as the text again, of a large one
+    return raw
 
 
 def _binary_kind(file: Path) -> str | None:

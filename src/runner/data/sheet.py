@@ -30,6 +30,8 @@ WORDS = {
 SAMPLE = 1000  # lines
 SAMPLE_BYTES = 1 << 20
 _MOST_TITLES = 5
+_WORD = re.compile(r"[^\W\d_]{3}(?<!(?i:nan|inf))")  # no number, date, or word for none of these
+_BLACK = re.compile(rb"[^\n]")
 INTEGER = re.compile(r"\s*[-+]?\d+\s*$")
 NUMBER = re.compile(r"\s*[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s*$")
 
@@ -268,13 +270,12 @@ def parse(sheet: Sheet, *, skip: int, as_text: Sequence[int] = ()) -> pyarrow.Ta
     elif len(separator) > 1:
         text = text.replace(separator.encode(), _UNIT.encode())
         separator = _UNIT
-    if skip:
-        text = text.lstrip(b"\n")
-        for _ in range(skip):
-            text = text[text.index(b"\n") + 1 :].lstrip(b"\n") if b"\n" in text else b""
-    if not text.strip():
+    begin = _after_lines(text, skip)
+    if not _BLACK.search(text, begin):
         refuse(sheet, "the file holds a header and no edges")
     names = [str(n) for n in range(sheet.width)]
+    # pyarrow holds all of a column twice until it has found out that it holds words.
+    words = {n for row in sheet.rows[:SAMPLE] for n in range(sheet.width) if _WORD.match(row[n])}
     lost: list[Any] = []
 
     def keep(row: Any) -> str:
@@ -283,14 +284,14 @@ def parse(sheet: Sheet, *, skip: int, as_text: Sequence[int] = ()) -> pyarrow.Ta
 
     try:
         table = pyarrow.csv.read_csv(
-            pyarrow.BufferReader(text),
+            pyarrow.BufferReader(pyarrow.py_buffer(text).slice(begin)),
             read_options=pyarrow.csv.ReadOptions(column_names=names, use_threads=True),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=separator, newlines_in_values=False,
                 invalid_row_handler=keep,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types={str(n): pyarrow.string() for n in as_text},
+                column_types={str(n): pyarrow.string() for n in {*as_text, *words}},
                 null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=True,
                 true_values=[], false_values=[], auto_dict_encode=False,
             ),
@@ -306,6 +307,18 @@ def parse(sheet: Sheet, *, skip: int, as_text: Sequence[int] = ()) -> pyarrow.Ta
             f"{row.expected_columns}; mend the row, or put quotes around a name with a separator",
         )
     return table
+
+
+def _after_lines(text: bytes, count: int) -> int:
+    """Where the line after some others begins; blank ones do not count."""
+    begin = 0
+    for _ in range(count + 1):
+        found = _BLACK.search(text, begin)
+        if found is None:
+            return len(text)
+        line, begin = text.rfind(b"\n", 0, found.start()) + 1, text.find(b"\n", found.start())
+        begin = begin + 1 or len(text)
+    return line
 
 
 def as_text(table: pyarrow.Table, number: int) -> pyarrow.Array:
