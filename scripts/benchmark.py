@@ -1,7 +1,7 @@
 """Measure the speed and memory of `runner` on this machine.
 
     python scripts/benchmark.py                      # everything: about half an hour
-    python scripts/benchmark.py kernels              # some parts: kernels, steps, epoch, growth
+    python scripts/benchmark.py kernels              # some: kernels, steps, epoch, growth, reading
     python scripts/benchmark.py steps --models ncn,ncnc --graphs collab-shaped
     python scripts/benchmark.py --write docs/performance.md
     python scripts/benchmark.py steps --graphs ogbl-ppa,ogbl-citation2 --models ncn,ncnc --repeats 1
@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from benchmarks import graphs, kernels, steps
+from benchmarks import graphs, kernels, reading, steps
 from benchmarks.timing import UNIT_ROWS, Times, unit
 
 from runner.machine import hardware
@@ -37,7 +37,7 @@ from runner.machine.environment import prepare_environment
 from runner.machine.provenance import describe_machine
 
 MODELS = ("gae", "ncn", "ncn2", "ncn_diff", "ncnc", "ncnc2")
-PARTS = ("kernels", "steps", "epoch", "growth")
+PARTS = ("kernels", "steps", "epoch", "growth", "reading")
 MILLIONS_OF_EDGES = (0.25, 0.5, 1.0, 2.0, 4.0)
 LIMIT = 120  # seconds of a cell, unless --limit says so
 OTHERS = ("plain PyTorch", "SciPy", "torch_sparse")
@@ -70,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="default: the cores this process may use")
     parser.add_argument("--repeats", type=int, default=5, help="of a step; kernels five times")
     parser.add_argument("--scale", type=float, default=1.0, help="of the collab-shaped graph")
+    parser.add_argument("--millions", type=float, default=10.0, help="of links, for reading")
     parser.add_argument(
         "--overrides", nargs="*", default=[], help="of the config, for steps: hardware.compile=true"
     )
@@ -180,6 +181,31 @@ def _growth(arguments: argparse.Namespace) -> str:
     return f"### Growth with the graph\n\n{note}\n\n{_table(rows)}"
 
 
+def _reading(arguments: argparse.Namespace) -> str:
+    rows = []
+    for kind in ("numbers", "names"):
+        found = _in_child("reading", arguments, kind=kind, millions=arguments.millions)
+        library, ours = (Times(tuple(found[name])) for name in ("library", "ours"))
+        rows.append(
+            {
+                "ids": kind,
+                "library, s": str(library),
+                "parsing, s": str(ours),
+                "parsing / library": f"{ours.median / library.median:.2f}",
+                "file to cached graph, s": f"{found['first']:.2f}",
+                "cached graph / library": f"{found['first'] / library.median:.1f}",
+                "later start, s": f"{found['later']:.2f}",
+                "memory, GiB": f"{found['peak_gib']:.2f}",
+                "memory / id columns": f"{found['peak_gib'] / found['ids_gib']:.1f}",
+            }
+        )
+    note = (
+        f"{arguments.millions:g} million rows of two ids. Library: pyarrow's CSV reader alone. "
+        "Memory is the most above what the process held before; the id columns are two of int64."
+    )
+    return f"### Reading\n\n{note}\n\n{_table(rows)}"
+
+
 def _fill(
     row: dict[str, Any], name: str, seconds: list[float] | None, unit_: float, limit: int
 ) -> None:
@@ -214,6 +240,7 @@ def _child(what: dict[str, Any]) -> Any:
         "step": steps.measure,
         "epoch": steps.measure_epoch,
         "kernels": kernels.measure,
+        "reading": reading.measure,
     }
     return tasks[what.pop("task")](**what)
 

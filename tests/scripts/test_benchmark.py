@@ -36,3 +36,16 @@ def test_steps_of_a_small_graph_and_what_is_missing(tmp_path):
     text = document.read_text()
     assert text.startswith("# Title") and text.endswith("kept\n")
     assert "collab-shaped" in text and "old" not in text
+
+
+@pytest.mark.soak
+def test_reading_of_a_small_table(tmp_path):
+    out = run(tmp_path, "reading", "--millions", "0.02", "--repeats", "1", "--threads", "1")
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in out.splitlines()
+        if line.startswith(("| numbers", "| names"))
+    ]
+    assert [row[0] for row in rows] == ["numbers", "names"]
+    for row in rows:
+        assert all(float(cell) >= 0 for cell in row[1:])
