@@ -19,7 +19,7 @@ _TWO_KINDS = {
     "book", "drug", "gene", "disease", "protein", "student", "course", "person", "group", "member",
     "buyer", "seller", "investor", "company", "artist", "song", "track", "playlist", "event",
 }  # fmt: skip
-_NUMBERED = re.compile(r"(.*?)(1|2|a|b)$")
+_NUMBERED = re.compile(r"(.*?[a-z])(1|2|a|b)$")  # 11 and 12 are nodes
 _WEIGHT = {"weight", "weights", "w", "strength", "value", "count", "score", "rating", "freq",
            "frequency", "capacity"}  # fmt: skip
 _TIME = {"time", "timestamp", "date", "datetime", "ts", "t", "unixts", "unixtime", "createdat"}
@@ -61,6 +61,12 @@ def are_two_kinds(names: Sequence[str]) -> bool:
     """Whether two names are words for kinds of nodes, as user and item."""
     kinds = {_without_kind(_plain(name)) for name in names}
     return len(names) == len(kinds) == 2 and kinds <= _TWO_KINDS
+
+
+def may_be_nodes(name: str) -> bool:
+    """Whether a name of an end is as often one of a node: a letter, or a word with a number."""
+    plain = _without_kind(_plain(name))
+    return len(plain) == 1 or not any(plain in pair for pair in _ENDS)
 
 
 def others(names: Sequence[str]) -> dict[str, int | None]:

@@ -45,7 +45,7 @@ from runner.data.sheet import (
     take_comments,
     without_excels_line,
 )
-from runner.data.table_shapes import read_adjacency_list, read_matrix, with_ids
+from runner.data.table_shapes import is_adjacency_list, read_adjacency_list, read_matrix, with_ids
 from runner.data.text_file import read_text
 from runner.data.text_scan import has_leading_zeros
 from runner.errors import RunnerError
@@ -71,7 +71,7 @@ def read_edge_table(file: Path, keys: TableKeys) -> RawGraph:
         raise RunnerError(f"dataset.path={file}: the file holds no edges")
     find_separator(sheet, lines, keys)
     sheet.facts["separator"] = WORDS.get(sheet.separator, sheet.separator)
-    if sheet.width == 0:
+    if is_adjacency_list(sheet, keys):
         return read_adjacency_list(sheet)
     matrix = read_matrix(sheet, keys)
     if matrix is not None:
@@ -88,6 +88,8 @@ def _take_names_from_comment(sheet: Sheet) -> None:
         text = line.strip().lstrip("#%/").strip()
         for separator in (sheet.separator, BLANKS):
             names = split_line(text, separator)
+            if sheet.facts.get("trailing separator") and len(names) == sheet.width - 1:
+                names = [*names, ""]
             if len(names) == sheet.width and column_names.ends(names) is not None:
                 sheet.names = sheet.names or names
                 return
@@ -122,7 +124,7 @@ def _is_default_header(sheet: Sheet, first: Sequence[str], body: Sequence[Sequen
 
     A list of links may begin with 0, 1 too, and have no other link of node 0.
     """
-    if list(first) != [str(n) for n in range(len(first))]:
+    if not _all_default(first):
         return False
     if any(row[n] == first[n] for row in body for n in (0, 1)):
         return False
@@ -214,7 +216,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     refuse_real_numbers(sheet, texts, ends)
     if not {"source", "target"} <= {k for k, v in keys.columns.items() if v is not None}:
         refuse_mixed_kinds(sheet, texts, ends)
-    refuse_second_header(sheet, texts, ends)
+    refuse_second_header(sheet, keys, texts, ends)
     refuse_missing_marks(sheet, texts, ends)
     refuse_overlap(sheet, keys, [texts.values.take(texts.places(end)) for end in (0, 1)])
     whole = texts.as_whole()
@@ -289,6 +291,7 @@ def _is_time(kind: pyarrow.DataType) -> bool:
 
 
 def _all_default(names: Sequence[str]) -> bool:
+    names = names[:-1] if names[-1] == "" else names  # behind a separator at each line's end
     return list(names) == [str(n) for n in range(len(names))]
 
 

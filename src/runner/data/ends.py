@@ -63,7 +63,10 @@ def refuse_mixed_kinds(sheet: Sheet, texts: EndTexts, ends: Sequence[int]) -> No
         )
 
 
-def refuse_second_header(sheet: Sheet, texts: EndTexts, ends: Sequence[int]) -> None:
+def refuse_second_header(
+    sheet: Sheet, keys: TableKeys, texts: EndTexts, ends: Sequence[int]
+) -> None:
+    """Names of columns that nodes have too: a header again, or a first link taken for one."""
     if sheet.names is None:
         return
     names = [sheet.names[n] for n in ends]
@@ -74,6 +77,13 @@ def refuse_second_header(sheet: Sheet, texts: EndTexts, ends: Sequence[int]) -> 
         refuse(
             sheet,
             f"{row_name(sheet, row)} repeats the names of the columns; remove it",
+        )
+    is_open = sheet.table is None and keys.header is None and max(places) >= 0
+    if is_open and all(map(column_names.may_be_nodes, names)):
+        refuse(
+            sheet,
+            f"{' and '.join(names)} may be names of columns or the first link: rows below have "
+            "them too; say dataset.header=true or dataset.header=false",
         )
 
 

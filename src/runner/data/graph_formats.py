@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,33 @@ def _read_gexf(file: Path) -> Any:
 def _read_pajek(file: Path) -> Any:
     import networkx
 
-    return networkx.read_pajek(file)
+    lines = file.read_bytes().decode("utf-8-sig").splitlines()
+    counts = [int(line.split()[1]) for line in lines if line.lower().startswith("*vertices")]
+    graph = networkx.parse_pajek(list(_simple_pajek(lines)))
+    if counts != [len(graph)]:
+        raise RunnerError(
+            f"dataset.path={file}: it says {sum(counts)} vertices, and has {len(graph)} by their "
+            "labels; give each vertex a label of its own, and save one network alone"
+        )
+    return graph
+
+
+def _simple_pajek(lines: Sequence[str]) -> Iterator[str]:
+    """Without what networkx takes as links: comments, names of relations, lists of neighbours."""
+    section = ""
+    for line in lines:
+        words = line.split()
+        if not words or line.startswith(("%", "/*")):
+            continue
+        if line.startswith("*"):
+            section = words[0].lower()
+            is_list = section in ("*edgeslist", "*arcslist")
+            links = section.removesuffix("list") if is_list else words[0]
+            yield links if section.startswith(("*edges", "*arcs")) else line
+        elif section in ("*edgeslist", "*arcslist"):
+            yield from (f"{words[0]} {other}" for other in words[1:])
+        else:
+            yield line
 
 
 _READERS: dict[str, Callable[[Path], Any]] = {
@@ -77,4 +103,21 @@ def _from_networkx(graph: Any) -> RawGraph:
 def _read_mtx(file: Path) -> RawGraph:
     import scipy.io
 
+    if scipy.io.mminfo(file)[3] == "array":
+        _require_all_entries(file)
     return from_adjacency(scipy.io.mmread(file))
+
+
+def _require_all_entries(file: Path) -> None:
+    """SciPy takes entries that are missing at the end of a dense matrix as zeros."""
+    import scipy.io
+
+    rows, columns, _, _, _, symmetry = scipy.io.mminfo(file)
+    wanted = {
+        "general": rows * columns, "symmetric": rows * (rows + 1) // 2,
+        "hermitian": rows * (rows + 1) // 2, "skew-symmetric": rows * (rows - 1) // 2,
+    }[symmetry]  # fmt: skip
+    lines = file.read_bytes().splitlines()
+    found = sum(1 for line in lines if line.strip() and not line.startswith(b"%")) - 1
+    if found != wanted:
+        raise ValueError(f"{found} entries of {wanted}")

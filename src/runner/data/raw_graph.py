@@ -51,3 +51,7 @@ class TableKeys:
     separator: str | None = None
     encoding: str | None = None
     bipartite: bool | None = None
+
+    @property
+    def name_columns(self) -> bool:
+        return any(value is not None for value in self.columns.values())

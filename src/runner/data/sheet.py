@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,17 +14,23 @@ import pyarrow.csv
 
 from runner.data import column_names
 from runner.data.raw_graph import TableKeys
+from runner.data.separators import (
+    BLANKS,
+    INTEGER,
+    NUMBER,
+    SEPARATORS,
+    UNIT,
+    WORDS,
+    Cut,
+    best_of,
+    cut,
+    objection,
+    split_line,
+)
 from runner.data.text_file import read_text
 from runner.data.text_scan import comment_lines
 from runner.errors import RunnerError
 
-BLANKS, _UNIT = " ", "\x1f"
-# In the order of preference where several fit every line.
-SEPARATORS = ("\t", "::", "->", ";", "|", ",", BLANKS)
-WORDS = {
-    "\t": "tab", BLANKS: "blanks", "\\t": "tab", "tab": "\t", "space": BLANKS,
-    "blank": BLANKS, "blanks": BLANKS, "comma": ",", "semicolon": ";", "pipe": "|",
-}  # fmt: skip
 SAMPLE = 1000  # lines
 SAMPLE_BYTES = 1 << 20
 _MOST_TITLES = 5
@@ -195,16 +199,6 @@ def sample_lines(text: bytes) -> list[str]:
     return [line.decode() for line in lines if line.strip()][:SAMPLE]
 
 
-def split_line(line: str, separator: str) -> list[str]:
-    if separator == BLANKS:
-        line = re.sub(r"[ \t]+", " ", line.strip()) if '"' not in line else line.strip()
-        line = line.replace("\t", " ")
-    elif len(separator) > 1:
-        line, separator = line.replace(separator, _UNIT), _UNIT
-    found = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
-    return [cell.strip() for cell in found]
-
-
 def find_separator(sheet: Sheet, lines: Sequence[str], keys: TableKeys) -> None:
     """Choose the separator that gives every line as many fields; width 0 where none does."""
     if keys.separator is not None:
@@ -212,35 +206,76 @@ def find_separator(sheet: Sheet, lines: Sequence[str], keys: TableKeys) -> None:
         candidates: Sequence[str] = (BLANKS if wanted == "blanks" else wanted,)
     else:
         candidates = SEPARATORS
-    most: tuple[int, str] = (0, ",")
-    for separator in candidates:
-        rows = [split_line(line, separator) for line in lines]
-        widths = Counter(map(len, rows))
-        most = max(most, (sum(width > 1 for width in map(len, rows)), separator))
-        width, agree = max(widths.items(), key=lambda item: (item[1], item[0]))
-        if width < 2:
-            continue
-        first = next(n for n, row in enumerate(rows) if len(row) == width)
-        is_short_header = first == 1 and len(rows[0]) == width - 1 > 1
-        if agree == len(rows) - first and first <= _MOST_TITLES:
-            sheet.separator, sheet.width, sheet.rows = separator, width, rows[first:]
-            sheet.skipped = first
-            if is_short_header and not all(NUMBER.match(cell) for cell in rows[0]):
-                sheet.names = ["", *rows[0]]
-                sheet.notes.append("the first column has no name: taken as names of rows")
-            elif first:
-                _take_titles(sheet, lines[:first])
-            _drop_empty_column(sheet)
-            return
-    sheet.separator = most[1]
-    sheet.rows = [split_line(line, sheet.separator) for line in lines]
-    if keys.separator is not None and most[0] == 0:
+    cuts = [cut(lines, separator) for separator in candidates]
+    best = best_of(cuts)
+    if best is not None and not _are_rows(sheet, best):
+        said = objection(best, cuts)
+        if said is not None:
+            refuse(sheet, said)
+        sheet.separator, sheet.width, sheet.skipped = best.separator, best.width, best.titles
+        sheet.rows = best.rows[best.titles :]
+        if _names_of_rows(sheet, best, keys):
+            sheet.names = ["", *best.rows[0]]
+            sheet.notes.append("the first column has no name: taken as names of rows")
+        elif best.titles:
+            _take_titles(sheet, lines[: best.titles])
+        _drop_empty_column(sheet)
+        return
+    most = max(cuts, key=lambda cut: (sum(len(row) > 1 for row in cut.rows), cut.separator))
+    sheet.separator, sheet.rows = most.separator, most.rows
+    if any(len(row) > 1 for row in most.rows):
+        return
+    if keys.separator is not None:
         raise RunnerError(
             f"dataset.separator={keys.separator}: {sheet.file} has rows of one field then"
         )
-    if most[0] == 0:
-        refuse(sheet, "an edge list has two columns of node ids, this file one; is its "
-                "separator another (dataset.separator=…)?")  # fmt: skip
+    refuse(sheet, "an edge list has two columns of node ids, this file one; is its "
+            "separator another (dataset.separator=…)?")  # fmt: skip
+
+
+def _are_rows(sheet: Sheet, cut: Cut) -> bool:
+    """Whether lines above the others hold what these hold: an adjacency list has such lines."""
+    body = cut.rows[cut.titles :]
+    if not cut.titles or cut.rows[0] == [row[0] for row in body]:  # R's matrix
+        return False
+    lines = sum(1 for line in sheet.text.split(b"\n") if line.strip())
+    known = {cell for row in body for cell in row[:2]}
+    for row in cut.rows[: cut.titles]:
+        are_counts = len(row) == 2 and str(lines - cut.titles) in row
+        if len(row) > 1 and not are_counts and all(NUMBER.match(c) or c in known for c in row):
+            return True
+    return False
+
+
+def _names_of_rows(sheet: Sheet, cut: Cut, keys: TableKeys) -> bool:
+    """Whether the first line names all columns but the first, as R does, which names rows too."""
+    header = cut.rows[0]
+    if cut.titles != 1 or not 2 <= len(header) == cut.width - 1:
+        return False
+    first = [row[0] for row in cut.rows[1:]]
+    if header == first:  # of a matrix
+        return True
+    if all(map(NUMBER.match, header)):
+        return False
+    if _name_rows(first):
+        return True
+    if column_names.ends(header) is not None and not keys.name_columns:
+        refuse(
+            sheet,
+            f"its first line names {len(header)} columns ({', '.join(header)}), its rows have "
+            f"{cut.width}; say dataset.columns.source=… dataset.columns.target=… by number, from 0",
+        )
+    return False
+
+
+def _name_rows(cells: Sequence[str]) -> bool:
+    """Names of rows are distinct: words, or numbers that ascend and are no times."""
+    if len(set(cells)) < len(cells):
+        return False
+    if not all(map(INTEGER.match, cells)):
+        return not any(cell[:1].isdigit() for cell in cells)
+    numbers = [int(cell) for cell in cells]
+    return numbers == sorted(numbers) and numbers[-1] < _LEAST_TIME
 
 
 def _take_titles(sheet: Sheet, lines: Sequence[str]) -> None:
@@ -268,8 +303,8 @@ def parse(sheet: Sheet, *, skip: int, as_text: Sequence[int] = ()) -> pyarrow.Ta
                 text = text.replace(b"  ", b" ")
         text = text.replace(b"\n ", b"\n").replace(b" \n", b"\n").strip(b" ")
     elif len(separator) > 1:
-        text = text.replace(separator.encode(), _UNIT.encode())
-        separator = _UNIT
+        text = text.replace(separator.encode(), UNIT.encode())
+        separator = UNIT
     begin = _after_lines(text, skip)
     if not _BLACK.search(text, begin):
         refuse(sheet, "the file holds a header and no edges")
@@ -306,6 +341,12 @@ def parse(sheet: Sheet, *, skip: int, as_text: Sequence[int] = ()) -> pyarrow.Ta
             f"{at}{row.text!r} has {row.actual_columns} fields, the first rows have "
             f"{row.expected_columns}; mend the row, or put quotes around a name with a separator",
         )
+    if b'"' in text:
+        text = text[begin:]
+        last = text.rstrip(b"\n").rpartition(b"\n")[2]
+        lines = re.sub(rb"\n\n+", b"\n", text.strip(b"\n")).count(b"\n") + 1
+        if table.num_rows != lines or last.count(b'"') % 2:
+            refuse(sheet, 'a quote (") stays open at the end of its line; close it, or remove it')
     return table
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from runner.data import column_names
 from runner.data.distinct_ids import distinct
 from runner.data.raw_graph import RawGraph, TableKeys
 from runner.data.sheet import (
@@ -21,22 +21,20 @@ from runner.data.sheet import (
     split_line,
 )
 
+_NETWORKX = re.compile(r"\s*#\s*GMT ")  # its writer's comment
 _SMALLEST_MATRIX = 4  # rows; three columns of numbers in three rows may be weighted links
 
 
 def read_adjacency_list(sheet: Sheet) -> RawGraph:
     lines = sheet.text.decode().split("\n")
-    rows = [split_line(line, sheet.separator) for line in lines if line.strip()]
-    lists = [(row[0], [cell for cell in row[1:] if cell]) for row in rows]
-    by_writer = any(re.match(r"\s*#\s*GMT ", line) for line in sheet.comments)
-    links = {(u, v) for u, others in lists for v in others}
+    lists = _lists([split_line(line, sheet.separator) for line in lines if line.strip()])
+    by_writer = any(map(_NETWORKX.match, sheet.comments))
     once = len({u for u, _ in lists}) == len(lists)
-    symmetric = once and len(links) > 0 and all((v, u) in links for u, v in links)
-    if not (by_writer and once) and not symmetric:
-        widths = Counter(map(len, rows))
+    if not (by_writer and once) and not _are_mutual(lists):
+        widths = sorted({len(others) + 1 for _, others in lists})
         refuse(
             sheet,
-            f"its lines have different numbers of fields ({min(widths)} to {max(widths)}): an "
+            f"its lines have different numbers of fields ({widths[0]} to {widths[-1]}): an "
             "adjacency list is taken where each node has one line and each link stands on both "
             "its nodes' lines, or networkx wrote it; a table has as many fields in each line",
         )
@@ -46,6 +44,28 @@ def read_adjacency_list(sheet: Sheet) -> RawGraph:
     sheet.notes.append("read as an adjacency list: a line has a node and its neighbours")
     sheet.facts["shape"] = "adjacency list"
     return _numbered(sheet, [u for u, _ in pairs], [v for _, v in pairs], nodes)
+
+
+def is_adjacency_list(sheet: Sheet, keys: TableKeys) -> bool:
+    """Whether lines are lists of neighbours, even if all have as many fields, as a ring's have."""
+    if sheet.width == 0:
+        return True
+    if keys.name_columns or sheet.names is not None:
+        return False
+    if any(map(_NETWORKX.match, sheet.comments)):
+        return True
+    return sheet.width > 2 and _are_mutual(_lists(sheet.rows))
+
+
+def _lists(rows: Sequence[Sequence[str]]) -> list[tuple[str, list[str]]]:
+    return [(row[0], [cell for cell in row[1:] if cell]) for row in rows]
+
+
+def _are_mutual(lists: Sequence[tuple[str, Sequence[str]]]) -> bool:
+    """Whether each node has one list, and is in the lists of its neighbours."""
+    links = {(u, v) for u, others in lists for v in others}
+    once = len({u for u, _ in lists}) == len(lists)
+    return once and len(links) > 0 and all((v, u) in links for u, v in links)
 
 
 def _numbered(
@@ -72,25 +92,23 @@ def with_ids(sheet: Sheet, ends: np.ndarray) -> RawGraph:
 
 def read_matrix(sheet: Sheet, keys: TableKeys) -> RawGraph | None:
     """An adjacency matrix: as many columns as rows, numbers all, with or without names."""
-    if keys.columns and any(value is not None for value in keys.columns.values()):
+    if keys.name_columns:
+        return None
+    is_whole = len(sheet.text) <= SAMPLE_BYTES and len(sheet.rows) < SAMPLE
+    count = len(sheet.rows) if is_whole else _rows(sheet)
+    if count - sheet.width not in (-1, 0, 1):
         return None
     rows = sheet.rows
-    labelled = len(rows) == sheet.width and rows[0][0] == "" and len(rows) > 1 and (
-        [row[0] for row in rows[1:]] == rows[0][1:]
-    )  # fmt: skip
-    if not labelled and len(rows) != sheet.width:
-        return None
-    if len(sheet.text) > SAMPLE_BYTES or len(rows) >= SAMPLE:
+    if not is_whole:
         lines = [line for line in sheet.text.decode().split("\n") if line.strip()]
-        rows = [split_line(line, sheet.separator) for line in lines]
-        if len(rows) != sheet.width or any(len(row) != sheet.width for row in rows):
+        rows = [split_line(line, sheet.separator) for line in lines[sheet.skipped :]]
+        if any(len(row) != sheet.width for row in rows):
             return None
-    names = rows[0][1:] if labelled else None
-    cells = [row[1:] for row in rows[1:]] if labelled else rows
-    if not all(NUMBER.match(cell) for row in cells for cell in row):
+    names, cells = _names_around(sheet, rows)
+    if len(cells) != len(cells[0]) or not all(NUMBER.match(c) for row in cells for c in row):
         return None
     values = np.array([[float(cell.replace(",", ".")) for cell in row] for row in cells])
-    if not labelled and len(rows) < _SMALLEST_MATRIX:
+    if names is None and len(rows) < _SMALLEST_MATRIX:
         if len(rows) < 3:
             return None
         refuse(
@@ -103,3 +121,31 @@ def read_matrix(sheet: Sheet, keys: TableKeys) -> RawGraph | None:
     edges = torch.from_numpy(np.stack(np.nonzero(values)))
     found = None if names is None else np.array(names, dtype=object)
     return RawGraph(edges, len(values), names=found, notes=tuple(sheet.notes), facts=sheet.facts)
+
+
+def _rows(sheet: Sheet) -> int:
+    return sum(1 for line in sheet.text.split(b"\n") if line.strip()) - sheet.skipped
+
+
+def _names_around(
+    sheet: Sheet, rows: Sequence[Sequence[str]]
+) -> tuple[Sequence[str] | None, Sequence[Sequence[str]]]:
+    """Names of the nodes above the matrix, and before it, and the rest."""
+    body = [row[1:] for row in rows]
+    if sheet.names is not None and [row[0] for row in rows] == sheet.names[1:]:  # as R writes it
+        return sheet.names[1:], body
+    if rows[0][0] == "" and [row[0] for row in rows[1:]] == rows[0][1:]:
+        return rows[0][1:], body[1:]
+    above = rows[0]
+    if len(rows) == sheet.width + 1 > _SMALLEST_MATRIX and len(set(above)) == len(above):
+        known = column_names.others(above).values()
+        if _are_numbered(above) or (column_names.ends(above) is None and set(known) == {None}):
+            return above, rows[1:]
+    return None, rows
+
+
+def _are_numbered(names: Sequence[str]) -> bool:
+    """Whether names count from one to the next: 0, 1, … or V1, V2, …"""
+    found = [re.fullmatch(r"(\D*)(\d+)", name) for name in names]
+    parts = [(match[1], int(match[2])) for match in found if match]
+    return parts == [(parts[0][0], parts[0][1] + n) for n in range(len(names))] if parts else False
