@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from soaks import bad_input, concurrency, damage, disk, kills, sweeps, tracker
+from soaks import bad_input, concurrency, damage, disk, kills, own_tables, sweeps, tracker
 from soaks.faulty import POINTS
 from tabulate import tabulate
 
@@ -103,6 +103,16 @@ def _inputs(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]
     return text + _table(sorted(tally.refused.items()), ["kind", "inputs"]), tally.failures
 
 
+def _own_tables(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
+    tally = own_tables.soak(folder, files=arguments.files, seed=arguments.seed)
+    text = (
+        f"{arguments.files} generated files of graphs, sound and damaged: read as the graph that "
+        f"they hold, or refused in one line, but for {len(tally.failures)}. `decided`: the "
+        "conventions say how these are read, and a refusal is a fault.\n\n"
+    )
+    return text + _table(tally.rows(), ["kind", "decided", *own_tables.OUTCOMES]), tally.failures
+
+
 def _concurrency(arguments: argparse.Namespace, folder: Path) -> tuple[str, list[str]]:
     if not Path(os.environ.get("RUNNER_DATA", ""), "ogb", "ogbl_ddi").is_dir():
         return "Left out: RUNNER_DATA names no folder with ogbl-ddi.\n", []
@@ -121,6 +131,7 @@ PARTS: dict[str, tuple[str, Part]] = {
     "tracker": ("W&B servers that fail", _tracker),
     "sweeps": ("Sweeps killed anywhere", _sweeps),
     "inputs": ("Bad input", _inputs),
+    "own_tables": ("Graphs as people have them", _own_tables),
     "concurrency": ("Started at once", _concurrency),
 }
 
@@ -136,6 +147,7 @@ def main() -> None:
     parser.add_argument("--sweep-kills", type=int, default=15, help="of the sweeps of each kind")
     parser.add_argument("--damages", type=int, default=3, help="of each file, in each way")
     parser.add_argument("--examples", type=int, default=2000, help="bad inputs in this process")
+    parser.add_argument("--files", type=int, default=2000, help="of graphs, to be read")
     parser.add_argument("--commands", type=int, default=50, help="bad inputs as commands")
     parser.add_argument("--repeats", type=int, default=3, help="runs beside each server")
     parser.add_argument("--seed", type=int, default=0, help="of the faults' places")

@@ -17,6 +17,7 @@ from runner.data.splits import RandomSplit
 from runner.errors import RunnerError
 
 _SPLIT = RandomSplit(valid=0.1, test=0.2, seed=0, valid_negatives=1.0, test_negatives=1.0)
+OUTCOMES = ("right", "refused", "wrong", "traceback")
 _MISSING = ("NA", "nan", "NULL", "None", "-1", "?", "-", "n/a")
 
 
@@ -27,7 +28,7 @@ def own_file(number: int, seed: int) -> OwnFile:
 
 
 def outcome(file: OwnFile, folder: Path) -> tuple[str, str]:
-    """`right`, `refused`, `wrong` or `traceback`, and what was said or differs."""
+    """One of `OUTCOMES`, and what was said or differs."""
     path = folder / file.name
     path.write_bytes(file.content)
     try:
@@ -46,10 +47,9 @@ def outcome(file: OwnFile, folder: Path) -> tuple[str, str]:
     return "wrong", _difference(file.truth, found)
 
 
-def fault(file: OwnFile, found: str) -> bool:
-    """Whether a file with this outcome is a fault of the reader."""
-    fine = found == "right" or (found == "refused" and not (file.certain and file.truth))
-    return not fine
+def is_fault(file: OwnFile, found: str) -> bool:
+    """Whether this outcome is a fault of the reader."""
+    return found != "right" and (found != "refused" or file.is_decided)
 
 
 def _found(data: LinkData) -> Truth:

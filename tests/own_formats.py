@@ -46,8 +46,11 @@ def networkx_list(rng: Random) -> OwnFile:
     made = networkx.Graph()
     made.add_nodes_from(graph.names)
     made.add_edges_from((graph.names[u], graph.names[v]) for u, v in graph.links)
-    lines = [line.split() for line in networkx.generate_adjlist(made)]
     said = rng.random() < 0.7
+    if said and rng.random() < 0.3:
+        content = _text([[line] for line in networkx.generate_multiline_adjlist(made)], " ", _GMT)
+        return OwnFile("networkx's multiline list", "own.txt", content, graph.truth, False)
+    lines = [line.split() for line in networkx.generate_adjlist(made)]
     content = _text(lines, " ", _GMT if said else ())
     return OwnFile("adjacency list, networkx's", "own.txt", content, graph.truth, said)
 

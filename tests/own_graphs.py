@@ -23,7 +23,7 @@ class OwnFile:
     Attributes:
         kind: of its shape, for the tally.
         truth: the graph that it holds; None where a refusal alone is right.
-        certain: the conventions decide how it is read, so that a refusal is a fault.
+        certain: the conventions decide how it is read.
         keys: of `dataset`, that go with it.
     """
 
@@ -34,10 +34,15 @@ class OwnFile:
     certain: bool = True
     keys: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether a refusal is a fault."""
+        return self.certain and self.truth is not None
+
 
 @dataclass(frozen=True)
 class OwnGraph:
-    """A simple graph; `names` are those of the nodes 0…N−1, `alone` has the nodes without a link."""
+    """A simple graph: the names of its nodes, its links, and the nodes without a link."""
 
     names: tuple[str, ...]
     links: tuple[tuple[int, int], ...]
