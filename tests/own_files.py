@@ -24,7 +24,7 @@ _MISSING = ("NA", "nan", "NULL", "None", "-1", "?", "-", "n/a")
 def own_file(number: int, seed: int) -> OwnFile:
     """One of the files: every kind in turn, the rest by chance."""
     rng = Random(f"{seed} {number}")
-    return _KINDS[number % len(_KINDS)](rng)
+    return KINDS[number % len(KINDS)](rng)
 
 
 def outcome(file: OwnFile, folder: Path) -> tuple[str, str]:
@@ -187,6 +187,6 @@ def _written(shape: Callable[[Random], Table]) -> Callable[[Random], OwnFile]:
     return lambda rng: write(shape(rng), rng)
 
 
-_KINDS: list[Callable[[Random], OwnFile]] = [
+KINDS: list[Callable[[Random], OwnFile]] = [
     *map(_written, TABLES), *FORMATS, *map(_damaged, _DAMAGES), _cut, _cut,
 ]  # fmt: skip

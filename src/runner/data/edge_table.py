@@ -193,7 +193,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     ends = places["source"], places["target"]
     refuse_other_types(sheet, table, ends)
     # Numbers with zeros in front, dates and the like are names, kept as they are written.
-    written = [n for n in ends if not _is_whole(table, n) or has_leading_zeros(sheet.text)]
+    written = [n for n in ends if not _is_whole(table, n) or _has_leading_zeros(sheet)]
     if any(not pyarrow.types.is_string(table.column(n).type) for n in written):
         table = parse(sheet, skip=skip, as_text=written)
     sheet.text = b""  # a large one is in the table now
@@ -226,6 +226,11 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     sheet.notes.append(f"numbered {len(names)} names in the order of their first appearance")
     edges = torch.from_numpy(texts.codes.astype(np.int64))
     return RawGraph(edges, len(names), names=names, notes=tuple(sheet.notes), facts=sheet.facts)
+
+
+def _has_leading_zeros(sheet: Sheet) -> bool:
+    """With each separator as a blank, since `::` or `/` may be parts of a number or a date."""
+    return has_leading_zeros(sheet.text.replace(sheet.separator.encode(), b" "))
 
 
 def _is_whole(table: pyarrow.Table, number: int) -> bool:

@@ -35,9 +35,8 @@ SAMPLE = 1000  # lines
 SAMPLE_BYTES = 1 << 20
 _MOST_TITLES = 5
 _WORD = re.compile(r"[^\W\d_]{3}(?<!(?i:nan|inf))")  # no number, date, or word for none of these
+_LEAST_TIME = 10**8  # of the times in seconds that people have
 _BLACK = re.compile(rb"[^\n]")
-INTEGER = re.compile(r"\s*[-+]?\d+\s*$")
-NUMBER = re.compile(r"\s*[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s*$")
 
 
 @dataclass
@@ -191,6 +190,11 @@ def without_excels_line(sheet: Sheet, keys: TableKeys) -> TableKeys:
     return keys if keys.separator is not None else replace(keys, separator=found[1].decode())
 
 
+def count_rows(sheet: Sheet) -> int:
+    """The lines of the text that are not blank, but for those before the table."""
+    return sum(1 for line in sheet.text.split(b"\n") if line.strip()) - sheet.skipped
+
+
 def sample_lines(text: bytes) -> list[str]:
     part = text[:SAMPLE_BYTES]
     lines = part.split(b"\n")
@@ -238,12 +242,11 @@ def _are_rows(sheet: Sheet, cut: Cut) -> bool:
     body = cut.rows[cut.titles :]
     if not cut.titles or cut.rows[0] == [row[0] for row in body]:  # R's matrix
         return False
-    lines = sum(1 for line in sheet.text.split(b"\n") if line.strip())
     known = {cell for row in body for cell in row[:2]}
     for row in cut.rows[: cut.titles]:
-        are_counts = len(row) == 2 and str(lines - cut.titles) in row
-        if len(row) > 1 and not are_counts and all(NUMBER.match(c) or c in known for c in row):
-            return True
+        if len(row) > 1 and all(NUMBER.match(cell) or cell in known for cell in row):
+            # But for counts of nodes and links.
+            return len(row) != 2 or str(count_rows(sheet) - cut.titles) not in row
     return False
 
 
@@ -342,12 +345,16 @@ def parse(sheet: Sheet, *, skip: int, as_text: Sequence[int] = ()) -> pyarrow.Ta
             f"{row.expected_columns}; mend the row, or put quotes around a name with a separator",
         )
     if b'"' in text:
-        text = text[begin:]
-        last = text.rstrip(b"\n").rpartition(b"\n")[2]
-        lines = re.sub(rb"\n\n+", b"\n", text.strip(b"\n")).count(b"\n") + 1
-        if table.num_rows != lines or last.count(b'"') % 2:
-            refuse(sheet, 'a quote (") stays open at the end of its line; close it, or remove it')
+        _require_closed_quotes(sheet, text[begin:], table.num_rows)
     return table
+
+
+def _require_closed_quotes(sheet: Sheet, text: bytes, rows: int) -> None:
+    """The parser takes the lines behind an open quote as parts of one cell."""
+    last = text.rstrip(b"\n").rpartition(b"\n")[2]
+    lines = re.sub(rb"\n\n+", b"\n", text.strip(b"\n")).count(b"\n") + 1
+    if rows != lines or last.count(b'"') % 2:
+        refuse(sheet, 'a quote (") stays open at the end of its line; close it, or remove it')
 
 
 def _after_lines(text: bytes, count: int) -> int:

@@ -17,6 +17,7 @@ from runner.data.sheet import (
     SAMPLE,
     SAMPLE_BYTES,
     Sheet,
+    count_rows,
     refuse,
     split_line,
 )
@@ -26,8 +27,8 @@ _SMALLEST_MATRIX = 4  # rows; three columns of numbers in three rows may be weig
 
 
 def read_adjacency_list(sheet: Sheet) -> RawGraph:
-    lines = sheet.text.decode().split("\n")
-    lists = _lists([split_line(line, sheet.separator) for line in lines if line.strip()])
+    sheet.skipped = 0  # a line of one node above the others is one of a node without a link
+    lists = _lists(_all_rows(sheet))
     by_writer = any(map(_NETWORKX.match, sheet.comments))
     once = len({u for u, _ in lists}) == len(lists)
     if not (by_writer and once) and not _are_mutual(lists):
@@ -54,18 +55,27 @@ def is_adjacency_list(sheet: Sheet, keys: TableKeys) -> bool:
         return False
     if any(map(_NETWORKX.match, sheet.comments)):
         return True
-    return sheet.width > 2 and _are_mutual(_lists(sheet.rows))
+    if sheet.width < 3 or not _are_mutual(_lists(sheet.rows), among_them=True):
+        return False
+    return _are_mutual(_lists(_all_rows(sheet)))
 
 
 def _lists(rows: Sequence[Sequence[str]]) -> list[tuple[str, list[str]]]:
     return [(row[0], [cell for cell in row[1:] if cell]) for row in rows]
 
 
-def _are_mutual(lists: Sequence[tuple[str, Sequence[str]]]) -> bool:
+def _are_mutual(lists: Sequence[tuple[str, Sequence[str]]], among_them: bool = False) -> bool:
     """Whether each node has one list, and is in the lists of its neighbours."""
-    links = {(u, v) for u, others in lists for v in others}
-    once = len({u for u, _ in lists}) == len(lists)
-    return once and len(links) > 0 and all((v, u) in links for u, v in links)
+    nodes = {u for u, _ in lists}
+    if len(nodes) < len(lists):
+        return False
+    links = {(u, v) for u, others in lists for v in others if not among_them or v in nodes}
+    return len(links) > 0 and all((v, u) in links for u, v in links)
+
+
+def _all_rows(sheet: Sheet) -> list[list[str]]:
+    lines = [line for line in sheet.text.decode().split("\n") if line.strip()]
+    return [split_line(line, sheet.separator) for line in lines[sheet.skipped :]]
 
 
 def _numbered(
@@ -95,15 +105,14 @@ def read_matrix(sheet: Sheet, keys: TableKeys) -> RawGraph | None:
     if keys.name_columns:
         return None
     is_whole = len(sheet.text) <= SAMPLE_BYTES and len(sheet.rows) < SAMPLE
-    count = len(sheet.rows) if is_whole else _rows(sheet)
+    if len(sheet.rows) > sheet.width + 1:
+        return None
+    count = len(sheet.rows) if is_whole else count_rows(sheet)
     if count - sheet.width not in (-1, 0, 1):
         return None
-    rows = sheet.rows
-    if not is_whole:
-        lines = [line for line in sheet.text.decode().split("\n") if line.strip()]
-        rows = [split_line(line, sheet.separator) for line in lines[sheet.skipped :]]
-        if any(len(row) != sheet.width for row in rows):
-            return None
+    rows = sheet.rows if is_whole else _all_rows(sheet)
+    if any(len(row) != sheet.width for row in rows):
+        return None
     names, cells = _names_around(sheet, rows)
     if len(cells) != len(cells[0]) or not all(NUMBER.match(c) for row in cells for c in row):
         return None
@@ -121,10 +130,6 @@ def read_matrix(sheet: Sheet, keys: TableKeys) -> RawGraph | None:
     edges = torch.from_numpy(np.stack(np.nonzero(values)))
     found = None if names is None else np.array(names, dtype=object)
     return RawGraph(edges, len(values), names=found, notes=tuple(sheet.notes), facts=sheet.facts)
-
-
-def _rows(sheet: Sheet) -> int:
-    return sum(1 for line in sheet.text.split(b"\n") if line.strip()) - sheet.skipped
 
 
 def _names_around(

@@ -175,6 +175,55 @@ def test_matrices(tmp_path):
     assert graph(write(tmp_path, rows))[:2] == (NODES, expected(names))
 
 
+def test_matrices_with_names_above_alone(tmp_path):
+    rows = [" ".join(map(str, row)) for row in matrix()]
+    for names in (IDS["from 0"], IDS["names"], [f"V{n + 1}" for n in range(NODES)]):
+        above = " ".join(names)
+        assert graph(write(tmp_path, [above, *rows]))[:2] == (NODES, expected(names))
+        by_r = [f'"{name}" {row}' for name, row in zip(names, rows, strict=True)]
+        assert graph(write(tmp_path, [above, *by_r]))[:2] == (NODES, expected(names))
+
+
+def test_a_matrix_of_more_text_than_is_looked_at_first(tmp_path):
+    size = 750
+    wide = np.zeros((size, size), int)
+    wide[:NODES, :NODES] = matrix()
+    file = write(tmp_path, [",".join(map(str, row)) for row in wide.tolist()])
+    assert file.stat().st_size > 1 << 20
+    assert graph(file)[:2] == (size, expected(IDS["from 0"]))
+
+
+def test_lists_of_as_many_neighbours_for_each_node(tmp_path):
+    ring = [f"{n} {(n + 1) % 9} {(n - 1) % 9}" for n in range(9)]
+    links = {frozenset((str(n), str((n + 1) % 9))) for n in range(9)}
+    assert graph(write(tmp_path, random.Random(0).sample(ring, 9)))[:2] == (9, links)
+    many = [f"{n} {(n + 1) % 2999} {(n - 1) % 2999}" for n in range(2999)]
+    assert len(graph(write(tmp_path, random.Random(0).sample(many, 2999)))[1]) == 2999
+    # With columns named it is a table.
+    columns = {"source": 0, "target": 1}
+    assert graph(write(tmp_path, ring), columns=columns)[:2] == (9, links)
+    by_networkx = ["# GMT Mon Nov 30 02:24:59 2026", "6", "0 1 2", "3 4 5"]
+    links = {frozenset(link) for link in ("01", "02", "34", "35")}
+    assert graph(write(tmp_path, by_networkx))[:2] == (7, links)
+
+
+@pytest.mark.parametrize(
+    ("lines", "links"),
+    [
+        (["11,12", "12,13", "13,21"], {"11 12", "12 13", "13 21"}),  # no names 1.1 and 1.2
+        (["0,1,", "a,b,", "b,c,"], {"a b", "b c"}),
+        (["source target weight", "1 2 0,5", "2 3 1,5", "3 7 2,5"], {"1 2", "2 3", "3 7"}),
+        (['"1" "2" "0,5"', '"2" "3" "1,5"', '"3" "2" "2,5"', '"2" "1" "1,5"'], {"1 2", "2 3"}),
+        (["from to", "Smith,J p1", "Ng,A p2", "Ng,A p1"], {"Smith,J p1", "Ng,A p2", "Ng,A p1"}),
+        (["source,target", "sp|1|X,sp|2|Y", "sp|1|X,sp|3|Z"], {"sp|1|X sp|2|Y", "sp|1|X sp|3|Z"}),
+        (["4 5", "1 2 9", "1 3 8", "3 4 9", "4 1 2", "2 3 1"], {"1 2", "1 3", "3 4", "4 1", "2 3"}),
+        (["# Week FromNodeId ToNodeId", "9\t1\t2\t", "9\t2\t3\t"], {"1 2", "2 3"}),
+    ],
+)  # fmt: skip
+def test_tables_that_may_be_taken_for_something_else(tmp_path, lines, links):
+    assert graph(write(tmp_path, lines))[1] == {frozenset(link.split()) for link in links}
+
+
 def test_adjacency_lists(tmp_path):
     both = matrix()
     lines = [" ".join(map(str, [n, *np.flatnonzero(both[n])])) for n in range(NODES)]
@@ -208,6 +257,16 @@ def test_adjacency_lists(tmp_path):
         ([f"{1_300_000_000 + n},{n % 7},{n % 5}" for n in range(9)], "number 0 holds times: which"),
         ([f"2020-01-0{n + 1} {n % 7} {n % 5}" for n in range(9)], "number 0 holds times: which"),
         (["just a text", "of some lines"], "an edge list has two columns|may be names"),
+        (["source,target", "0,1,5", "0,2,7", "1,2,5"], r"names 2 columns \(source, target\), its"),
+        (["n1,n2", "n2,n3", "n3,n1"], r"n1 and n2 may be names .*dataset\.header=true"),
+        (["0 1 5", "1 2", "2 3", "3 4", "4 5"], r"different numbers of fields \(2 to 3\): an adj"),
+        (["std::a,x", "std::c,y", "std::a,y"], r"both :: and , cut .*say dataset\.separator=…"),
+        (["0,1", '1,"2', "2,0"], r"a quote \(\"\) stays open"),
+        (["n0,n1", "n1,n2", 'n2,"n0'], r"a quote \(\"\) stays open"),
+        (
+            [*(f"n{n}|n{n % 7}|2011-01-02 10:00" for n in range(20)), "n1|n2|2011-01-02 10:00|7"],
+            r"has 4 fields by \|, most lines have 3; mend the row, or say dataset\.separator",
+        ),
     ],
 )
 def test_what_is_left_open_is_refused(tmp_path, lines, said):
