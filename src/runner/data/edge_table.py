@@ -229,8 +229,10 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
 
 
 def _has_leading_zeros(sheet: Sheet) -> bool:
-    """With each separator as a blank, since `::` or `/` may be parts of a number or a date."""
-    return has_leading_zeros(sheet.text.replace(sheet.separator.encode(), b" "))
+    text = sheet.text
+    if sheet.separator[-1] in ".:-+/TeE":  # which parts of dates and fractions have too
+        text = text.replace(sheet.separator.encode(), b" ")
+    return has_leading_zeros(text)
 
 
 def _is_whole(table: pyarrow.Table, number: int) -> bool:

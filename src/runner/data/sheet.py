@@ -33,7 +33,6 @@ from runner.errors import RunnerError
 
 SAMPLE = 1000  # lines
 SAMPLE_BYTES = 1 << 20
-_MOST_TITLES = 5
 _WORD = re.compile(r"[^\W\d_]{3}(?<!(?i:nan|inf))")  # no number, date, or word for none of these
 _LEAST_TIME = 10**8  # of the times in seconds that people have
 _BLACK = re.compile(rb"[^\n]")

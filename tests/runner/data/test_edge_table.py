@@ -224,6 +224,17 @@ def test_tables_that_may_be_taken_for_something_else(tmp_path, lines, links):
     assert graph(write(tmp_path, lines))[1] == {frozenset(link.split()) for link in links}
 
 
+@pytest.mark.parametrize("separator", ["::", "->", "/", ":", "-"])
+def test_zeros_in_front_behind_any_separator(tmp_path, separator):
+    names = [f"{n + 100:04d}" for n in range(NODES)]
+    names[0] = "1"
+    lines = [separator.join(["0.5", names[u], "2", names[v]]) for u, v in LINKS]
+    if separator == "->":
+        separator = None
+    keys = {"columns": {"source": 1, "target": 3}, "header": False, "separator": separator}
+    assert graph(write(tmp_path, lines), **keys)[:2] == (NODES, expected(names))
+
+
 def test_adjacency_lists(tmp_path):
     both = matrix()
     lines = [" ".join(map(str, [n, *np.flatnonzero(both[n])])) for n in range(NODES)]
