@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
-from soaks import kills
+from soaks import kills, own_tables
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +43,12 @@ def test_every_point_is_hit_three_times_of_fifty():
     points = kills.schedule(50, seed=0)
     assert len(points) == 50
     assert all(points.count(point) == 3 for point in kills.POINTS)
+
+
+def test_files_of_graphs_are_counted_by_their_kinds(tmp_path, monkeypatch):
+    tally = own_tables.soak(tmp_path, files=12, seed=0)
+    assert tally.failures == [] and len(tally.rows()) == 12
+    assert sum(sum(row[2:]) for row in tally.rows()) == 12
+    monkeypatch.setattr(own_tables, "outcome", lambda *given: ("wrong", "another graph"))
+    failures = own_tables.soak(tmp_path, files=1, seed=0).failures
+    assert failures == ["file 0 of seed 0 (two columns) is wrong: another graph"]
