@@ -13,6 +13,7 @@ from torch import Tensor
 
 from runner.config.hydra_messages import short
 from runner.data.checked_sparse import sound
+from runner.data.distinct_ids import distinct
 from runner.data.raw_graph import RawGraph
 from runner.data.user_file import damaged, is_plain, load_pt
 from runner.errors import RunnerError
@@ -114,7 +115,9 @@ def _from_pairs(
     nodes = int(content["num_nodes"]) if "num_nodes" in content else None
     if nodes is None and found is not None:
         nodes = len(found)
-    return RawGraph(edges.to(torch.int64), num_nodes=nodes, features=found)
+    edges = edges.to(torch.int64)
+    ids = None if nodes is not None else distinct(edges.numpy())
+    return RawGraph(edges, num_nodes=nodes, features=found, ids=ids)
 
 
 def _refuse(file: Path, what: str, key: str) -> NoReturn:
@@ -189,7 +192,20 @@ def _from_store(file: Path, stored: Mapping[str, object]) -> RawGraph:
         )
     if features is not None:
         nodes = features.shape[0]
-    return RawGraph(edges.to(torch.int64), num_nodes=nodes, features=features)
+    edges = edges.to(torch.int64)
+    return RawGraph(edges, num_nodes=nodes, features=features, notes=_gaps(edges, nodes))
+
+
+def _gaps(edges: Tensor, nodes: int | None) -> tuple[str, ...]:
+    """A note where PyG's convention, that nodes are 0 to the highest, makes nodes without links."""
+    used = distinct(edges.numpy())
+    if nodes is not None or not len(used) or used[0] < 0 or used[-1] == len(used) - 1:
+        return ()
+    alone = int(used[-1]) + 1 - len(used)
+    return (
+        f"took 0 to {used[-1]} as nodes, as PyG does: {alone} of them have no link; if these are "
+        "ids with gaps, save a table of links",
+    )
 
 
 def _is_matrix(x: object) -> TypeGuard[Tensor]:

@@ -388,3 +388,14 @@ def test_features_that_are_no_text_are_named(tmp_path):
     (tmp_path / "bad.csv").write_bytes(b"1,2\0\0\0\0x")
     with pytest.raises(RunnerError, match=r"dataset\.features=.*bad\.csv: it is no text"):
         read(tmp_path / "graph.csv", tmp_path / "bad.csv")
+
+
+def test_pairs_in_an_array_are_ids_and_those_of_pyg_are_numbers_from_0(tmp_path):
+    edges = torch.tensor(EDGES).T
+    np.savez(tmp_path / "graph.npz", edges=3 * edges.numpy() + 1)
+    data = read(tmp_path / "graph.npz")
+    assert data.num_nodes == 20 and list(data.names) == [str(3 * n + 1) for n in range(20)]
+    torch.save(Data(edge_index=edges + 1), tmp_path / "graph.pt")
+    data = read(tmp_path / "graph.pt")
+    assert data.num_nodes == 21 and data.names is None
+    assert data.notes[0].startswith("took 0 to 20 as nodes, as PyG does: 1 of them have no link")
