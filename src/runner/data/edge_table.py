@@ -6,9 +6,10 @@ names. What these leave open is refused, naming the key that decides.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow
@@ -40,6 +41,7 @@ from runner.data.sheet import (
     find_separator,
     parse,
     refuse,
+    row_name,
     sample_lines,
     split_line,
     take_comments,
@@ -48,10 +50,8 @@ from runner.data.sheet import (
 from runner.data.table_shapes import is_adjacency_list, read_adjacency_list, read_matrix, with_ids
 from runner.data.text_file import read_text
 from runner.data.text_scan import has_leading_zeros
+from runner.data.times import DATE, UNIX_TIMES, NoTime, read_times
 from runner.errors import RunnerError
-
-_UNIX_TIMES = (631_152_000, 2_208_988_800)  # 1990 to 2040
-_DATE = re.compile(r"\s*\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?Z?\s*$")
 
 
 def read_edge_table(file: Path, keys: TableKeys) -> RawGraph:
@@ -202,6 +202,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
         what: sheet.names[n] if sheet.names else n for what, n in places.items()
     }
     _note_columns(sheet, places)
+    timed = _read_times(sheet, table, places, keys)
     columns = [table.column(n) for n in ends]
     del table
     if not written:
@@ -210,7 +211,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
         refuse_overlap(sheet, keys, columns)
         both = np.stack([column.to_numpy() for column in columns], dtype=np.int64)
         del column, columns
-        return with_ids(sheet, both)
+        return replace(with_ids(sheet, both), **timed)
     texts = EndTexts.of([column.cast(pyarrow.string()) for column in columns])
     del columns
     refuse_real_numbers(sheet, texts, ends)
@@ -221,11 +222,33 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     refuse_overlap(sheet, keys, [texts.values.take(texts.places(end)) for end in (0, 1)])
     whole = texts.as_whole()
     if whole is not None:
-        return with_ids(sheet, whole)
+        return replace(with_ids(sheet, whole), **timed)
     names = texts.values.to_numpy(zero_copy_only=False)
     sheet.notes.append(f"numbered {len(names)} names in the order of their first appearance")
     edges = torch.from_numpy(texts.codes.astype(np.int64))
-    return RawGraph(edges, len(names), names=names, notes=tuple(sheet.notes), facts=sheet.facts)
+    return RawGraph(
+        edges, len(names), names=names, notes=tuple(sheet.notes), facts=sheet.facts, **timed
+    )
+
+
+def _read_times(
+    sheet: Sheet, table: pyarrow.Table, places: Mapping[str, int], keys: TableKeys
+) -> dict[str, Any]:
+    """The links' times; a found column without them is refused once a split asks for times."""
+    if "time" not in places:
+        return {}
+    try:
+        return {"times": read_times(table.column(places["time"]))}
+    except NoTime as error:
+        said = f"{str(error.value)!r}, which is no exact time" if error.value != "" else "no value"
+        why = (
+            f"{row_name(sheet, error.row)} has {said}, in the column of "
+            f"times, {column_name(sheet, places['time'])}; mend it (2024-05-31 14:00:00, or a "
+            "number), or name another column with dataset.columns.time=…"
+        )
+    if keys.columns.get("time") is not None:
+        refuse(sheet, why)
+    return {"untimed": f"{sheet.key}={sheet.file}: {why}"}
 
 
 def _has_leading_zeros(sheet: Sheet) -> bool:
@@ -358,11 +381,11 @@ def _can_be_ends(columns: Sequence[Sequence[str]]) -> bool:
 
 
 def _are_times(cells: Sequence[str]) -> bool:
-    if all(map(_DATE.match, cells)):
+    if all(map(DATE.match, cells)):
         return True
     if not all(map(INTEGER.match, cells)):
         return False
-    low, high = _UNIX_TIMES
+    low, high = UNIX_TIMES
     return all(low <= int(cell) <= high for cell in cells)
 
 

@@ -114,7 +114,12 @@ def _read_graph(
     if given is not None:
         given = checked_features(features or str(file), given, raw.num_nodes)
     whole = WholeGraph.of(
-        edges, raw.num_nodes, directed=bool(directed), num_sources=raw.num_sources, times=raw.times
+        edges,
+        raw.num_nodes,
+        directed=bool(directed),
+        num_sources=raw.num_sources,
+        times=raw.times,
+        untimed=raw.untimed,
     )
     counted = _count(edges, whole)
     return UserGraph(

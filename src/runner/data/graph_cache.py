@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from runner.data.link_data import EvaluationSplit
+from runner.data.times import Times
 from runner.data.whole_graph import Split, WholeGraph
 from runner.errors import RunnerError
 from runner.ops.csr import Graph
@@ -136,7 +137,8 @@ def _write(working: Path, graph: UserGraph) -> None:
         "ordered": whole.ordered,
         "num_sources": whole.num_sources,
         "rows": whole.rows,
-        "times": whole.times,
+        "times": None if whole.times is None else tuple(vars(whole.times).values()),
+        "untimed": whole.untimed,
         "parts": None if whole.parts is None else _flat(whole.parts),
         "features": graph.features,
         "names": None if graph.names is None else graph.names.tensors(),
@@ -149,14 +151,15 @@ def _load(kept: Path) -> UserGraph:
     content = torch.load(kept / _CONTENT, mmap=True, weights_only=True)
     notes, facts = json.loads(content["told"])
     rowptr, col = content["graph"]
-    names, parts = content["names"], content["parts"]
+    names, times, parts = content["names"], content["times"], content["parts"]
     whole = WholeGraph(
         Graph(rowptr, col, symmetric=True),
-        content["ordered"],
-        content["num_sources"],
-        content["rows"],
-        content["times"],
-        None if parts is None else _split(parts),
+        ordered=content["ordered"],
+        num_sources=content["num_sources"],
+        rows=content["rows"],
+        times=None if times is None else Times(*times),
+        untimed=content["untimed"],
+        parts=None if parts is None else _split(parts),
     )
     found = None if names is None else Names.from_tensors(*names)
     return UserGraph(whole, content["features"], found, tuple(notes), facts)

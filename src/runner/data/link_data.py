@@ -49,6 +49,7 @@ class LinkData:
             stand first in pairs; None where every pair of nodes may be linked.
         valid_support, test_support: (2, S) int64, links that nobody scores and that the graph of
             validation, or of the test, has beside those of training; None for none.
+        permitted: overlaps that the split is meant to have (`runner.data.audit`).
         train_graph: of the links in ``train``, where it was kept with them; None to build it.
     """
 
@@ -68,6 +69,7 @@ class LinkData:
     num_sources: int | None = None
     valid_support: Tensor | None = None
     test_support: Tensor | None = None
+    permitted: Sequence[str] = ()
     train_graph: Graph | None = None
 
 
@@ -86,6 +88,7 @@ def link_data(
     num_sources: int | None = None,
     valid_support: Tensor | None = None,
     test_support: Tensor | None = None,
+    permitted: Sequence[str] = (),
     links: Tensor | None = None,
 ) -> LinkData:
     """Put a dataset together and take its fingerprints.
@@ -127,6 +130,7 @@ def link_data(
         num_sources=num_sources,
         valid_support=valid_support,
         test_support=test_support,
+        permitted=permitted,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from runner.data.times import Times
+
 
 @dataclass(frozen=True, eq=False)
 class RawGraph:
@@ -19,7 +21,8 @@ class RawGraph:
         num_nodes: None where the file does not say it.
         features: (N, F), where the file has them.
         names: (N,) of strings, where nodes have names: the edges hold places in it.
-        times: (M,) int64, where the links have times.
+        times: of the links, where they have times.
+        untimed: why a column of times that was found has none.
         ids: (K,) int64, ascending and distinct, where whole numbers are the nodes' names: the edges
             hold these.
         num_sources: of two kinds of nodes the number of the first kind, whose nodes come first.
@@ -32,7 +35,8 @@ class RawGraph:
     features: Tensor | None = None
     names: np.ndarray | None = None
     ids: np.ndarray | None = None
-    times: Tensor | None = None
+    times: Times | None = None
+    untimed: str = ""
     num_sources: int | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -79,16 +79,24 @@ def directions(whole: WholeGraph, edges: Tensor) -> Tensor:
     return both[:, whole.has(both)]
 
 
-def sample_non_links(whole: WholeGraph, count: int, generator: torch.Generator) -> Tensor:
+def sample_non_links(
+    whole: WholeGraph, count: int, generator: torch.Generator, nodes: Tensor | None = None
+) -> Tensor:
     """Distinct pairs of different nodes that are no links, (2, count) int64, in random order.
 
     Pairs are unordered (lower id first), of a directed graph ordered; of a bipartite graph a source
     and a target.
 
+    Args:
+        nodes: (K,) int64, ascending, to draw from: those of all links at least; None for all.
+
     Raises:
         RunnerError: if the graph has fewer than twice as many.
     """
     n, sources = whole.num_nodes, whole.num_sources
+    if nodes is not None:
+        n = nodes.numel()
+        sources = sources and int((nodes < sources).sum())
     if sources is not None:
         possible = sources * (n - sources)
     else:
@@ -103,12 +111,14 @@ def sample_non_links(whole: WholeGraph, count: int, generator: torch.Generator) 
     found = torch.empty(0, dtype=torch.int64)
     while found.numel() < count:
         pairs = draw_pairs(n, count + 16, generator, sources)
+        if nodes is not None:
+            pairs = nodes[pairs]
         if not whole.directed:
             pairs = pairs.sort(dim=0).values
         pairs = pairs[:, (pairs[0] != pairs[1]) & ~whole.has(pairs)]
-        found = _distinct(torch.cat([found, pairs[0] * n + pairs[1]]))
+        found = _distinct(torch.cat([found, pairs[0] * whole.num_nodes + pairs[1]]))
     kept = found[:count]
-    return torch.stack([kept // n, kept % n])
+    return torch.stack([kept // whole.num_nodes, kept % whole.num_nodes])
 
 
 def _distinct(keys: Tensor) -> Tensor:

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from runner.config.schema import Overlap
 from runner.data.link_data import EvaluationSplit, LinkData, link_data
+from runner.data.times import Times
 from runner.ops.csr import Graph
 
 
@@ -26,7 +28,8 @@ class WholeGraph:
         num_sources: of a bipartite graph the number of its first side, whose nodes come first;
             None where every pair of nodes may be linked.
         rows: (2, R) int64, links in the order of the file, repeats included, where they have times.
-        times: (R,) int64, of the rows; None where links have no times.
+        times: of the rows; None where links have no times.
+        untimed: why not, where the file has a column of times that cannot be read.
         parts: train, valid and test where the file has a split of its own.
     """
 
@@ -34,7 +37,8 @@ class WholeGraph:
     ordered: Tensor | None = None
     num_sources: int | None = None
     rows: Tensor | None = None
-    times: Tensor | None = None
+    times: Times | None = None
+    untimed: str = ""
     parts: Split | None = None
 
     @classmethod
@@ -45,14 +49,15 @@ class WholeGraph:
         *,
         directed: bool = False,
         num_sources: int | None = None,
-        times: Tensor | None = None,
+        times: Times | None = None,
+        untimed: str = "",
         parts: Split | None = None,
     ) -> WholeGraph:
         """The graph of rows of links; repeats and self-loops are dropped.
 
         Args:
             edges: (2, R) int64, in any direction unless `directed`.
-            times: (R,) int64, of the rows.
+            times: of the rows.
 
         Raises:
             ValueError: if an id lies outside 0 to `num_nodes` - 1.
@@ -63,6 +68,7 @@ class WholeGraph:
             num_sources,
             None if times is None else edges,
             times,
+            untimed,
             parts,
         )
 
@@ -114,6 +120,7 @@ class Split:
     Attributes:
         valid_support, test_support: (2, S) int64, links that nobody scores and that the graph of
             validation, or of the test, has beside those of training; None for none.
+        permitted: overlaps that the split is meant to have (`runner.data.audit`).
         notes: what the user should know, a line each.
         facts: the same for `meta.json`.
     """
@@ -123,6 +130,7 @@ class Split:
     test: EvaluationSplit
     valid_support: Tensor | None = None
     test_support: Tensor | None = None
+    permitted: tuple[Overlap, ...] = ()
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -172,5 +180,6 @@ def split_data(
         num_sources=whole.num_sources,
         valid_support=parts.valid_support,
         test_support=parts.test_support,
+        permitted=parts.permitted,
         links=whole.links,
     )

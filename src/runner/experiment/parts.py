@@ -231,9 +231,8 @@ def _load(config: RunConfig, folder: Path) -> _Loaded:
     for note in data.notes:
         log.info("%s: %s", config.run.dataset, note)
     checked = audit(data, cache=Path(config.run.cache))
-    for level, line in enforce(
-        checked, official=protocol.official_split, permitted=protocol.permitted_overlaps
-    ):
+    permitted = [*protocol.permitted_overlaps, *data.permitted]
+    for level, line in enforce(checked, official=protocol.official_split, permitted=permitted):
         log.log(level, "%s", line)
 
     train_graph = data.train_graph or Graph.from_edges(data.train, data.num_nodes)
