@@ -17,7 +17,7 @@ UNIX_TIMES = (631_152_000, 2_208_988_800)  # 1990 to 2040
 # Read by Python's `re` and by Arrow's RE2.
 _DATE = (
     r"^\s*(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})"
-    r"([ T](?P<hour>\d{1,2}):(?P<minute>\d{2})(:(?P<second>\d{2})(?P<fraction>\.\d{1,9})?)?)?"
+    r"(?:[ T](?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<fraction>\.\d{1,9})?)?)?"
     r"\s?(?P<zone>Z|[-+]\d{2}:?\d{2})?\s*$"
 )
 DATE = re.compile(_DATE)
