@@ -34,7 +34,10 @@ def table(kind: str, seed: int):
         known = range(min(NODES, 14 + 2 * time))
         u, v = chance.choice(known), chance.choice(known)
         if kind == "bipartite":
-            u, v = chance.randrange(min(11, 1 + time)), chance.randrange(11, min(NODES, 20 + 2 * time))
+            u, v = (
+                chance.randrange(min(11, 1 + time)),
+                chance.randrange(11, min(NODES, 20 + 2 * time)),
+            )
         rows.append((u, v, time))
         if chance.random() < 0.3 and kind != "bipartite":
             rows.append((v, u, chance.randrange(time, 12)))
