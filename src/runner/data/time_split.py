@@ -99,7 +99,9 @@ class TimeSplit(LinkSplit):
 
         until = [graph_of(part <= end) for end in range(3)]
         train, *later = (graph_of(part == number).links for number in range(3))
-        is_seen = [graph.graph.find(links) >= 0 for graph, links in zip(until, later, strict=False)]
+        is_seen = [
+            graph.graph.find(links) >= 0 for graph, links in zip(until[:2], later, strict=True)
+        ]
         if self.repeated == "drop":
             later = [links[:, ~seen] for links, seen in zip(later, is_seen, strict=True)]
         generator = torch.Generator().manual_seed(self.seed)
