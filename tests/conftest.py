@@ -19,6 +19,7 @@ prepare_environment()  # before torch is loaded
 # ruff: noqa: E402
 import torch
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 
 from runner.cli import main as cli
 from runner.ops import backend
@@ -32,6 +33,7 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    HydraConfig.instance().cfg = None  # of a test before
     for name in [name for name in os.environ if name.startswith(("WANDB_", "RUNNER_RUN"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("WANDB_MODE", "offline")

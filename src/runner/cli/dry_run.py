@@ -14,7 +14,7 @@ from rich.tree import Tree
 
 from runner.config.published import Origin
 from runner.config.schema import RunConfig
-from runner.data.sizes import recall, sizes_of
+from runner.data.sizes import in_words, recall, sizes_of
 from runner.experiment.build import build_model, load_data
 
 
@@ -65,6 +65,7 @@ def _read_sizes(config: Mapping[str, Any], branch: Tree) -> Mapping[str, Any] | 
     data = load_data(RunConfig.read(config))
     for note in data.notes:
         branch.add(Text(note))
+    branch.add(in_words(data))
     return sizes_of(data)
 
 

@@ -53,6 +53,7 @@ def main() -> None:
         signal.signal(number, signal.default_int_handler)
     # Hydra then raises its errors instead of printing them, and we say them in one line.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    HydraConfig.instance().cfg = None  # of a command before this one in the same process
     Plugins.instance().register(LedgerSweeper)  # which Hydra does not find in an editable install
     arguments = sys.argv[1:]
     try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from runner.compare.run import Run
+from runner.compare.run import Files, Run
 
 _DIGITS = 8
 
@@ -13,22 +13,68 @@ _DIGITS = 8
 def distinguish_data(runs: Sequence[Run]) -> list[Run]:
     """Name the graph of each run where the runs of a dataset have several, and its features.
 
-    Runs from before fingerprints were recorded count by the name of their dataset, as long as the
-    others have one graph.
+    A graph of the user's own has one name, that of its latest run, whatever its runs call it and
+    wherever its file lies. Runs from before fingerprints were recorded count by the name of their
+    dataset, as long as the others have one graph; on files of the user's own by the place of these.
     """
-    graphs = _several((run.dataset, run.graph) for run in runs)
+    at_places = _at_places(runs)
+    told = [_told(run, at_places) for run in runs]
+    named = _under_one_name(runs, [graph for graph, _ in told])
+    graphs = _several((run.dataset, graph) for run, (graph, _) in zip(named, told, strict=True))
+    # A graph of the user's own under the name of a dataset of ours.
+    graphs |= {run.dataset for run in named if run.files} & {
+        run.dataset for run in named if not run.files
+    }
     named = [
-        replace(run, dataset=f"{run.dataset} ({_words('graph', run.graph)})")
+        replace(run, dataset=f"{run.dataset} ({_words('graph', graph)})")
         if run.dataset in graphs
         else run
-        for run in runs
+        for run, (graph, _) in zip(named, told, strict=True)
     ]
-    features = _several(((run.dataset, run.experiment), run.features) for run in named)
+    features = _several(
+        ((run.dataset, run.experiment), of) for run, (_, of) in zip(named, told, strict=True)
+    )
     return [
-        replace(run, experiment=f"{run.experiment} ({_words('features', run.features)})")
+        replace(run, experiment=f"{run.experiment} ({_words('features', of)})")
         if (run.dataset, run.experiment) in features
         else run
-        for run in named
+        for run, (_, of) in zip(named, told, strict=True)
+    ]
+
+
+Told = tuple[str | None, str | None]  # what tells graph and features
+
+
+def _at_places(runs: Sequence[Run]) -> dict[Files, set[Told]]:
+    """The fingerprints that runs have recorded of the user's files in a place."""
+    found: dict[Files, set[Told]] = {}
+    for run in runs:
+        if run.files is not None and run.graph is not None:
+            found.setdefault(run.files, set()).add((run.graph, run.features))
+    return found
+
+
+def _told(run: Run, at_places: Mapping[Files, set[Told]]) -> Told:
+    never_read = run.files is not None and run.files.nodes is None
+    if run.files is None or never_read or run.graph is not None:
+        return run.graph, run.features
+    known = at_places.get(run.files, set())
+    return min(known) if len(known) == 1 else (f"in {run.files.path}", f"in {run.files.features}")
+
+
+def _under_one_name(runs: Sequence[Run], graphs: Sequence[str | None]) -> list[Run]:
+    pairs = [*zip(runs, graphs, strict=True)]
+    by_age = sorted(pairs, key=lambda pair: str(pair[0].provenance.get("created", "")))
+    names = {graph: run.dataset for run, graph in by_age if run.files and graph}
+    return [
+        replace(
+            run,
+            dataset=names[graph],
+            experiment=f"{names[graph]}-{run.model}-{run.experiment.rpartition('-')[2]}",
+        )
+        if run.files and graph
+        else run
+        for run, graph in pairs
     ]
 
 
@@ -40,5 +86,7 @@ def _several(found: Iterable[tuple[object, str | None]]) -> set[object]:
     return {name for name, several in values.items() if len(several) > 1}
 
 
-def _words(what: str, fingerprint: str | None) -> str:
-    return f"{what} {fingerprint[:_DIGITS]}" if fingerprint else f"unknown {what}"
+def _words(what: str, told: str | None) -> str:
+    if told is None:
+        return f"unknown {what}"
+    return f"{what} {told if told.startswith('in ') else told[:_DIGITS]}"

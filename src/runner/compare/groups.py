@@ -10,6 +10,7 @@ from runner.compare.run import Run
 from runner.compare.settings import ABSENT, COLUMNS, in_words, resolve
 from runner.config.facts import NOT_OF_THE_EXPERIMENT, effect_of
 from runner.errors import RunnerError
+from runner.keys import Effect
 
 _LABEL_KEYS = 4  # as many as `sweep=completion` varies
 _LABEL_LENGTH = 60
@@ -129,8 +130,12 @@ def varying(many: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def is_identity(name: str, settings: Mapping[str, Any]) -> bool:
-    """Whether a setting changes the result of a run, and is no copy in a published column."""
-    return effect_of(name, settings) not in NOT_OF_THE_EXPERIMENT and not name.startswith(COLUMNS)
+    """Whether a setting changes the result of a run, and is no copy in a published column.
+
+    Where a user's file lies changes nothing; what is in it is told by fingerprints.
+    """
+    left_out = {*NOT_OF_THE_EXPERIMENT, Effect.SOURCE}
+    return effect_of(name, settings) not in left_out and not name.startswith(COLUMNS)
 
 
 def _experiment_keys(many: Sequence[Mapping[str, Any]]) -> list[str]:

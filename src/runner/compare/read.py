@@ -15,7 +15,8 @@ from typing import Any
 
 from runner.compare import settings as config
 from runner.compare.groups import is_identity
-from runner.compare.run import Result, Run
+from runner.compare.run import Files, Result, Run
+from runner.config.identity import content_id, is_on_a_file
 from runner.storage.seal import Damaged, read_json, read_lines
 
 STATES = ("done", "failed", "interrupted", "running", "pruned")
@@ -53,14 +54,39 @@ def read_run(folder: Path, name: str) -> Run:
         problem=str(error) if error else "; ".join(problems) or _last_epoch(folder, state),
         dataset=str(identity.get("dataset") or settings.get("run.dataset") or ""),
         model=str(identity.get("model") or settings.get("run.model") or ""),
-        experiment=str(meta.get("experiment") or _digest(settings)),
+        experiment=_experiment(settings, meta),
         seed=identity.get("seed", settings.get("seed")),
         seeds=json.dumps(meta.get("seeds") or identity.get("seed", settings.get("seed"))),
         graph=_part(meta, "data").get("graph"),
         features=_part(meta, "data").get("features"),
+        files=_files(settings, meta),
         settings=settings,
         provenance=_provenance(meta),
         result=result,
+    )
+
+
+def _experiment(settings: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
+    """The recorded experiment; on the user's own graph, of any age, without the place of a file."""
+    recorded = meta.get("experiment")
+    if recorded is None:
+        return _digest(settings)
+    if not is_on_a_file(settings):
+        return str(recorded)
+    begun = meta.get("init_from")
+    digest = content_id(config.nested(settings), warm_start=begun["mode"] if begun else None)
+    return f"{str(recorded).rpartition('-')[0]}-{digest}"
+
+
+def _files(settings: Mapping[str, Any], meta: Mapping[str, Any]) -> Files | None:
+    if not is_on_a_file(settings):
+        return None
+    sizes = _part(meta, "sizes")
+    return Files(
+        path=settings["dataset.path"],
+        features=settings.get("dataset.features"),
+        nodes=sizes.get("nodes"),
+        training_links=sizes.get("training_links"),
     )
 
 

@@ -32,6 +32,19 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Files:
+    """Where the files of a user's own graph lie, and the sizes that a run recorded of it.
+
+    Runs from before fingerprints are told by them.
+    """
+
+    path: str
+    features: str | None
+    nodes: int | None
+    training_links: int | None
+
+
+@dataclass(frozen=True)
 class Run:
     """A run, or a job of a sweep that never got a folder.
 
@@ -46,6 +59,7 @@ class Run:
         seeds: seed of every source of random numbers, as JSON.
         graph: fingerprint of the graph before its split; None of a run from before it was recorded.
         features: fingerprint of the features, likewise.
+        files: of a run on the user's own graph, else None.
         settings: the config with the changes by its resumes, flat: `train.epochs` -> 100.
         provenance: other possible reasons for a difference: revision, versions, machine.
         result: result of a finished run, else None.
@@ -62,6 +76,7 @@ class Run:
     seeds: str = ""
     graph: str | None = None
     features: str | None = None
+    files: Files | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     result: Result | None = None

@@ -68,6 +68,18 @@ def flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flat`."""
+    config: dict[str, Any] = {}
+    for name, value in settings.items():
+        *parents, last = name.split(".")
+        node = config
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return config
+
+
 def with_overrides(settings: Mapping[str, Any], lines: Iterable[str]) -> dict[str, Any]:
     """The settings after a resume with these overrides (`key=value`)."""
     changed = dict(settings)

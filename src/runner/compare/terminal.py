@@ -124,7 +124,8 @@ def caveats(groups: Sequence[Group]) -> Iterator[str]:
         if 0 < unknown < len(group.runs):
             yield (
                 f"note: {unknown} of the {len(group.runs)} runs of {group.dataset} {group.label} "
-                "recorded no fingerprint of their graph; they count by the name of the dataset"
+                "recorded no fingerprint of their graph; they count by the name of the dataset, "
+                "own files by their path"
             )
         if group.mixed:
             yield f"mixed: {group.dataset} {group.label} holds runs that differ in " + ", ".join(

@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from runner.config import published
+
+_PACKED = (".gz", ".bz2", ".xz", ".zst")
+_IN_NO_FOLDER = r'[<>:"|?*\\/\x00-\x1f]'
 
 
 def register() -> None:
     """Make them known to OmegaConf in this process; safe to call again."""
     published.register()
     OmegaConf.register_new_resolver("random_id", lambda: secrets.token_hex(4), replace=True)
+    OmegaConf.register_new_resolver("name_of_file", _name_of_file, replace=True)
+    OmegaConf.register_new_resolver("name_of_data", _name_of_data, replace=True)
+
+
+def _name_of_file(*, _parent_: DictConfig) -> str:
+    """The name of the user's graph beside which this stands, after its file."""
+    # Hydra asks for it in the name of a folder, before anyone can say that the path is missing.
+    missing = OmegaConf.is_missing(_parent_, "path")
+    return "graph" if missing else name_of(str(_parent_.path))
+
+
+def name_of(path: str) -> str:
+    """`graph` of `/data/graph.csv.gz`, `karate` of KONECT's `out.karate`."""
+    file = Path(path)
+    if file.suffix.lower() in _PACKED:
+        file = file.with_suffix("")
+    name = file.suffix[1:] if file.stem == "out" else file.stem
+    return re.sub(_IN_NO_FOLDER, "_", name).strip(". ") or "graph"
+
+
+def _name_of_data(choice: str, *, _root_: DictConfig) -> str:
+    """The name that the user's own graph has; else the option of the group."""
+    dataset = _root_.dataset
+    return dataset.name if "own" in dataset and dataset.own else choice

@@ -156,7 +156,8 @@ class Columns(Section):
 
 
 class Dataset(Section):
-    name: Text
+    name: Annotated[Text, Effect.LABEL]
+    own: Annotated[Literal[True] | None, Effect.LABEL, Before(None)] = None
     root: Annotated[Text | None, Effect.PLACE] = None
     path: Annotated[Text | None, Effect.SOURCE] = None
     features: Annotated[Text | None, Effect.SOURCE] = None

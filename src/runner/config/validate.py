@@ -10,9 +10,9 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, reduce
 from operator import or_
-from pathlib import Path
 from typing import Any
 
+from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import (
@@ -69,8 +69,11 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 
 
 def absolute(path: Any) -> Any:
-    """A path as it is from any directory; anything but a path as it is."""
-    return str(Path(os.path.expanduser(path)).absolute()) if isinstance(path, str) else path
+    """A path as it is from any directory; anything but a path as it is.
+
+    A relative one is seen from where the command was typed, whatever `hydra.job.chdir` says.
+    """
+    return to_absolute_path(os.path.expanduser(path)) if isinstance(path, str) else path
 
 
 def _key(problem: str) -> str:
@@ -202,7 +205,7 @@ def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
     source = dataset.get("source") or {}
     for key, value in dataset.items():
         is_given = value is not None and value != NO_COLUMNS
-        if is_given and key not in ("name", "source") and key not in source:
+        if is_given and key not in ("name", "own", "source") and key not in source:
             yield f"dataset.{key}: there is no such key; this dataset's source does not read it"
     protocol = plain.get("protocol") or {}
     named = (plain.get("run") or {}).get("protocol")

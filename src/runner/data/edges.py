@@ -22,7 +22,7 @@ from runner.data.raw_graph import RawGraph, TableKeys
 from runner.data.user_file import damaged, existing_file
 from runner.data.whole_graph import LinkSplit, WholeGraph, split_data
 from runner.errors import RunnerError
-from runner.keys import NO_COLUMNS, Before, Folder, PositiveInt, Text
+from runner.keys import NO_COLUMNS, Before, Effect, Folder, PositiveInt, Text
 from runner.machine.child import call_in_child
 
 _WIDEST_GAP = 100  # nodes a used id; beyond it a number of nodes is a mistake
@@ -37,9 +37,9 @@ _FORMATS = (
 
 def edge_file(
     *,
-    path: Text,
-    features: Text | None,
-    nodes: Annotated[Text | None, Before(None)] = None,
+    path: Annotated[Text, Effect.SOURCE],
+    features: Annotated[Text | None, Effect.SOURCE],
+    nodes: Annotated[Text | None, Effect.SOURCE, Before(None)] = None,
     num_nodes: PositiveInt | None = None,
     columns: Annotated[Mapping[str, Text | int | None] | None, Before(NO_COLUMNS)] = None,
     header: Annotated[bool | None, Before(None)] = None,
@@ -191,8 +191,7 @@ def _count(rows: Tensor, whole: WholeGraph) -> dict[str, int | bool]:
 
 def _words(whole: WholeGraph, counted: Mapping[str, int | bool]) -> list[str]:
     links, loops = counted["links"], counted["self-loops dropped"]
-    kind = "directed" if whole.directed else "undirected"
-    lines = [f"{counted['nodes']} nodes, {links} links, {kind} and unweighted"]
+    lines = []
     if whole.num_sources is not None:
         lines.append(f"bipartite: {counted['sources']} sources and {counted['targets']} targets")
     if whole.directed:

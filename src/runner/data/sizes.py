@@ -28,6 +28,22 @@ def sizes_of(data: LinkData) -> dict[str, Any]:
     }
 
 
+def in_words(data: LinkData) -> str:
+    """The line that every run says about its data: how much, and of which kind."""
+    sizes = sizes_of(data)
+    parts = (sizes[f"{part} links"] for part in ("training", "validation", "test"))
+    links = data.facts["links"] if "links" in data.facts else sum(parts)
+    if data.num_categories is None:
+        input_ = f"{sizes['num_features']} features"
+    elif data.num_categories == data.num_nodes:
+        input_ = "learned embeddings"
+    else:
+        input_ = f"learned embeddings of {data.num_categories} categories"
+    kind = "directed" if data.directed else "undirected"
+    kind += ", bipartite" if data.num_sources is not None else ""
+    return f"{data.num_nodes} nodes, {links} links, {kind}, unweighted; {input_}"
+
+
 def remember(source: Mapping[str, Any], cache: str, data: LinkData) -> None:
     """Keep the sizes of a source's dataset in the cache; a cache that fails is no error."""
     try:

@@ -8,8 +8,11 @@ from typing import Any
 
 import yaml
 
-from runner.config.identity import experiment_id
+from runner.config.flat import flat
+from runner.config.identity import content_id, experiment_id, is_on_a_file
+from runner.config.schema import RunConfig
 from runner.errors import RunnerError
+from runner.keys import Effect
 from runner.records.folder import RunFolder
 from runner.storage.locks import is_locked
 from runner.storage.seal import Damaged, read_json
@@ -61,7 +64,14 @@ def repeat_in(config: Mapping[str, Any], output: Path) -> Path | None:
 
 
 def _is_repeat(config: Mapping[str, Any], path: Path) -> bool:
-    return _read_identity(path) == _identity(config)
+    found = _read(path)
+    if found is None:
+        return False
+    other, meta = found
+    if _identity(other) != _identity(config):
+        return False
+    # A file in the same place is not read here: a resume refuses it where it has changed.
+    return _files(other) == _files(config) or _has_data_of(config, meta)
 
 
 def _list_runs(root: Path, pattern: str) -> Iterator[Path]:
@@ -91,9 +101,12 @@ def _is_done(folder: Path) -> bool:
         return False
 
 
-def _read_identity(folder: Path) -> tuple[Any, ...] | None:
-    """The identity of a run, with the changes by its resumes; None if it cannot be read."""
-    from runner.experiment.resume_overrides import apply, lengths
+def _read(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Config and meta.json of a run, with length and files as its resumes have set them.
+
+    None if they cannot be read.
+    """
+    from runner.experiment.resume_overrides import apply, files, lengths
     from runner.records.checkpoint import newest
 
     run = RunFolder(folder)
@@ -106,13 +119,36 @@ def _read_identity(folder: Path) -> tuple[Any, ...] | None:
                 return None
             run.take_records(found[1]["records"])
             config = run.config()
-        for entry in run.meta()["resumes"]:
-            config = apply(config, lengths(entry["overrides"]))
-        return _identity(config)
+        meta = run.meta()
+        for entry in meta["resumes"]:
+            typed = entry["overrides"]
+            config = apply(config, [*lengths(typed), *files(typed)])
+        _identity(config)  # that of another program has none
+        return config, meta
     except (RunnerError, LookupError, TypeError, ValueError, AttributeError, yaml.YAMLError):
         return None  # a folder of another program, or a run without any intact record
 
 
 def _identity(config: Mapping[str, Any]) -> tuple[Any, ...]:
-    train = config["train"]
-    return experiment_id(config, warm_start=None), config["seeds"], train["init_from"]
+    own = is_on_a_file(flat(config, "."))
+    identity = (content_id if own else experiment_id)(config, warm_start=None)
+    return identity, config["seeds"], config["train"]["init_from"]
+
+
+def _files(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The user's own files that a run is of; none of a dataset that is no file of theirs."""
+    from runner.config.facts import effect_of  # not at the top: slow
+
+    values = flat(config, ".")
+    if not is_on_a_file(values):
+        return ()
+    return tuple(value for key, value in values.items() if effect_of(key, values) is Effect.SOURCE)
+
+
+def _has_data_of(config: Mapping[str, Any], meta: Mapping[str, Any]) -> bool:
+    """Whether the files of a config hold the graph that a run has recorded, wherever they lie."""
+    from runner.experiment.build import load_data
+    from runner.experiment.same_data import is_same
+
+    recorded = meta.get("data") or {}
+    return "graph" in recorded and is_same(recorded, load_data(RunConfig.read(config)))

@@ -15,11 +15,12 @@ from runner.config.flat import flat
 from runner.config.schema import RunConfig
 from runner.data.audit import Audit, audit, enforce
 from runner.data.link_data import EvaluationSplit, LinkData
-from runner.data.sizes import remember
+from runner.data.sizes import in_words, remember
 from runner.errors import RunnerError
 from runner.experiment import structures, warm_start
 from runner.experiment.bipartite import check_model
 from runner.experiment.build import build, build_model, build_optimiser, load_data
+from runner.experiment.same_data import refuse_other_data
 from runner.machine import hardware
 from runner.models.link_model import LinkModel
 from runner.models.node_embedding import node_embeddings
@@ -228,8 +229,9 @@ def _load(config: RunConfig, folder: Path) -> _Loaded:
     protocol = config.protocol
     data = load_data(config)
     remember(config.dataset.source, config.run.cache, data)
-    for note in data.notes:
+    for note in (*data.notes, in_words(data)):
         log.info("%s: %s", config.run.dataset, note)
+    refuse_other_data(data, folder, at=f"resume={folder}", remedy="start a new run")
     checked = audit(data, cache=Path(config.run.cache))
     permitted = [*protocol.permitted_overlaps, *data.permitted]
     for level, line in enforce(checked, official=protocol.official_split, permitted=permitted):

@@ -88,6 +88,11 @@ def lengths(overrides: Sequence[str]) -> list[str]:
     return [line for line in overrides if effect_of(parse(line)[0], {}) is Effect.LENGTH]
 
 
+def files(overrides: Sequence[str]) -> list[str]:
+    """The overrides of a resume that say where the user's own files lie now."""
+    return [line for line in overrides if effect_of(parse(line)[0], {}) is Effect.SOURCE]
+
+
 def _may_change(key: str) -> bool:
     of_a_group = key.startswith(tuple(f"{group}." for group in _GROUPS))
     return of_a_group or (has(key) and effect_of(key, {}) in CHANGEABLE)

@@ -195,7 +195,7 @@ def _open_tracker(
             folder=folder.path,
             run_id=meta["run_id"],
             name=f"{run.model}-{run.dataset}-seed{parts.config.seed}",
-            group=meta["experiment"],
+            group=_group(parts.config, meta),
             tags=_tags(parts.config, meta),
             config={**config, "sweep": meta.get("sweep") or {}},
             resumed=resumed,
@@ -291,6 +291,15 @@ def _identity(config: Mapping[str, Any], start: Mapping[str, Any] | None) -> dic
     """The facts that decide which runs are repeats of each other."""
     mode = start["mode"] if start else None
     return {"experiment": experiment_id(config, warm_start=mode), "seeds": config["seeds"]}
+
+
+def _group(config: RunConfig, meta: Mapping[str, Any]) -> str:
+    """The repeats of a run, for W&B, where no fingerprints keep two graphs apart."""
+    if not config.dataset.own:
+        return str(meta["experiment"])
+    dataset = config.dataset
+    kinds = ["graph", *(["features"] if dataset.features or dataset.nodes else [])]
+    return "-".join([meta["experiment"], *(meta["data"][kind][:8] for kind in kinds)])
 
 
 def _tags(config: RunConfig, meta: Mapping[str, Any]) -> list[str]:

@@ -34,6 +34,7 @@ from runner.sweeps.job import JOB
 from runner.sweeps.ledger import Job, Ledger
 from runner.sweeps.overview import overview, show
 from runner.sweeps.resume import is_unfinished
+from runner.sweeps.same_data import refuse_other_data
 from runner.sweeps.study import space
 from runner.sweeps.work import Worker
 
@@ -186,6 +187,8 @@ class LedgerSweeper(Sweeper):
             discard_empty(folder, keep=EarlyFolders.known)
             raise
         ledger = Ledger(folder)
+        if ledger.exists():
+            refuse_other_data(ledger, lambda job: self._overrides(job.parameters))
         if planned is not None:
             ledger.change(partial(_append_new_jobs, planned))
         if self.extend:

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from runner.config.identity import experiment_id
+from runner.config.identity import content_id, experiment_id
 
 BEFORE = {
     "run": {"model": "ncnc", "dataset": "cora"},
@@ -62,3 +62,30 @@ def test_the_encoding_parts_runs_unless_it_is_that_of_before():
     assert experiment_id({**BEFORE, "encoder": sparse}, warm_start=None) != experiment_id(
         {**BEFORE, "encoder": {**encoder, "sparse_embedding": False}}, warm_start=None
     )
+
+
+def on_file(path="/a/graph.csv", features=None, own=True, name="graph", **keys):
+    source = {"_target_": "runner.data.edges.edge_file", "path": path, "features": features, **keys}
+    dataset = {"name": name, "path": path, "features": features, "source": source, **keys}
+    named = {"run": {"model": "ncnc", "dataset": name}}
+    return {**BEFORE, **named, "dataset": {**dataset, **({"own": True} if own else {})}}
+
+
+def digest(config):
+    return experiment_id(config, warm_start=None).rpartition("-")[2]
+
+
+def test_neither_name_nor_place_tells_a_graph_of_ones_own():
+    one = digest(on_file())
+    assert digest(on_file("/b/other.csv", name="acme")) == one
+    assert digest(on_file(features="/a/nodes.csv")) != one
+    assert digest(on_file(features="/a/nodes.csv")) == digest(on_file(features="/b/nodes.csv"))
+    assert digest(on_file(num_nodes=9)) != one
+    assert experiment_id(on_file(name="acme"), warm_start=None) == f"acme-ncnc-{one}"
+
+
+def test_a_run_from_before_is_told_by_its_place_and_comes_to_the_same_without():
+    old = on_file(own=False, name="edges")
+    assert digest(old) != digest(on_file("/b/graph.csv", own=False, name="edges"))
+    assert digest(old) != digest(on_file(own=False, name="acme"))
+    assert content_id(old, warm_start=None) == digest(on_file("/b/acme.csv", name="acme"))

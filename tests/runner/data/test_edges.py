@@ -77,7 +77,6 @@ def test_extra_columns_self_loops_and_repeats_are_told(tmp_path):
     assert data.notes == (
         "columns: source number 0, target number 1, weight number 2",
         "weights are not used",
-        f"20 nodes, {len(EXPECTED)} links, undirected and unweighted",
         "dropped 1 self-loops",
     )
 

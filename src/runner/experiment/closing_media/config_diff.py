@@ -44,7 +44,7 @@ def config_diff(
         for group, option in options.items()
         if group not in sections(Effect.MACHINE) and option != defaults.get(group)
     ]
-    run = {f"run.{key}": config["run"][key] for key in ("model", "dataset")}
+    run = {f"run.{key}": config["run"][key] for key in ("model", "dataset", "protocol")}
     given = [f"{key}={option}" for key, option in options.items()]
     shipped = flat(_compose_shipped(given, {**run, "seed": config["seed"]}), ".")
     actual = flat(config, ".")

@@ -1,0 +1,182 @@
+"""Runs on a user's own graph: named, told apart and resumed by what is in the file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.conftest import run_folders
+
+from runner.compare.collect import collect
+from runner.compare.fingerprints import distinguish_data
+from runner.compare.groups import group
+from runner.storage.seal import read_lines, sealed_json, sealed_lines
+
+LINKS = [f"{u},{v}" for u in range(20) for v in range(u) if (u * v + u) % 3 == 0]
+QUICK = ("dataset=edges", "tracker=none", "model=ncn", "encoder.hidden=8", "train.batch_size=16")
+
+
+def write(path: str, links=LINKS) -> str:
+    Path(path).parent.mkdir(exist_ok=True)
+    Path(path).write_text("\n".join(links))
+    return f"dataset.path={path}"
+
+
+def meta(folder: Path) -> dict:
+    return json.loads((folder / "meta.json").read_text())
+
+
+def groups(*folders: Path):
+    return group(distinguish_data(collect(folders)))
+
+
+def interrupt(folder: Path) -> None:
+    """As if the run had been stopped at the end of its last epoch."""
+    (folder / "summary.json").unlink()
+    status = json.loads((folder / "status.json").read_text())
+    (folder / "status.json").write_text(sealed_json({**status, "status": "interrupted"}))
+
+
+def test_the_name_stands_in_folders_tables_and_titles(runner, tmp_path):
+    code, out, err = runner(*QUICK, write("graph.csv"), "dataset.name=acme", "train.epochs=1")
+    assert code == 0, err
+    (folder,) = run_folders(tmp_path)
+    assert folder.parent.relative_to(tmp_path) == Path("outputs/acme/ncn")
+    assert "ncn on acme, seed 0" in out and "acme: 20 nodes" in out
+    assert json.loads((folder / "summary.json").read_text())["dataset"] == "acme"
+    assert meta(folder)["experiment"].startswith("acme-ncn-")
+
+
+def test_a_graph_called_cora_has_nothing_of_cora(runner, tmp_path):
+    code, _, err = runner(*QUICK, write("graph.csv"), "dataset.name=cora", "train.epochs=1")
+    assert code == 0, err
+    (folder,) = run_folders(tmp_path)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["protocol"]["published"] == config["protocol"]["tuned"] == {}
+    assert json.loads((folder / "summary.json").read_text())["published"] is None
+
+
+def test_one_file_in_two_folders_is_one_experiment_and_a_mended_one_is_two(runner, tmp_path):
+    for seed, path, links in (
+        (0, "a/x.csv", LINKS),
+        (1, "b/y.csv", LINKS),
+        (2, "a/x.csv", LINKS[3:]),
+    ):
+        place = f"hydra.run.dir=runs/{seed}"
+        code, _, err = runner(*QUICK, write(path, links), f"seed={seed}", place, "train.epochs=1")
+        assert code == 0, err
+    one, other = groups(tmp_path / "runs")
+    assert len(one.runs) == 2 and len(other.runs) == 1
+    assert {one.dataset.split(" (")[0], other.dataset.split(" (")[0]} <= {"x", "y"}
+    assert one.dataset != other.dataset
+    ids = {meta(tmp_path / "runs" / str(seed))["experiment"][2:] for seed in range(3)}
+    assert len(ids) == 1  # told apart by the fingerprint beside it
+
+
+def as_before(folder: Path) -> None:
+    """A folder as a version without names and fingerprints left it."""
+    config = yaml.safe_load(read_lines((folder / "config.yaml").read_text()))
+    config["run"]["dataset"] = config["dataset"]["name"] = "edges"
+    del config["dataset"]["own"]
+    (folder / "config.yaml").write_text(sealed_lines(yaml.safe_dump(config, sort_keys=False)))
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(sealed_json({**summary, "dataset": "edges"}))
+    before = meta(folder)
+    for key in ("graph", "features", "read"):
+        del before["data"][key]
+    del before["sizes"]["links"]
+    (folder / "meta.json").write_text(sealed_json({**before, "experiment": "edges-ncn-0123abcd"}))
+
+
+def test_a_run_from_before_is_a_repeat_by_its_path(runner, tmp_path):
+    for seed, path in ((0, "graph.csv"), (1, "graph.csv"), (2, "other.csv")):
+        place = f"hydra.run.dir=runs/{seed}"
+        code, _, err = runner(*QUICK, write(path), f"seed={seed}", place, "train.epochs=1")
+        assert code == 0, err
+    for seed in (0, 2):
+        as_before(tmp_path / "runs" / str(seed))
+    found = {len(g.runs): g.dataset for g in groups(tmp_path / "runs")}
+    assert found == {2: "graph", 1: "edges"}
+
+
+@pytest.mark.parametrize(
+    ("links", "said"),
+    [
+        (LINKS[:-5], f"20 nodes and {len(LINKS)} links then, 20 and {len(LINKS) - 5} now"),
+        ([*LINKS[:-1], "0,1"], f"20 nodes and {len(LINKS)} links then and now, but other ones"),
+    ],
+)
+def test_a_run_is_not_gone_on_with_on_a_changed_file(runner, tmp_path, links, said):
+    run = tmp_path / "runs" / "one"
+    arguments = (*QUICK, write("graph.csv"), "train.epochs=2")
+    assert runner(*arguments, f"hydra.run.dir={run}")[0] == 0
+    interrupt(run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.suffix in (".json", ".pt")}
+    write("graph.csv", links)
+    auto = ("resume=auto", *arguments, "hydra.run.dir=runs/two")
+    for command in ((f"resume={run}", "train.epochs=3"), auto):
+        code, out, err = runner(*command)
+        assert code == 1 and "epoch 3" not in out
+        assert f"resume={run}: the dataset has changed" in err and said in err
+        assert "put the old file back, or start a new run" in err
+    assert before == {path: path.read_bytes() for path in before}
+    write("graph.csv")
+    code, out, err = runner(*auto)
+    assert code == 0 and f"goes on with {run}" in out, err
+
+
+def test_a_run_from_before_says_how_its_file_is_read_now(runner, tmp_path):
+    write("graph.csv", [f"{3 * u},{3 * v}" for u, v in (map(int, x.split(",")) for x in LINKS)])
+    assert runner(*QUICK, "dataset.path=graph.csv", "train.epochs=1", "hydra.run.dir=run")[0] == 0
+    as_before(tmp_path / "run")
+    before = meta(tmp_path / "run")  # gaps in ids were nodes without a link
+    before["sizes"]["nodes"], before["data"]["fingerprint"] = 58, "0" * 64
+    (tmp_path / "run" / "meta.json").write_text(sealed_json(before))
+    code, _, err = runner("resume=run", "train.epochs=2")
+    train = before["sizes"]["training_links"]
+    assert code == 1 and f"58 nodes and {train} training links then, 20 and {train} now" in err
+    assert "it is read like this now: " in err and "numbered the 20 ids, 0 to 57" in err
+
+
+def test_auto_goes_on_with_a_moved_file_and_not_with_another_of_that_name(runner, tmp_path):
+    place = "hydra.run.dir=outputs/graph/ncn/one"
+    assert runner(*QUICK, write("a/graph.csv"), "train.epochs=1", place)[0] == 0
+    run = tmp_path / "outputs/graph/ncn/one"
+    interrupt(run)
+    shutil.move("a", "b")
+    auto = ("resume=auto", *QUICK, "train.epochs=1")
+    code, out, err = runner(*auto, "dataset.path=b/graph.csv")
+    assert code == 0 and f"goes on with {run}" in out, err
+    interrupt(run)
+    code, out, err = runner(*auto, write("c/graph.csv", LINKS[3:]))
+    assert code == 0 and "goes on with" not in out, err
+    assert len(run_folders(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("several", [(), ("-m", "seed=0,1")])
+def test_a_path_is_seen_from_where_the_command_was_typed(runner, tmp_path, several):
+    Path("nodes.csv").write_text("id,x\n" + "\n".join(f"{n},{n}" for n in range(20)))
+    places = ("hydra.job.chdir=true", write("graph.csv"), "dataset.features=nodes.csv")
+    code, _, err = runner(*several, *QUICK, "train.epochs=1", *places)
+    assert code == 0, err
+    folders = run_folders(tmp_path)
+    assert len(folders) == (2 if several else 1)
+    for folder in folders:
+        dataset = yaml.safe_load((folder / "config.yaml").read_text())["dataset"]
+        assert dataset["path"] == dataset["source"]["path"] == str(tmp_path / "graph.csv")
+        assert dataset["features"] == dataset["source"]["features"] == str(tmp_path / "nodes.csv")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "line"),
+    [
+        ("lesmis", "lesmis: 77 nodes, 254 links, undirected, unweighted; learned embeddings"),
+        ("synthetic", "synthetic: 3000 nodes, 12000 links, undirected, unweighted; 32 features"),
+    ],
+)
+def test_every_run_says_what_its_data_is(runner, dataset, line):
+    code, out, err = runner(f"dataset={dataset}", "model=cn", "tracker=none")
+    assert code == 0 and out.count(" nodes, ") == 1 and line in out, out + err
