@@ -156,7 +156,7 @@ class Columns(Section):
 
 
 class Dataset(Section):
-    name: Annotated[Text, Effect.LABEL]
+    name: Name
     own: Annotated[Literal[True] | None, Effect.LABEL, Before(None)] = None
     root: Annotated[Text | None, Effect.PLACE] = None
     path: Annotated[Text | None, Effect.SOURCE] = None

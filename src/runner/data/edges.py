@@ -22,7 +22,7 @@ from runner.data.raw_graph import RawGraph, TableKeys
 from runner.data.user_file import damaged, existing_file
 from runner.data.whole_graph import LinkSplit, WholeGraph, split_data
 from runner.errors import RunnerError
-from runner.keys import NO_COLUMNS, Before, Effect, Folder, PositiveInt, Text
+from runner.keys import NO_COLUMNS, Before, Effect, PositiveInt, Text
 from runner.machine.child import call_in_child
 
 _WIDEST_GAP = 100  # nodes a used id; beyond it a number of nodes is a mistake
@@ -48,7 +48,7 @@ def edge_file(
     key: Annotated[Text | None, Before(None)] = None,
     directed: Annotated[bool | None, Before(None)] = None,
     bipartite: Annotated[bool | None, Before(None)] = None,
-    cache: Annotated[Folder | None, Before(None)] = None,
+    cache: Annotated[Text | None, Effect.PLACE, Before(None)] = None,
     split: LinkSplit,
 ) -> LinkData:
     """Read a graph; taken as simple and undirected unless `directed`.

@@ -135,14 +135,15 @@ def _identity(config: Mapping[str, Any]) -> tuple[Any, ...]:
     return identity, config["seeds"], config["train"]["init_from"]
 
 
-def _files(config: Mapping[str, Any]) -> tuple[Any, ...]:
+def _files(config: Mapping[str, Any]) -> dict[str, Any]:
     """The user's own files that a run is of; none of a dataset that is no file of theirs."""
     from runner.config.facts import effect_of  # not at the top: slow
 
     values = flat(config, ".")
     if not is_on_a_file(values):
-        return ()
-    return tuple(value for key, value in values.items() if effect_of(key, values) is Effect.SOURCE)
+        return {}
+    given = {key: value for key, value in values.items() if value is not None}
+    return {key: given[key] for key in given if effect_of(key, values) is Effect.SOURCE}
 
 
 def _has_data_of(config: Mapping[str, Any], meta: Mapping[str, Any]) -> bool:

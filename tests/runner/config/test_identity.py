@@ -81,6 +81,9 @@ def test_neither_name_nor_place_tells_a_graph_of_ones_own():
     assert digest(on_file(features="/a/nodes.csv")) != one
     assert digest(on_file(features="/a/nodes.csv")) == digest(on_file(features="/b/nodes.csv"))
     assert digest(on_file(num_nodes=9)) != one
+    cached = on_file()
+    cached["dataset"]["source"]["cache"] = "/home/me/.cache"
+    assert digest(cached) == one
     assert experiment_id(on_file(name="acme"), warm_start=None) == f"acme-ncnc-{one}"
 
 

@@ -141,6 +141,20 @@ def test_a_run_from_before_says_how_its_file_is_read_now(runner, tmp_path):
     assert "it is read like this now: " in err and "numbered the 20 ids, 0 to 57" in err
 
 
+def test_auto_goes_on_with_a_run_from_before(runner, tmp_path):
+    arguments = (*QUICK, write("graph.csv"), "train.epochs=1")
+    run = tmp_path / "runs" / "old"
+    assert runner(*arguments, f"hydra.run.dir={run}")[0] == 0
+    as_before(run)
+    config = yaml.safe_load(read_lines((run / "config.yaml").read_text()))
+    for node in (config["dataset"], config["dataset"]["source"]):
+        del node["nodes"], node["columns"]  # keys that came later
+    (run / "config.yaml").write_text(sealed_lines(yaml.safe_dump(config, sort_keys=False)))
+    interrupt(run)
+    code, out, err = runner("resume=auto", *arguments, "hydra.run.dir=runs/new")
+    assert code == 0 and f"goes on with {run}" in out, err
+
+
 def test_auto_goes_on_with_a_moved_file_and_not_with_another_of_that_name(runner, tmp_path):
     place = "hydra.run.dir=outputs/graph/ncn/one"
     assert runner(*QUICK, write("a/graph.csv"), "train.epochs=1", place)[0] == 0
