@@ -13,6 +13,7 @@ from tests.conftest import run_folders
 from runner.compare.collect import collect
 from runner.compare.fingerprints import distinguish_data
 from runner.compare.groups import group
+from runner.experiment import run
 from runner.storage.seal import read_lines, sealed_json, sealed_lines
 
 LINKS = [f"{u},{v}" for u in range(20) for v in range(u) if (u * v + u) % 3 == 0]
@@ -110,22 +111,24 @@ def test_a_run_from_before_is_a_repeat_by_its_path(runner, tmp_path):
     ],
 )
 def test_a_run_is_not_gone_on_with_on_a_changed_file(runner, tmp_path, links, said):
-    run = tmp_path / "runs" / "one"
+    folder = tmp_path / "runs" / "one"
     arguments = (*QUICK, write("graph.csv"), "train.epochs=2")
-    assert runner(*arguments, f"hydra.run.dir={run}")[0] == 0
-    interrupt(run)
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.suffix in (".json", ".pt")}
+    assert runner(*arguments, f"hydra.run.dir={folder}")[0] == 0
+    interrupt(folder)
+    before = {
+        path: path.read_bytes() for path in folder.rglob("*") if path.suffix in (".json", ".pt")
+    }
     write("graph.csv", links)
     auto = ("resume=auto", *arguments, "hydra.run.dir=runs/two")
-    for command in ((f"resume={run}", "train.epochs=3"), auto):
+    for command in ((f"resume={folder}", "train.epochs=3"), auto):
         code, out, err = runner(*command)
         assert code == 1 and "epoch 3" not in out
-        assert f"resume={run}: the dataset has changed" in err and said in err
+        assert f"resume={folder}: the dataset has changed" in err and said in err
         assert "put the old file back, or start a new run" in err
     assert before == {path: path.read_bytes() for path in before}
     write("graph.csv")
     code, out, err = runner(*auto)
-    assert code == 0 and f"goes on with {run}" in out, err
+    assert code == 0 and f"goes on with {folder}" in out, err
 
 
 def test_a_run_from_before_says_how_its_file_is_read_now(runner, tmp_path):
@@ -143,29 +146,29 @@ def test_a_run_from_before_says_how_its_file_is_read_now(runner, tmp_path):
 
 def test_auto_goes_on_with_a_run_from_before(runner, tmp_path):
     arguments = (*QUICK, write("graph.csv"), "train.epochs=1")
-    run = tmp_path / "runs" / "old"
-    assert runner(*arguments, f"hydra.run.dir={run}")[0] == 0
-    as_before(run)
-    config = yaml.safe_load(read_lines((run / "config.yaml").read_text()))
+    folder = tmp_path / "runs" / "old"
+    assert runner(*arguments, f"hydra.run.dir={folder}")[0] == 0
+    as_before(folder)
+    config = yaml.safe_load(read_lines((folder / "config.yaml").read_text()))
     for node in (config["dataset"], config["dataset"]["source"]):
         del node["nodes"], node["columns"]  # keys that came later
-    (run / "config.yaml").write_text(sealed_lines(yaml.safe_dump(config, sort_keys=False)))
-    interrupt(run)
-    shutil.rmtree(run / "checkpoints")  # they hold the records of today
+    (folder / "config.yaml").write_text(sealed_lines(yaml.safe_dump(config, sort_keys=False)))
+    interrupt(folder)
+    shutil.rmtree(folder / "checkpoints")  # they hold the records of today
     code, out, err = runner("resume=auto", *arguments, "hydra.run.dir=runs/new")
-    assert code == 0 and f"goes on with {run}" in out, err
+    assert code == 0 and f"goes on with {folder}" in out, err
 
 
 def test_auto_goes_on_with_a_moved_file_and_not_with_another_of_that_name(runner, tmp_path):
     place = "hydra.run.dir=outputs/graph/ncn/one"
     assert runner(*QUICK, write("a/graph.csv"), "train.epochs=1", place)[0] == 0
-    run = tmp_path / "outputs/graph/ncn/one"
-    interrupt(run)
+    folder = tmp_path / "outputs/graph/ncn/one"
+    interrupt(folder)
     shutil.move("a", "b")
     auto = ("resume=auto", *QUICK, "train.epochs=1")
     code, out, err = runner(*auto, "dataset.path=b/graph.csv")
-    assert code == 0 and f"goes on with {run}" in out, err
-    interrupt(run)
+    assert code == 0 and f"goes on with {folder}" in out, err
+    interrupt(folder)
     code, out, err = runner(*auto, write("c/graph.csv", LINKS[3:]))
     assert code == 0 and "goes on with" not in out, err
     assert len(run_folders(tmp_path)) == 2
@@ -195,3 +198,13 @@ def test_a_path_is_seen_from_where_the_command_was_typed(runner, tmp_path, sever
 def test_every_run_says_what_its_data_is(runner, dataset, line):
     code, out, err = runner(f"dataset={dataset}", "model=cn", "tracker=none")
     assert code == 0 and out.count(" nodes, ") == 1 and line in out, out + err
+
+
+def test_two_graphs_are_two_groups_in_wandb(runner, monkeypatch):
+    groups, original = [], run.RunInfo
+    monkeypatch.setattr(run, "RunInfo", lambda **k: groups.append(k["group"]) or original(**k))
+    for seed, links in enumerate((LINKS, LINKS, LINKS[3:])):
+        typed = (*QUICK, write("graph.csv", links), f"seed={seed}", "train.epochs=1")
+        code, _, err = runner(*typed)
+        assert code == 0, err
+    assert groups[0] == groups[1] != groups[2]
