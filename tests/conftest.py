@@ -61,7 +61,8 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
 
     yield run
     # The command's own handlers hold the captured standard output of this test.
-    root.handlers[:], root.level = handlers, level
+    root.handlers[:] = handlers
+    root.setLevel(level)  # which clears what loggers remember of it
     torch.use_deterministic_algorithms(False)
 
 
@@ -93,7 +94,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
                     pytest.raises(SystemExit) as exit_,
                 ):
                     cli.main()
-            logger.handlers[:], logger.level = handlers, level
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
             torch.use_deterministic_algorithms(False)
             assert (exit_.value.code or 0) == expected, err.getvalue()
             made[key] = root / "run"
