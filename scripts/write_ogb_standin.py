@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from ogb_shapes import ogbl_citation2, ogbl_ppa
 
-from runner.data.splits import sample_non_edges
+from runner.data.splits import sample_non_links
 from runner.data.synthetic import affiliation_edges
+from runner.data.whole_graph import WholeGraph
 from runner.errors import RunnerError
-from runner.ops.csr import Graph
 
 # Of the real ogbl-collab.
 NUM_NODES = 235_868
@@ -92,8 +92,8 @@ def generate(scale: float, seed: int) -> Collaborations:
     valid = _new_and_old(pairs, with_valid, old_valid, generator)
     test = _new_and_old(with_valid, everyone.shape[1], old_test, generator)
 
-    graph = Graph.from_edges(torch.from_numpy(everyone), nodes)
-    drawn = sample_non_edges(graph, 2 * negatives, torch.Generator().manual_seed(seed))
+    whole = WholeGraph.of(torch.from_numpy(everyone), nodes)
+    drawn = sample_non_links(whole, 2 * negatives, torch.Generator().manual_seed(seed))
     valid_negatives, test_negatives = np.split(drawn.T.numpy(), 2)
     centres = generator.standard_normal((int(topic.max()) + 1, NUM_FEATURES))
     features = 0.5 * centres[topic] + NOISE * generator.standard_normal((nodes, NUM_FEATURES))

@@ -81,8 +81,9 @@ class Predictor(nn.Module):
     def structure(self, graph: Graph) -> Any:
         """What is computed once of a graph: tensors, in dicts, lists or tuples; None for nothing.
 
-        It is computed for the training graph and for the test graph, shared by the processes of a
-        run, and kept for a resume. It knows nothing of a batch's hidden links: the view tells them.
+        It is computed for the graphs of training, validation and test, shared by the processes of
+        a run, and kept for a resume. It knows nothing of a batch's hidden links: the view tells
+        them.
         """
         return None
 

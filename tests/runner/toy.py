@@ -153,7 +153,7 @@ def build(
     with_validation = Graph.from_edges(torch.cat([LINKS, VALID.positive], dim=1), NODES)
     return Training(
         model=model,
-        task=Task(features, graph, with_validation, VALID, TEST),
+        task=Task(features, graph, graph, with_validation, VALID, TEST),
         objective=objective or LinkPrediction(),
         sampler=TargetLinkRemoval(
             batch_size=train.batch_size,

@@ -33,6 +33,9 @@ Overlap = Literal[
     "valid_in_train", "test_in_train", "test_in_valid", "self_loops",
     "valid_negative_in_train", "valid_negative_in_valid", "valid_negative_in_test",
     "test_negative_in_train", "test_negative_in_valid", "test_negative_in_test",
+    "valid_in_valid_support", "test_in_valid_support", "test_in_test_support",
+    "valid_negative_in_valid_support", "valid_negative_in_test_support",
+    "test_negative_in_valid_support", "test_negative_in_test_support",
 ]  # fmt: skip
 
 

@@ -26,8 +26,9 @@ OVERLAPS = get_args(Overlap)
 class Audit:
     """How many rows of one part stand, in either direction, in another; by name of the overlap.
 
-    Names are `<part>_in_<part>`, the parts train, valid, test, valid_negative and test_negative,
-    and `self_loops`.
+    Names are `<part>_in_<part>`, the parts train, valid, test, valid_support, test_support,
+    valid_negative and test_negative, and `self_loops`. A link may be scored in validation and be
+    support of the test.
     """
 
     counts: dict[str, int]
@@ -62,11 +63,8 @@ def audit(data: LinkData, *, cache: Path) -> Audit:
 
 
 def _count(data: LinkData) -> dict[str, int]:
-    links = {
-        "train": data.train,
-        "valid": data.valid.positive,
-        "test": data.test.positive,
-    }
+    none = data.train[:, :0]
+    links = {"valid_support": none, "test_support": none, **data.links}
     negatives = {
         "valid_negative": data.valid.negative.reshape(2, -1),
         "test_negative": data.test.negative.reshape(2, -1),
@@ -74,7 +72,7 @@ def _count(data: LinkData) -> dict[str, int]:
     undirected = {name: _keys(pairs, data.num_nodes, False) for name, pairs in links.items()}
     counts = {
         f"{part}_in_{other}": _inside(undirected[part], undirected[other])
-        for part, other in (("valid", "train"), ("test", "train"), ("test", "valid"))
+        for part, other in _NOT_INSIDE
     }
     as_drawn = {
         name: _keys(pairs, data.num_nodes, data.directed)
@@ -87,6 +85,12 @@ def _count(data: LinkData) -> dict[str, int]:
         int((pairs[0] == pairs[1]).sum()) for pairs in [*links.values(), *negatives.values()]
     )
     return counts
+
+
+_NOT_INSIDE = (
+    ("valid", "train"), ("test", "train"), ("test", "valid"),
+    ("valid", "valid_support"), ("test", "valid_support"), ("test", "test_support"),
+)  # fmt: skip
 
 
 def _keys(pairs: Tensor, num_nodes: int, directed: bool) -> Tensor:

@@ -72,6 +72,17 @@ class LinkData:
     permitted: Sequence[str] = ()
     train_graph: Graph | None = None
 
+    @property
+    def links(self) -> Mapping[str, Tensor]:
+        """The links of every part, (2, M) each, by its name; support only where there is some."""
+        supports = {"valid_support": self.valid_support, "test_support": self.test_support}
+        return {
+            "train": self.train,
+            "valid": self.valid.positive,
+            "test": self.test.positive,
+            **{name: part for name, part in supports.items() if part is not None},
+        }
+
 
 def link_data(
     *,

@@ -20,6 +20,7 @@ from runner.errors import RunnerError
 from runner.experiment import structures, warm_start
 from runner.experiment.bipartite import check_model
 from runner.experiment.build import build, build_model, build_optimiser, load_data
+from runner.experiment.graphs import Graphs, build_graphs, move_graphs, words_of_test_graph
 from runner.experiment.same_data import refuse_other_data
 from runner.machine import hardware
 from runner.models.link_model import LinkModel
@@ -72,7 +73,7 @@ class Parts:
     def facts(self) -> dict[str, Any]:
         """Facts about the parts for meta.json."""
         task = self.training.task
-        with_validation = task.test_graph is not task.train_graph
+        validation_edges = self.config.protocol.validation_edges_in_test_graph
         return {
             "data": {
                 "fingerprint": self.data.fingerprint,
@@ -82,12 +83,10 @@ class Parts:
                 **({"read": dict(self.data.facts)} if self.data.facts else {}),
             },
             "device": self.device_name,
-            "test_graph": "training and validation edges" if with_validation else "training edges",
+            "test_graph": words_of_test_graph(self.data, validation_edges=validation_edges),
             "sizes": {
                 "nodes": self.data.num_nodes,
-                "links": self.data.train.shape[1]
-                + self.data.valid.positive.shape[1]
-                + self.data.test.positive.shape[1],
+                "links": sum(part.shape[1] for part in self.data.links.values()),
                 "training_links": self.data.train.shape[1],
                 "undirected_edges": task.train_graph.num_entries // 2,
                 "parameters": sum(p.numel() for p in self.training.model.parameters()),
@@ -104,8 +103,7 @@ class _Loaded:
     features: Tensor | SparseRows
     num_features: int
     num_categories: int | None
-    train_graph: Graph
-    test_graph: Graph
+    graphs: Graphs
 
 
 _SHARED = (_Loaded, LinkData, EvaluationSplit, Audit, SparseRows, Graph)
@@ -237,20 +235,15 @@ def _load(config: RunConfig, folder: Path) -> _Loaded:
     for level, line in enforce(checked, official=protocol.official_split, permitted=permitted):
         log.log(level, "%s", line)
 
-    train_graph = data.train_graph or Graph.from_edges(data.train, data.num_nodes)
-    test_graph = train_graph
-    if protocol.validation_edges_in_test_graph:
-        edges = torch.cat([data.train, data.valid.positive], dim=1)
-        test_graph = Graph.from_edges(edges, data.num_nodes)
-    features, num_categories = warm_start.input_features(folder, config, data, train_graph)
+    graphs = build_graphs(data, validation_edges=protocol.validation_edges_in_test_graph)
+    features, num_categories = warm_start.input_features(folder, config, data, graphs[0])
     return _Loaded(
         data=data,
         audit=checked,
         features=compact(features),
         num_features=features.shape[-1],
         num_categories=num_categories,
-        train_graph=train_graph,
-        test_graph=test_graph,
+        graphs=graphs,
     )
 
 
@@ -258,12 +251,9 @@ def _move_to_device(loaded: _Loaded, device: torch.device, features: torch.devic
     def split(part: EvaluationSplit) -> EvaluationSplit:
         return EvaluationSplit(part.positive.to(device), part.negative.to(device))
 
-    moved = loaded.train_graph.to(device)
-    same = loaded.test_graph is loaded.train_graph
     return Task(
-        features=loaded.features.to(features),
-        train_graph=moved,
-        test_graph=moved if same else loaded.test_graph.to(device),
+        loaded.features.to(features),
+        *move_graphs(loaded.graphs, device),
         valid=split(loaded.data.valid),
         test=split(loaded.data.test),
     )

@@ -24,23 +24,22 @@ log = logging.getLogger(__name__)
 
 
 def with_structures(task: Task, predictor: Predictor, config: RunConfig, ranks: Ranks) -> Task:
-    """Add the predictor's structures of the training and of the test graph to the task.
+    """Add the predictor's structures of the graphs of training, validation and test to the task.
 
     One process of each machine computes them. They stay in the cache for resumes and for other
     runs with the same graph, and the same settings and code of the predictor.
     """
     if type(predictor).structure is Predictor.structure:
         return task
-    same = task.test_graph is task.train_graph
+    graphs = [task.train_graph, task.valid_graph, task.test_graph]
+    firsts = [next(n for n, other in enumerate(graphs) if other is graph) for graph in graphs]
 
-    def make() -> dict[str, Any]:
-        graphs = {"train": task.train_graph} | ({} if same else {"test": task.test_graph})
-        return {name: _load_or_compute(graph, predictor, config) for name, graph in graphs.items()}
+    def make() -> dict[int, Any]:
+        return {n: _load_or_compute(graphs[n], predictor, config) for n in sorted(set(firsts))}
 
     found = ranks.once_a_host(make, ())
-    train = _move(found["train"], task.train_graph.col.device)
-    test = train if same else _move(found["test"], task.test_graph.col.device)
-    return task.with_structures(train, test)
+    moved = {n: _move(structure, task.train_graph.col.device) for n, structure in found.items()}
+    return task.with_structures(*(moved[n] for n in firsts))
 
 
 def _load_or_compute(graph: Graph, predictor: Predictor, config: RunConfig) -> Any:

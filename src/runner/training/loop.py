@@ -213,7 +213,7 @@ def _evaluate(
                 run.model, run.objective.inputs(epoch, inputs), split, stop_if_asked, ranks
             )
             for inputs, split in (
-                (run.task.train_inputs, run.task.valid), (run.task.test_inputs, run.task.test)
+                (run.task.valid_inputs, run.task.valid), (run.task.test_inputs, run.task.test)
             )
         )  # fmt: skip
     except NotANumber as error:

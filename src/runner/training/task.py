@@ -30,18 +30,22 @@ class Inputs:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is learnt: inputs in training and in the test, and the scored links.
+    """What is learnt: inputs in training, validation and the test, and the scored links.
 
     Attributes:
-        test_graph: with the validation edges where the protocol says so.
+        valid_graph: with the support links of validation, where the split has some.
+        test_graph: with these and those of the test, and with the validation edges where the
+            protocol says so.
     """
 
     features: Tensor | SparseRows
     train_graph: Graph
+    valid_graph: Graph
     test_graph: Graph
     valid: EvaluationSplit
     test: EvaluationSplit
     train_structure: Any = None
+    valid_structure: Any = None
     test_structure: Any = None
 
     @property
@@ -49,8 +53,12 @@ class Task:
         return Inputs(self.features, self.train_graph, self.train_structure)
 
     @property
+    def valid_inputs(self) -> Inputs:
+        return Inputs(self.features, self.valid_graph, self.valid_structure)
+
+    @property
     def test_inputs(self) -> Inputs:
         return Inputs(self.features, self.test_graph, self.test_structure)
 
-    def with_structures(self, train: Any, test: Any) -> Task:
-        return replace(self, train_structure=train, test_structure=test)
+    def with_structures(self, train: Any, valid: Any, test: Any) -> Task:
+        return replace(self, train_structure=train, valid_structure=valid, test_structure=test)

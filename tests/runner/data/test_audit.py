@@ -13,7 +13,7 @@ def pairs(*rows):
     return torch.tensor(rows).T
 
 
-def make(train, valid, valid_negative, test, test_negative, directed=False):
+def make(train, valid, valid_negative, test, test_negative, directed=False, **support):
     return link_data(
         num_nodes=20,
         features=None,
@@ -21,6 +21,7 @@ def make(train, valid, valid_negative, test, test_negative, directed=False):
         valid=EvaluationSplit(pairs(*valid), pairs(*valid_negative)),
         test=EvaluationSplit(pairs(*test), pairs(*test_negative)),
         directed=directed,
+        **{name: pairs(*links) for name, links in support.items()},
     )
 
 
@@ -43,6 +44,21 @@ CLEAN = {
         ({"valid_negative": [(2, 1), (7, 8)]}, {"valid_negative_in_train": 1}),
         ({"test_negative": [(5, 4)]}, {"test_negative_in_test": 1}),
         ({"test_negative": [(9, 9)]}, {"self_loops": 1}),
+        ({"valid_support": [(3, 2), (7, 9)]}, {"valid_in_valid_support": 1}),
+        ({"valid_support": [(5, 4)]}, {"test_in_valid_support": 1}),
+        ({"test_support": [(5, 4), (2, 3)]}, {"test_in_test_support": 1}),
+        (
+            {"valid_support": [(8, 7)], "test_support": [(8, 7), (9, 8)]},
+            {
+                "valid_negative_in_valid_support": 1,
+                "valid_negative_in_test_support": 1,
+                "test_negative_in_test_support": 1,
+            },
+        ),
+        (
+            {"valid_support": [(8, 9), (3, 3)]},
+            {"test_negative_in_valid_support": 1, "self_loops": 1},
+        ),
     ],
 )
 def test_every_overlap_is_counted_in_either_direction(tmp_path, changes, overlaps):

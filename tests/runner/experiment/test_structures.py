@@ -39,8 +39,8 @@ def compute():
     config = RunConfig.read(resolved("dataset=lesmis", "model=gae"))
     CALLS.clear()
 
-    def found(train=TRAIN, test=TEST):
-        task = Task(torch.zeros(5, 1), train, test, NOTHING, NOTHING)
+    def found(train=TRAIN, valid=None, test=TEST):
+        task = Task(torch.zeros(5, 1), train, valid or train, test, NOTHING, NOTHING)
         return with_structures(task, Degrees(), config, ALONE)
 
     return found
@@ -58,6 +58,15 @@ def test_each_graph_has_its_own_and_later_runs_take_them_from_the_cache(compute)
 def test_the_same_graph_is_computed_once(compute):
     task = compute(test=TRAIN)
     assert task.test_structure is task.train_structure and CALLS == [4]
+    assert task.valid_structure is task.train_structure
+
+
+def test_validation_with_support_has_its_own(compute):
+    task = compute(valid=TEST)
+    assert task.valid_structure is task.test_structure and CALLS == [4, 6]
+    task = compute(valid=graph((0, 4)))
+    assert task.valid_structure["degree"].tolist() == [1, 0, 0, 0, 1]
+    assert task.valid_inputs.structure is task.valid_structure and CALLS == [4, 6, 2]
 
 
 def test_another_graph_of_the_same_size_is_not_taken_for_it(compute):
