@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,17 @@ class LinkData:
             "test": self.test.positive,
             **{name: part for name, part in supports.items() if part is not None},
         }
+
+    @cached_property
+    def new_nodes(self) -> Tensor:
+        """Nodes whose links all come after training, (K,) int64; none of a split without support.
+
+        They are not there in training.
+        """
+        if self.valid_support is None and self.test_support is None:
+            return torch.empty(0, dtype=torch.int64)
+        later = torch.cat([part.flatten() for part in self.links.values()]).unique()
+        return later[~torch.isin(later, self.train)]
 
 
 def link_data(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -101,24 +103,46 @@ def sample_non_links(
         possible = sources * (n - sources)
     else:
         possible = n * (n - 1) // (1 if whole.directed else 2)
-    available = possible - whole.num_links
+    links = whole.num_links
+    refuse_too_few(count, f"{n} nodes with {links} edges", possible - links)
+
+    def draw(k: int) -> Tensor:
+        pairs = draw_pairs(n, k, generator, sources)
+        return pairs if nodes is None else nodes[pairs]
+
+    return collect_non_links(whole, count, draw)
+
+
+def refuse_too_few(count: int, among: str, available: int) -> None:
+    """Refuse to draw more negatives than half of those that there are.
+
+    Raises:
+        RunnerError: naming the keys that lower the number.
+    """
     if available < 2 * count:
         raise RunnerError(
-            f"{count} negatives are wanted, but {n} nodes with {whole.num_links} edges "
+            f"{count} negatives are wanted, but {among} "
             f"leave only {available} pairs without an edge; lower protocol.split.*_negatives "
             "or the shares of validation and test"
         )
+
+
+def collect_non_links(whole: WholeGraph, count: int, draw: Callable[[int], Tensor]) -> Tensor:
+    """The first distinct pairs of different nodes that are no links, (2, count) int64.
+
+    Args:
+        draw: gives about so many pairs, (2, k) int64; those of an undirected graph in any order.
+    """
+    n = whole.num_nodes
     found = torch.empty(0, dtype=torch.int64)
     while found.numel() < count:
-        pairs = draw_pairs(n, count + 16, generator, sources)
-        if nodes is not None:
-            pairs = nodes[pairs]
+        pairs = draw(count + 16)
         if not whole.directed:
             pairs = pairs.sort(dim=0).values
         pairs = pairs[:, (pairs[0] != pairs[1]) & ~whole.has(pairs)]
-        found = _distinct(torch.cat([found, pairs[0] * whole.num_nodes + pairs[1]]))
+        found = _distinct(torch.cat([found, pairs[0] * n + pairs[1]]))
     kept = found[:count]
-    return torch.stack([kept // whole.num_nodes, kept % whole.num_nodes])
+    return torch.stack([kept // n, kept % n])
 
 
 def _distinct(keys: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from runner.training.encoding import Encoding
 from runner.training.evaluator import Evaluator
 from runner.training.generators import Generators
 from runner.training.loop import Training
-from runner.training.negatives import NegativeSampler
+from runner.training.negatives import AmongNodes, NegativeSampler
 from runner.training.objective import Objective
 from runner.training.optimizers import on_disk
 from runner.training.ranks import Ranks
@@ -140,6 +140,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     )
     _refuse_contradictions(model, objective, evaluator, ranks)
     check_model(config.run.model, model.predictor, data)
+    _refuse_unlearned(model, loaded)
     scratch = _place_embeddings(model, config)
     model = model.to(device)
     features = torch.device("cpu") if machine.features == "host" else device
@@ -147,14 +148,12 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     task = structures.with_structures(task, model.predictor, config, ranks)
     seeds = config.seeds
     generators = Generators(batches=seeds.batches, negatives=seeds.negatives, dropout=seeds.dropout)
-    negatives: NegativeSampler = build("negatives", config.negatives)
-    negatives.num_sources = data.num_sources
     sampler: LinkSampler = build(
         "sampler",
         config.sampler,
         graph=task.train_graph,
         targets=data.train.to(device),
-        negatives=negatives,
+        negatives=_build_negatives(config, data),
         generators=generators,
     )
     encoding: Encoding = build("encoding", config.encoding)
@@ -200,6 +199,32 @@ def _refuse_contradictions(
             "this predictor normalises the pairs that are scored together: its scores depend on "
             "train.batch_size and train.eval_batch_size"
         )
+
+
+def _refuse_unlearned(model: LinkModel, loaded: _Loaded) -> None:
+    """Refuse learned embeddings of nodes that come after training, and so are never learned."""
+    new, features = loaded.data.new_nodes, loaded.features
+    if loaded.num_categories is not None and model.encoder.needs_features:
+        assert isinstance(features, Tensor)
+        there = torch.ones(len(features), dtype=torch.bool).index_fill_(0, new, False)
+        new = new[~torch.isin(features[new], features[there])]
+    elif not node_embeddings(model):
+        return
+    if len(new):
+        raise RunnerError(
+            f"encoder: {len(new)} nodes come after training, and their embeddings would never be "
+            "learned; give every node numbers of its own (dataset.features), or take a model that "
+            "learns no embeddings, as the heuristics"
+        )
+
+
+def _build_negatives(config: RunConfig, data: LinkData) -> NegativeSampler:
+    negatives: NegativeSampler = build("negatives", config.negatives)
+    negatives.num_sources = data.num_sources
+    if not len(data.new_nodes):
+        return negatives
+    there = torch.ones(data.num_nodes, dtype=torch.bool).index_fill_(0, data.new_nodes, False)
+    return AmongNodes(negatives, there.nonzero().squeeze(1))
 
 
 def _place_embeddings(model: LinkModel, config: RunConfig) -> Path | None:

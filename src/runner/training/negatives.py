@@ -9,7 +9,7 @@ from torch import Tensor
 
 from runner.errors import RunnerError
 from runner.keys import Before, PositiveInt
-from runner.ops.csr import Graph
+from runner.ops.csr import Graph, offsets
 from runner.ops.pairs import draw_pairs
 
 
@@ -95,3 +95,26 @@ class RandomTargets(NegativeSampler):
         n, count, first = graph.num_nodes, positives.shape[1], self.num_sources or 0
         targets = torch.randint(first, n, (count,), generator=generator)
         return torch.stack([positives[0], targets.to(positives.device)])
+
+
+class AmongNodes(NegativeSampler):
+    """Those of another sampler, between some of the nodes: the others are not there in training.
+
+    Args:
+        nodes: (K,) int64, ascending; the others have no link in the training graph.
+    """
+
+    def __init__(self, sampler: NegativeSampler, nodes: Tensor) -> None:
+        super().__init__(per_positive=sampler.per_positive)
+        self.sampler = sampler
+        self.nodes = nodes
+        if sampler.num_sources is not None:
+            sampler.num_sources = int((nodes < sampler.num_sources).sum())
+
+    def epoch(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor:
+        nodes = self.nodes.to(positives.device)
+        place = torch.zeros(graph.num_nodes, dtype=torch.int64, device=nodes.device)
+        place[nodes] = torch.arange(len(nodes), device=nodes.device)
+        col = place[graph.col.long()].to(graph.col.dtype)
+        among = Graph(offsets(graph.degree()[nodes]), col, symmetric=graph.symmetric)
+        return nodes[self.sampler.epoch(among, place[positives], generator)]
