@@ -3,7 +3,7 @@ import torch
 
 from runner.errors import RunnerError
 from runner.ops.csr import Graph
-from runner.training.negatives import RandomTargets, UniformNonEdges, UniformPairs
+from runner.training.negatives import AmongNodes, RandomTargets, UniformNonEdges, UniformPairs
 
 
 @pytest.fixture
@@ -53,3 +53,25 @@ def test_the_generator_decides(kind, graph):
         kind().epoch(graph, positives, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
     )
     assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("kind", [UniformNonEdges, UniformPairs, RandomTargets])
+@pytest.mark.parametrize("sources", [None, 8])
+def test_negatives_among_some_nodes(graph, kind, sources):
+    """As if the others were no nodes: renumbered, the same draws of the same generator."""
+    edges = torch.stack([graph.row, graph.col.long()])
+    if sources is not None:
+        edges = torch.stack([edges[0] % 8, 8 + edges[1] % 4])
+    nodes = torch.tensor([0, 1, 2, 5, 6, 8, 9, 11])
+    edges = edges[:, torch.isin(edges, nodes).all(0)]
+    whole = Graph.from_edges(edges, 12)
+    small = Graph.from_edges(torch.searchsorted(nodes, edges), len(nodes))
+    positives = edges[:, torch.arange(200) % edges.shape[1]]
+    reference, inner = kind(per_positive=2), kind(per_positive=2)
+    if sources is not None:
+        reference.num_sources, inner.num_sources = 5, sources
+    drawn = AmongNodes(inner, nodes).epoch(whole, positives, torch.Generator().manual_seed(3))
+    expected = reference.epoch(
+        small, torch.searchsorted(nodes, positives), torch.Generator().manual_seed(3)
+    )
+    assert drawn.shape == (2, 200, 2) and torch.equal(drawn, nodes[expected])

@@ -1,0 +1,110 @@
+"""Runs of the splits of a user's own graph, through the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.runner.experiment.test_resume import (
+    Killed,
+    assert_same_weights,
+    curve,
+    kill_after,
+    scores,
+)
+
+from runner.data import node_split
+from runner.data.node_split import NewNodes
+
+__all__ = ["Killed"]
+NODES = 60
+PAIRS = torch.combinations(torch.arange(NODES)).tolist()
+EDGES = [pair for pair in PAIRS if (pair[0] * 31 + pair[1] * 17) % 23 < 3]
+RUN = (
+    "dataset=edges", "dataset.path=graph.csv", "tracker=none", "train.batch_size=16",
+    "encoder.hidden=8", "hardware.threads=1",
+)  # fmt: skip
+NEW_NODES = (
+    *RUN, "protocol=new_nodes", "protocol.split.valid=0.1", "dataset.features=nodes.npy",
+    "model=ncnc", "model.edge_dropout=0.2",
+)  # fmt: skip
+
+
+@pytest.fixture
+def graph(tmp_path) -> Path:
+    (tmp_path / "graph.csv").write_text("\n".join(f"{u},{v}" for u, v in EDGES))
+    np.save(tmp_path / "nodes.npy", np.random.default_rng(0).random((NODES, 4), dtype=np.float32))
+    return tmp_path
+
+
+def read(folder: Path, name: str = "meta.json"):
+    return json.loads((folder / name).read_text())
+
+
+def end_in_the_same_bits(runner, monkeypatch, root: Path, *arguments: str) -> Path:
+    """The run of these arguments; killed in its second epoch and resumed it is the same."""
+    arguments = (*arguments, "train.epochs=3")
+    code, _, err = runner(*arguments, "hydra.run.dir=whole")
+    assert code == 0, err
+    with monkeypatch.context() as patch:
+        kill_after(patch, 20)
+        assert runner(*arguments, "hydra.run.dir=cut", "train.checkpoint_steps=3")[0] == 1
+    torch.manual_seed(99)
+    code, _, err = runner(f"resume={root / 'cut'}")
+    assert code == 0, err
+    whole, cut = root / "whole", root / "cut"
+    assert scores(cut) == scores(whole) and curve(cut) == curve(whole)
+    assert_same_weights(cut, whole)
+    assert len(read(cut)["resumes"]) == 1
+    return whole
+
+
+def test_new_nodes(runner, graph, monkeypatch):
+    whole = end_in_the_same_bits(runner, monkeypatch, graph, *NEW_NODES)
+    meta = read(whole)
+    assert meta["test_graph"] == read(whole, "summary.json")["test_graph"]
+    assert meta["test_graph"] == "training and support edges"
+    assert meta["sizes"]["links"] == len(EDGES) > meta["sizes"]["training_links"]
+    assert meta["data"]["read"]["held-out nodes"] == {"validation": 6, "test": 6}
+    assert not any(meta["data"]["audit"].values())
+
+
+@pytest.mark.parametrize("more", [[], ["encoder.sparse_embedding=true"]])
+def test_new_nodes_are_refused_for_learned_embeddings(runner, graph, more):
+    arguments = [a for a in NEW_NODES if "features" not in a]
+    code, _, err = runner(*arguments, "train.epochs=1", *more)
+    assert code == 1 and "their embeddings would never be learned; give every node" in err
+    assert "dataset.features" in err and "Traceback" not in err
+
+
+def test_new_nodes_are_scored_without_embeddings(runner, graph):
+    """Common neighbours of a new node are those of its support links."""
+    code, _, err = runner(*RUN[:3], "protocol=new_nodes", "model=cn", "hydra.run.dir=run")
+    assert code == 0, err
+    assert read(graph / "run", "summary.json")["test"]["mrr"] > 0.01
+
+
+@pytest.mark.parametrize(
+    ("overlap", "words"),
+    [
+        ("test_in_test_support", "test links in test support"),
+        ("test_in_train", "test links in train"),
+        ("test_negative_in_valid_support", "test negative links in valid support"),
+    ],
+)
+def test_a_planted_leak_is_found(runner, graph, monkeypatch, overlap, words):
+    original = NewNodes.split
+
+    def leaky(self, whole):
+        split = original(self, whole)
+        part, place = overlap.split("_in_")
+        scored = split.test.negative if "negative" in part else split.test.positive
+        grown = torch.cat([getattr(split, place), scored[:, :2].flip(0)], dim=1)
+        return node_split.Split(**{**vars(split), place: grown})
+
+    monkeypatch.setattr(NewNodes, "split", leaky)
+    code, _, err = runner(*NEW_NODES, "train.epochs=1")
+    assert code == 1 and f"2 rows are {words}" in err and "protocol.permitted_overlaps" in err
