@@ -173,6 +173,10 @@ class Dataset(Section):
     key: Annotated[Text | None, Before(None)] = None
     directed: Annotated[bool | None, Before(None)] = None
     bipartite: Annotated[bool | None, Before(None)] = None
+    valid: Annotated[Text | None, Effect.SOURCE, Before(None)] = None
+    test: Annotated[Text | None, Effect.SOURCE, Before(None)] = None
+    valid_negatives: Annotated[Text | None, Effect.SOURCE, Before(None)] = None
+    test_negatives: Annotated[Text | None, Effect.SOURCE, Before(None)] = None
     source: Node
 
 

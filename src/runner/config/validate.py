@@ -45,6 +45,9 @@ _CONVOLUTION = "runner.models.convolution.Convolution"
 _OF_A_UNION = re.compile(
     r"(constrained-)?(int|float|str|bool|list|dict)(\[.*)?|literal\[.*|function-.*|\[value\]|\[node\]"
 )
+_FILES = (
+    "root", "path", "features", "nodes", "valid", "test", "valid_negatives", "test_negatives",
+)  # fmt: skip
 _UNFIT = " does not fit: "
 _LONGEST = 200  # characters of a value in a message
 
@@ -108,7 +111,7 @@ def _with_absolute_paths(plain: dict[str, Any]) -> dict[str, Any]:
     """So that a run can be resumed from another directory than it was started in."""
     dataset, train = plain["dataset"], plain["train"]
     source = dataset["source"]
-    for key in ("root", "path", "features", "nodes"):
+    for key in _FILES:
         if dataset.get(key) is not None:
             dataset[key], source[key] = absolute(dataset[key]), absolute(source.get(key))
     plain["run"]["cache"] = absolute(plain["run"]["cache"])

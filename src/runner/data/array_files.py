@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeGuard
@@ -15,6 +14,7 @@ from runner.config.hydra_messages import short
 from runner.data.checked_sparse import sound
 from runner.data.distinct_ids import distinct
 from runner.data.raw_graph import RawGraph
+from runner.data.saved_split import find_split, read_split, store_of
 from runner.data.user_file import damaged, is_plain, load_pt
 from runner.errors import RunnerError
 
@@ -127,21 +127,21 @@ def _refuse(file: Path, what: str, key: str) -> NoReturn:
 def read_pt(file: Path) -> RawGraph:
     """A graph saved by PyG: a `Data`, what an `InMemoryDataset` keeps, a dict, or `edge_index`.
 
+    The three parts of `RandomLinkSplit` are a graph with a split of its own.
+
     Raises:
         RunnerError: if it is none of these, a part of a split, or several graphs.
     """
     loaded = load_pt("dataset.path", file)
+    split = find_split(loaded)
+    if split is not None:
+        unlabelled = {key: split[0].get(key) for key in ("edge_index", "x", "num_nodes")}
+        return read_split(file, _from_store(file, unlabelled), split)
     if isinstance(loaded, Sequence) and not isinstance(loaded, str):
         loaded = _one_of_sequence(file, loaded)
     if is_plain(loaded):
         return _from_store(file, {"edge_index": loaded})
-    stored: dict[str, object] = {}
-    if isinstance(loaded, Mapping):
-        stored = {str(key): value for key, value in loaded.items()}
-    else:
-        with contextlib.suppress(Exception):  # something else, or a damaged Data
-            stored = dict(vars(loaded)["_store"])
-    return _from_store(file, stored)
+    return _from_store(file, store_of(loaded))
 
 
 def _one_of_sequence(file: Path, loaded: Sequence[object]) -> object:

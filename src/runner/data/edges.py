@@ -15,6 +15,8 @@ from torch import Tensor
 from runner.data import array_files, graph_formats, sides
 from runner.data.distinct_ids import distinct
 from runner.data.feature_file import checked_features
+from runner.data.given_parts import part_files, read_parts
+from runner.data.given_split import cut
 from runner.data.graph_cache import Names, UserGraph, read_once
 from runner.data.link_data import LinkData
 from runner.data.node_features import with_features
@@ -49,6 +51,10 @@ def edge_file(
     directed: Annotated[bool | None, Before(None)] = None,
     bipartite: Annotated[bool | None, Before(None)] = None,
     cache: Annotated[Text | None, Effect.PLACE, Before(None)] = None,
+    valid: Annotated[Text | None, Before(None)] = None,
+    test: Annotated[Text | None, Before(None)] = None,
+    valid_negatives: Annotated[Text | None, Before(None)] = None,
+    test_negatives: Annotated[Text | None, Before(None)] = None,
     split: LinkSplit,
 ) -> LinkData:
     """Read a graph; taken as simple and undirected unless `directed`.
@@ -67,6 +73,8 @@ def edge_file(
         bipartite: True: sources and targets are two kinds of nodes, whatever their ids; False: two
             columns of different kinds hold the same nodes.
         cache: folder that keeps what was read, for later runs; None keeps nothing.
+        valid, test: files of these links, where `path` has those of training alone.
+        valid_negatives, test_negatives: files of pairs to score them against.
 
     Raises:
         RunnerError: if a file is missing, damaged or makes no sense; names the key and the remedy.
@@ -75,15 +83,19 @@ def edge_file(
     keys = TableKeys(columns or {}, header, separator, encoding, bipartite)
     further = {"dataset.features": features, "dataset.nodes": nodes}
     tables = {what: existing_file(what, given) for what, given in further.items() if given}
+    parts = part_files(
+        file, valid=valid, test=test,
+        valid_negatives=valid_negatives, test_negatives=test_negatives,
+    )  # fmt: skip
     settings = {
         "num_nodes": num_nodes, "key": key, "directed": directed, "tables": list(tables),
-        **vars(keys),
+        "parts": list(parts), **vars(keys),
     }  # fmt: skip
     graph = read_once(
         cache,
-        [file, *tables.values()],
+        [file, *tables.values(), *parts.values()],
         settings,
-        lambda: _read_graph(file, keys, key, directed, features, nodes, num_nodes),
+        lambda: _read_graph(file, parts, keys, key, directed, features, nodes, num_nodes),
     )
     return split_data(
         graph.whole,
@@ -97,6 +109,7 @@ def edge_file(
 
 def _read_graph(
     file: Path,
+    parts: Mapping[str, Path],
     keys: TableKeys,
     key: str | None,
     directed: bool | None,
@@ -104,7 +117,8 @@ def _read_graph(
     nodes: str | None,
     num_nodes: int | None,
 ) -> UserGraph:
-    raw = sides.with_sides(file, _read(file, key, keys), keys, directed, num_nodes)
+    raw = read_parts(lambda part: _read(part, key, keys), file, parts)
+    raw = sides.with_sides(file, raw, keys, directed, num_nodes)
     sides.refuse_shared_names(raw, features or nodes)
     raw, given = with_features(file, raw, features, nodes, num_nodes)
     if raw.num_nodes is None:
@@ -113,6 +127,7 @@ def _read_graph(
     edges = _checked(file, raw.edges, raw.num_nodes)
     if given is not None:
         given = checked_features(features or str(file), given, raw.num_nodes)
+    edges, given_parts = cut(edges, raw.parts, raw.num_nodes, directed=bool(directed))
     whole = WholeGraph.of(
         edges,
         raw.num_nodes,
@@ -120,6 +135,7 @@ def _read_graph(
         num_sources=raw.num_sources,
         times=raw.times,
         untimed=raw.untimed,
+        parts=given_parts,
     )
     counted = _count(edges, whole)
     return UserGraph(

@@ -26,6 +26,8 @@ class RawGraph:
         ids: (K,) int64, ascending and distinct, where whole numbers are the nodes' names: the edges
             hold these.
         num_sources: of two kinds of nodes the number of the first kind, whose nodes come first.
+        parts: the number of edges of each part, in their order, where the file has a split of its
+            own: train, valid, test, and valid_negatives and test_negatives where it has some.
         notes: what was decided, a line each.
         facts: the same for `meta.json`.
     """
@@ -38,6 +40,7 @@ class RawGraph:
     times: Times | None = None
     untimed: str = ""
     num_sources: int | None = None
+    parts: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch import Tensor
 from runner.config.schema import Overlap
 from runner.data.link_data import EvaluationSplit, LinkData, link_data
 from runner.data.times import Times
+from runner.errors import RunnerError
 from runner.ops.csr import Graph
 
 
@@ -30,7 +31,8 @@ class WholeGraph:
         rows: (2, R) int64, links in the order of the file, repeats included, where they have times.
         times: of the rows; None where links have no times.
         untimed: why not, where the file has a column of times that cannot be read.
-        parts: train, valid and test where the file has a split of its own.
+        parts: train, valid and test where the file has a split of its own; a part without negatives
+            has some of shape (2, 0).
     """
 
     graph: Graph
@@ -64,7 +66,7 @@ class WholeGraph:
         """
         return cls(
             Graph.from_edges(edges, num_nodes),
-            _distinct(edges, num_nodes) if directed else None,
+            distinct_links(edges, num_nodes) if directed else None,
             num_sources,
             None if times is None else edges,
             times,
@@ -104,7 +106,8 @@ class WholeGraph:
         return keys[place] == wanted
 
 
-def _distinct(edges: Tensor, num_nodes: int) -> Tensor:
+def distinct_links(edges: Tensor, num_nodes: int) -> Tensor:
+    """The distinct columns of (2, R) int64, ascending, without self-loops."""
     u, v = edges[:, edges[0] != edges[1]]
     key = torch.unique(u * num_nodes + v)
     return torch.stack([key // num_nodes, key % num_nodes])
@@ -138,6 +141,9 @@ class Split:
 class LinkSplit(ABC):
     """Cuts the links of a graph into train, validation and test: `protocol.split`."""
 
+    takes_parts: ClassVar[bool] = False
+    """Whether it takes the parts that the graph has; a graph with parts is refused otherwise."""
+
     @abstractmethod
     def split(self, whole: WholeGraph) -> Split:
         """The parts, with the negatives of validation and test.
@@ -166,6 +172,11 @@ def split_data(
     Raises:
         RunnerError: if the graph cannot be split so.
     """
+    if whole.parts is not None and not split.takes_parts:
+        raise RunnerError(
+            "protocol: the dataset has train, validation and test of its own, and this protocol "
+            "would split it anew; give protocol=files, or all links in one file"
+        )
     parts = split.split(whole)
     return link_data(
         num_nodes=whole.num_nodes,

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 from tests.runner.experiment.test_resume import (
-    Killed,
     assert_same_weights,
     curve,
     kill_after,
     scores,
 )
+from torch_geometric.data import Data
+from torch_geometric.transforms import RandomLinkSplit
 
 from runner.data import node_split
 from runner.data.node_split import NewNodes
 
-__all__ = ["Killed"]
 NODES = 60
 PAIRS = torch.combinations(torch.arange(NODES)).tolist()
 EDGES = [pair for pair in PAIRS if (pair[0] * 31 + pair[1] * 17) % 23 < 3]
@@ -108,3 +108,84 @@ def test_a_planted_leak_is_found(runner, graph, monkeypatch, overlap, words):
     monkeypatch.setattr(NewNodes, "split", leaky)
     code, _, err = runner(*NEW_NODES, "train.epochs=1")
     assert code == 1 and f"2 rows are {words}" in err and "protocol.permitted_overlaps" in err
+
+
+FILES = (
+    "dataset=edges", "dataset.path=train.csv", "dataset.valid=valid.csv", "dataset.test=test.csv",
+    "protocol=files", "tracker=none", "train.batch_size=16", "encoder.hidden=8",
+    "hardware.threads=1", "model=ncnc", "model.edge_dropout=0.2",
+)  # fmt: skip
+TRAIN, VALID, TEST = EDGES[:130], EDGES[130:150], EDGES[150:]
+
+
+@pytest.fixture
+def files(tmp_path) -> Path:
+    """A file a part; the nodes are called as they are numbered."""
+    for name, pairs in (("train", TRAIN), ("valid", VALID), ("test", TEST)):
+        write(tmp_path / f"{name}.csv", pairs)
+    return tmp_path
+
+
+def write(file: Path, pairs) -> None:
+    file.write_text("source,target\n" + "\n".join(f"{u},{v}" for u, v in pairs))
+
+
+def test_files(runner, files, monkeypatch):
+    whole = end_in_the_same_bits(runner, monkeypatch, files, *FILES)
+    meta = read(whole)
+    assert meta["sizes"]["links"] == len(EDGES) and meta["sizes"]["training_links"] == len(TRAIN)
+    assert meta["data"]["read"]["negatives drawn"] == {"valid": len(VALID), "test": len(TEST)}
+    assert meta["test_graph"] == "training edges"
+    log = (whole / "run.log").read_text()
+    assert f"drew {len(VALID)} negatives for the valid part" in log
+
+
+def test_a_run_of_files_that_have_moved(runner, files):
+    code, _, err = runner(*FILES, "train.epochs=1", "hydra.run.dir=run")
+    assert code == 0, err
+    (files / "valid.csv").rename(files / "moved.csv")
+    code, _, err = runner("resume=run", "train.epochs=2", "dataset.valid=moved.csv")
+    assert code == 0, err
+    write(files / "moved.csv", VALID[:-1])
+    code, _, err = runner("resume=run", "train.epochs=3")
+    assert code == 1 and "the dataset has changed" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "pairs", "overlap"),
+    [
+        ("valid", [*VALID, *TRAIN[:2]], "valid_in_train"),
+        ("test", [*TEST, *(pair[::-1] for pair in VALID[:2])], "test_in_valid"),
+        ("test_negatives", [*TEST[:2], *[p for p in PAIRS if p not in EDGES][:40]],
+         "test_negative_in_test"),
+    ],
+)  # fmt: skip
+def test_parts_that_overlap(runner, files, name, pairs, overlap):
+    write(files / f"{name}.csv", pairs)
+    arguments = (*FILES, f"dataset.{name}={name}.csv", "train.epochs=1")
+    code, _, err = runner(*arguments)
+    words = overlap.replace("_in_", " links in ").replace("_", " ")
+    assert code == 1 and f"2 rows are {words}" in err and "protocol.permitted_overlaps" in err
+    code, _, err = runner(*arguments, f"protocol.permitted_overlaps=[{overlap}]")
+    assert code == 0, err
+
+
+def test_a_saved_split(runner, tmp_path):
+    split = RandomLinkSplit(num_val=0.1, num_test=0.2, is_undirected=True)
+    both = torch.tensor([*EDGES, *(pair[::-1] for pair in EDGES)]).T
+    torch.save(split(Data(edge_index=both, num_nodes=NODES)), tmp_path / "triple.pt")
+    arguments = ("dataset=edges", "dataset.path=triple.pt", *FILES[5:], "train.epochs=1")
+    code, _, err = runner(*arguments, "protocol=files", "hydra.run.dir=run")
+    assert code == 0, err
+    assert read(tmp_path / "run")["sizes"]["links"] == len(EDGES)
+    code, _, err = runner(*arguments)
+    assert code == 1 and "give protocol=files" in err
+
+
+def test_files_and_protocol_belong_together(runner, files):
+    code, _, err = runner(*FILES, "protocol=random", "run.dry=true")
+    assert code == 1 and "give protocol=files" in err
+    code, _, err = runner(*FILES[:2], "protocol=files", "model=ncn", "run.dry=true")
+    assert code == 1 and "give dataset.valid=… and dataset.test=…" in err
+    code, out, err = runner(*FILES, "run.dry=true")
+    assert code == 0 and f"{len(EDGES)} links" in out, err
