@@ -150,10 +150,12 @@ def build(
     made = build_optimizer(
         model, make=optimizer, lr_encoder=train.lr_encoder, lr_predictor=train.lr_predictor
     )
-    with_validation = Graph.from_edges(torch.cat([LINKS, VALID.positive], dim=1), NODES)
+    support = torch.tensor([[0], [9]])
+    with_support = Graph.from_edges(torch.cat([LINKS, support], dim=1), NODES)
+    with_validation = Graph.from_edges(torch.cat([LINKS, support, VALID.positive], dim=1), NODES)
     return Training(
         model=model,
-        task=Task(features, graph, graph, with_validation, VALID, TEST),
+        task=Task(features, graph, with_support, with_validation, VALID, TEST),
         objective=objective or LinkPrediction(),
         sampler=TargetLinkRemoval(
             batch_size=train.batch_size,

@@ -213,8 +213,8 @@ def _refuse_unlearned(model: LinkModel, loaded: _Loaded) -> None:
     if len(new):
         raise RunnerError(
             f"encoder: {len(new)} nodes come after training, and their embeddings would never be "
-            "learned; give every node numbers of its own (dataset.features), or take a model that "
-            "learns no embeddings, as the heuristics"
+            "learned; give every node values of its own (dataset.nodes, dataset.features), or "
+            "take a model that learns no embeddings, as the heuristics"
         )
 
 

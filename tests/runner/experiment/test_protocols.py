@@ -14,11 +14,15 @@ from tests.runner.experiment.test_resume import (
     kill_after,
     scores,
 )
+from tests.test_configs import resolved
 from torch_geometric.data import Data
 from torch_geometric.transforms import RandomLinkSplit
 
+from runner.config.schema import RunConfig
 from runner.data import node_split
 from runner.data.node_split import NewNodes
+from runner.experiment.parts import assemble
+from runner.training.ranks import ALONE
 
 NODES = 60
 PAIRS = torch.combinations(torch.arange(NODES)).tolist()
@@ -70,6 +74,17 @@ def test_new_nodes(runner, graph, monkeypatch):
     assert meta["sizes"]["links"] == len(EDGES) > meta["sizes"]["training_links"]
     assert meta["data"]["read"]["held-out nodes"] == {"validation": 6, "test": 6}
     assert not any(meta["data"]["audit"].values())
+
+
+def test_new_nodes_are_not_there_in_training(graph):
+    """They have no link, and stand in no negative."""
+    parts = assemble(RunConfig.read(resolved(*NEW_NODES)), graph / "run", ALONE)
+    new, task = parts.data.new_nodes, parts.training.task
+    assert len(new) >= 12 and task.train_graph.degree()[new].sum() == 0
+    batches = list(parts.training.sampler.epoch())
+    for pairs in (batch.negatives for batch in batches):
+        assert not torch.isin(pairs, new).any()
+    assert (task.test_graph.degree()[new] > 0).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("more", [[], ["encoder.sparse_embedding=true"]])
@@ -140,14 +155,18 @@ def test_files(runner, files, monkeypatch):
     assert f"drew {len(VALID)} negatives for the valid part" in log
 
 
-def test_a_run_of_files_that_have_moved(runner, files):
+def test_a_run_of_files_that_have_moved(runner, files, monkeypatch):
     code, _, err = runner(*FILES, "train.epochs=1", "hydra.run.dir=run")
     assert code == 0, err
+    (files / "elsewhere").mkdir()
+    monkeypatch.chdir(files / "elsewhere")
+    code, _, err = runner("resume=../run", "train.epochs=2")
+    assert code == 0, err
     (files / "valid.csv").rename(files / "moved.csv")
-    code, _, err = runner("resume=run", "train.epochs=2", "dataset.valid=moved.csv")
+    code, _, err = runner("resume=../run", "train.epochs=3", "dataset.valid=../moved.csv")
     assert code == 0, err
     write(files / "moved.csv", VALID[:-1])
-    code, _, err = runner("resume=run", "train.epochs=3")
+    code, _, err = runner("resume=../run", "train.epochs=4")
     assert code == 1 and "the dataset has changed" in err
 
 

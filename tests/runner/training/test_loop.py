@@ -160,10 +160,10 @@ def test_each_step_and_each_evaluation_has_its_moment_and_its_inputs():
     fit(run, TrainingState(), toy.Recording(run), ranks)
     assert objective.moments == [(e, s) for e in (1, 2) for s in (1, 2, 3, 4)]
     assert ranks.moment == (2, 0)
-    train, test = run.task.train_graph, run.task.test_graph
-    assert objective.inputs_of == [(e, graph) for e in (1, 2) for graph in (train, train, test)]
+    train, valid, test = run.task.train_graph, run.task.valid_graph, run.task.test_graph
+    assert objective.inputs_of == [(e, graph) for e in (1, 2) for graph in (train, valid, test)]
     assert [(inputs.graph, split) for inputs, split in evaluator.asked] == [
-        (train, toy.VALID), (test, toy.TEST)
+        (valid, toy.VALID), (test, toy.TEST)
     ] * 2  # fmt: skip
 
 
