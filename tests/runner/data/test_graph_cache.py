@@ -155,7 +155,7 @@ def test_parts_of_a_split_are_kept(file, tmp_path):
 
 
 def read_whole(file):
-    return edges._read_graph(file, edges.TableKeys(), None, None, None, None, None)
+    return edges._read_graph(file, {}, edges.TableKeys(), None, None, None, None, None)
 
 
 def replace_parts(graph, parts):
