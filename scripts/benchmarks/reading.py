@@ -15,9 +15,9 @@ import torch
 
 from benchmarks.timing import in_turn
 from runner.data.edges import edge_file
-from runner.data.raw_graph import TableKeys
-from runner.data.sheet import Sheet, find_separator, parse, sample_lines, take_comments
-from runner.data.text_file import read_text
+from runner.data.reading.raw_graph import TableKeys
+from runner.data.reading.sheet import Sheet, find_separator, parse, sample_lines, take_comments
+from runner.data.reading.text_file import read_text
 from runner.data.whole_graph import LinkSplit, Split, WholeGraph
 from runner.machine import hardware
 
@@ -82,7 +82,7 @@ def _write(file: Path, kind: str, rows: int) -> int:
 
 def _held() -> float:
     """GiB that the process holds now, all modules of the reader imported."""
-    from runner.data import edge_table  # noqa: F401
+    from runner.data.reading import edge_table  # noqa: F401
 
     pyarrow.default_memory_pool().release_unused()
     hardware.reset_peak_memory(_CPU)

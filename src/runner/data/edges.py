@@ -12,16 +12,16 @@ import pyarrow
 import torch
 from torch import Tensor
 
-from runner.data import array_files, graph_formats, sides
-from runner.data.distinct_ids import distinct
-from runner.data.feature_file import checked_features
-from runner.data.given_parts import part_files, read_parts
 from runner.data.given_split import cut
-from runner.data.graph_cache import Names, UserGraph, read_once
 from runner.data.link_data import LinkData
-from runner.data.node_features import with_features
-from runner.data.raw_graph import RawGraph, TableKeys
-from runner.data.user_file import damaged, existing_file
+from runner.data.reading import array_files, graph_formats, sides
+from runner.data.reading.distinct_ids import distinct
+from runner.data.reading.feature_file import checked_features
+from runner.data.reading.given_parts import part_files, read_parts
+from runner.data.reading.graph_cache import Names, UserGraph, read_once
+from runner.data.reading.node_features import with_features
+from runner.data.reading.raw_graph import RawGraph, TableKeys
+from runner.data.reading.user_file import damaged, existing_file
 from runner.data.whole_graph import LinkSplit, WholeGraph, split_data
 from runner.errors import RunnerError
 from runner.keys import NO_COLUMNS, Before, Effect, PositiveInt, Text
@@ -162,7 +162,7 @@ def _read(file: Path, key: str | None, keys: TableKeys) -> RawGraph:
     kind = _binary_kind(file)
     if kind is not None:
         raise RunnerError(f"dataset.path={file}: {kind} is no kind that is read; known: {_FORMATS}")
-    from runner.data.edge_table import read_edge_table
+    from runner.data.reading.edge_table import read_edge_table
 
     raw = read_edge_table(file, keys)
     pyarrow.default_memory_pool().release_unused()  # as much as the text again, of a large one
@@ -227,7 +227,7 @@ def _words(whole: WholeGraph, counted: Mapping[str, int | bool]) -> list[str]:
 def _read_mat(file: Path, key: str | None) -> RawGraph:
     import scipy.sparse
 
-    from runner.data.matlab_raw import read_matrix
+    from runner.data.reading.matlab_raw import read_matrix
 
     try:
         content = call_in_child(read_matrix, str(file), key or "", seconds=_PATIENCE)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from runner.data.checked_sparse import sound
+from runner.data.reading.checked_sparse import sound
 from runner.errors import RunnerError
 
 PARTS = ("allx", "tx", "graph", "test.index")  # the others hold labels

@@ -12,9 +12,9 @@ import pyarrow.compute
 import torch
 from torch import Tensor
 
-from runner.data import column_names, columnar
-from runner.data.node_columns import Column
-from runner.data.sheet import Parsed, parse_table
+from runner.data.reading import column_names, columnar
+from runner.data.reading.node_columns import Column
+from runner.data.reading.sheet import Parsed, parse_table
 from runner.errors import RunnerError
 
 _ID_SHARE = 0.5  # that a column of ids names: of the graph's nodes, or of its own rows

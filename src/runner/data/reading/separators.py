@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runner.data import column_names
+from runner.data.reading import column_names
 
 BLANKS, UNIT = " ", "\x1f"
 # In the order of preference where several fit every line.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.data import graph_formats
+from runner.data.reading import graph_formats
 from runner.errors import RunnerError
 
 VERTICES = ["*Vertices 4", '1 "a"', '2 "b c"', '3 "d"', '4 "e"']

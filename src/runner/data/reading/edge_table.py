@@ -17,9 +17,9 @@ import pyarrow.compute
 import pyarrow.csv
 import torch
 
-from runner.data import column_names, columnar
-from runner.data.end_texts import EndTexts
-from runner.data.ends import (
+from runner.data.reading import column_names, columnar
+from runner.data.reading.end_texts import EndTexts
+from runner.data.reading.ends import (
     refuse_empty_ends,
     refuse_minus_one,
     refuse_missing_marks,
@@ -29,8 +29,8 @@ from runner.data.ends import (
     refuse_real_numbers,
     refuse_second_header,
 )
-from runner.data.raw_graph import RawGraph, TableKeys
-from runner.data.sheet import (
+from runner.data.reading.raw_graph import RawGraph, TableKeys
+from runner.data.reading.sheet import (
     BLANKS,
     INTEGER,
     NUMBER,
@@ -47,9 +47,14 @@ from runner.data.sheet import (
     take_comments,
     without_excels_line,
 )
-from runner.data.table_shapes import is_adjacency_list, read_adjacency_list, read_matrix, with_ids
-from runner.data.text_file import read_text
-from runner.data.text_scan import has_leading_zeros
+from runner.data.reading.table_shapes import (
+    is_adjacency_list,
+    read_adjacency_list,
+    read_matrix,
+    with_ids,
+)
+from runner.data.reading.text_file import read_text
+from runner.data.reading.text_scan import has_leading_zeros
 from runner.data.times import DATE, UNIX_TIMES, NoTime, read_times
 from runner.errors import RunnerError
 

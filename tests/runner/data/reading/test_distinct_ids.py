@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.data.distinct_ids import distinct, places
+from runner.data.reading.distinct_ids import distinct, places
 
 RNG = np.random.default_rng(0)
 SETS = {

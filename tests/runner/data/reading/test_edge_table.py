@@ -15,10 +15,10 @@ import pyarrow
 import pytest
 import torch
 
-from runner.data.edge_table import read_edge_table
 from runner.data.edges import edge_file
-from runner.data.numbering import number_nodes
-from runner.data.raw_graph import TableKeys
+from runner.data.reading.edge_table import read_edge_table
+from runner.data.reading.numbering import number_nodes
+from runner.data.reading.raw_graph import TableKeys
 from runner.data.splits import RandomSplit
 from runner.errors import RunnerError
 

@@ -8,7 +8,7 @@ import gzip
 import lzma
 from pathlib import Path
 
-from runner.data.user_file import damaged
+from runner.data.reading.user_file import damaged
 from runner.errors import RunnerError
 
 _ZSTD = b"\x28\xb5\x2f\xfd"

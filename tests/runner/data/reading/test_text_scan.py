@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from runner.data import text_scan
-from runner.data.text_scan import comment_lines, has_leading_zeros
+from runner.data.reading import text_scan
+from runner.data.reading.text_scan import comment_lines, has_leading_zeros
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from runner.data import column_names
-from runner.data.distinct_ids import distinct
-from runner.data.raw_graph import RawGraph, TableKeys
-from runner.data.sheet import (
+from runner.data.reading import column_names
+from runner.data.reading.distinct_ids import distinct
+from runner.data.reading.raw_graph import RawGraph, TableKeys
+from runner.data.reading.sheet import (
     INTEGER,
     NUMBER,
     SAMPLE,

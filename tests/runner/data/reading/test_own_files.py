@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tests.own_files import KINDS, is_fault, outcome, own_file
 
-from runner.data import edge_table, edges, graph_formats, table_shapes
+from runner.data import edges
+from runner.data.reading import edge_table, graph_formats, table_shapes
 
 FILES = 5 * len(KINDS)
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from runner.data.matlab_raw import read_matrix
+from runner.data.reading.matlab_raw import read_matrix
 from runner.errors import RunnerError
 from runner.machine.child import call_in_child
 

@@ -12,9 +12,9 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.csv
 
-from runner.data import column_names
-from runner.data.raw_graph import TableKeys
-from runner.data.separators import (
+from runner.data.reading import column_names
+from runner.data.reading.raw_graph import TableKeys
+from runner.data.reading.separators import (
     BLANKS,
     INTEGER,
     NUMBER,
@@ -27,8 +27,8 @@ from runner.data.separators import (
     objection,
     split_line,
 )
-from runner.data.text_file import read_text
-from runner.data.text_scan import comment_lines
+from runner.data.reading.text_file import read_text
+from runner.data.reading.text_scan import comment_lines
 from runner.errors import RunnerError
 
 SAMPLE = 1000  # lines

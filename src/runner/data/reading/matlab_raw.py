@@ -8,7 +8,7 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
-from runner.data.checked_sparse import sound
+from runner.data.reading.checked_sparse import sound
 from runner.errors import RunnerError
 
 _USUAL = "net"  # the variable's name in the graphs that papers on link prediction use

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runner.data.checked_sparse import sound
-from runner.data.text_file import PACKED
-from runner.data.user_file import damaged, is_plain, load_pt
+from runner.data.reading.checked_sparse import sound
+from runner.data.reading.text_file import PACKED
+from runner.data.reading.user_file import damaged, is_plain, load_pt
 from runner.errors import RunnerError
 
 _ARRAYS = (".npy", ".npz", ".pt")
@@ -27,7 +27,7 @@ def is_table(key: str, file: Path) -> bool:
         name = name.removesuffix(packed)
     if name.endswith(_TABLES):
         return True
-    from runner.data.columnar import kind_of
+    from runner.data.reading.columnar import kind_of
 
     return kind_of(file, key) is not None
 

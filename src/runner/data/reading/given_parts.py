@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from runner.data.distinct_ids import distinct, places
-from runner.data.raw_graph import RawGraph
-from runner.data.user_file import existing_file
+from runner.data.reading.distinct_ids import distinct, places
+from runner.data.reading.raw_graph import RawGraph
+from runner.data.reading.user_file import existing_file
 from runner.errors import RunnerError
 
 LINKS = ("train", "valid", "test")

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from runner.config.hydra_messages import short
-from runner.data.checked_sparse import sound
-from runner.data.distinct_ids import distinct
-from runner.data.raw_graph import RawGraph
-from runner.data.saved_split import find_split, read_split, store_of
-from runner.data.user_file import damaged, is_plain, load_pt
+from runner.data.reading.checked_sparse import sound
+from runner.data.reading.distinct_ids import distinct
+from runner.data.reading.raw_graph import RawGraph
+from runner.data.reading.saved_split import find_split, read_split, store_of
+from runner.data.reading.user_file import damaged, is_plain, load_pt
 from runner.errors import RunnerError
 
 _FEATURES = ("x", "features", "node_features", "feat")

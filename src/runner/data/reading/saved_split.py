@@ -10,8 +10,8 @@ from typing import NoReturn, TypeGuard
 import torch
 from torch import Tensor
 
-from runner.data.raw_graph import RawGraph
-from runner.data.user_file import is_plain
+from runner.data.reading.raw_graph import RawGraph
+from runner.data.reading.user_file import is_plain
 from runner.errors import RunnerError
 
 _NAMES = (("train",), ("val", "valid", "validation"), ("test",))

@@ -9,10 +9,10 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.csv
 
-from runner.data import column_names
-from runner.data.end_texts import EndTexts
-from runner.data.raw_graph import TableKeys
-from runner.data.sheet import Sheet, column_name, refuse, row_name
+from runner.data.reading import column_names
+from runner.data.reading.end_texts import EndTexts
+from runner.data.reading.raw_graph import TableKeys
+from runner.data.reading.sheet import Sheet, column_name, refuse, row_name
 
 _WHOLE = r"^[-+]?\d+(\.0*)?$"
 _MISSING = ("nan", "na", "n/a", "none", "null", "inf", "-inf", "-", "--", "?", "-1")

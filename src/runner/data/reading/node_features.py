@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runner.data.feature_file import check_shape, is_table, read_features
-from runner.data.numbering import node_names, number_nodes, with_more_nodes
-from runner.data.raw_graph import RawGraph
-from runner.data.user_file import existing_file
+from runner.data.reading.feature_file import check_shape, is_table, read_features
+from runner.data.reading.numbering import node_names, number_nodes, with_more_nodes
+from runner.data.reading.raw_graph import RawGraph
+from runner.data.reading.user_file import existing_file
 from runner.errors import RunnerError
 
 if TYPE_CHECKING:  # pyarrow takes its time, and arrays do without it
-    from runner.data.node_columns import Column
-    from runner.data.node_table import NodeTable
+    from runner.data.reading.node_columns import Column
+    from runner.data.reading.node_table import NodeTable
 
 
 def with_features(
@@ -52,7 +52,7 @@ def with_features(
     raw = number_nodes(file, raw, num_nodes, len(given) if given.dim() > 0 else None, key)
     if nodes is None:
         return raw, given
-    from runner.data.node_columns import Column, to_arrow
+    from runner.data.reading.node_columns import Column, to_arrow
 
     count = len(node_names(raw, num_nodes))
     check_shape(key, path, given, count)
@@ -64,8 +64,8 @@ def with_features(
 def _from_table(
     key: str, file: Path, raw: RawGraph, origin: Path, num_nodes: int | None
 ) -> tuple[RawGraph, Tensor | None]:
-    from runner.data.node_columns import some
-    from runner.data.node_table import read_node_table
+    from runner.data.reading.node_columns import some
+    from runner.data.reading.node_table import read_node_table
 
     names = node_names(raw, num_nodes)
     table = read_node_table(key, origin, names)
@@ -97,7 +97,7 @@ def _from_table(
 
 
 def _as_they_are(table: NodeTable, rows: np.ndarray, nodes: Sequence[str]) -> Tensor:
-    from runner.data.node_table import numbers_as_they_are
+    from runner.data.reading.node_table import numbers_as_they_are
 
     values = numbers_as_they_are(table)
     without = np.flatnonzero(rows < 0)
@@ -113,7 +113,7 @@ def _encoded(
     raw: RawGraph, key: str, file: Path, columns: Sequence[Column], rows: np.ndarray,
     facts: dict[str, Any],
 ) -> tuple[RawGraph, Tensor | None]:  # fmt: skip
-    from runner.data.node_columns import encode
+    from runner.data.reading.node_columns import encode
 
     features = encode(key, file, columns, rows)
     raw = _told(raw, *features.notes())

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from runner.data.distinct_ids import places
-from runner.data.raw_graph import RawGraph
+from runner.data.reading.distinct_ids import places
+from runner.data.reading.raw_graph import RawGraph
 from runner.errors import RunnerError
 
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)

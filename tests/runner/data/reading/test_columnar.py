@@ -12,9 +12,9 @@ import pyarrow.parquet
 import pytest
 from tests.runner.data.test_edge_table import IDS, LINKS, NODES, expected, graph
 
-from runner.data.edge_table import read_edge_table
 from runner.data.edges import edge_file
-from runner.data.raw_graph import TableKeys
+from runner.data.reading.edge_table import read_edge_table
+from runner.data.reading.raw_graph import TableKeys
 from runner.data.splits import RandomSplit
 from runner.errors import RunnerError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from runner.data.raw_graph import RawGraph, TableKeys
+from runner.data.reading.raw_graph import RawGraph, TableKeys
 from runner.errors import RunnerError
 
 

@@ -9,9 +9,9 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from runner.data.raw_graph import TableKeys
-from runner.data.sheet import SAMPLE, Sheet, refuse
-from runner.data.user_file import damaged
+from runner.data.reading.raw_graph import TableKeys
+from runner.data.reading.sheet import SAMPLE, Sheet, refuse
+from runner.data.reading.user_file import damaged
 from runner.errors import RunnerError
 
 _SUFFIXES = (".parquet", ".pq", ".feather", ".arrow", ".ipc")

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from runner.data import edges, graph_cache
+from runner.data import edges
 from runner.data.edges import edge_file
-from runner.data.graph_cache import Names
 from runner.data.link_data import EvaluationSplit
+from runner.data.reading import graph_cache
+from runner.data.reading.graph_cache import Names
 from runner.data.splits import RandomSplit
 from runner.data.whole_graph import Split
 from runner.errors import RunnerError

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from runner.data.edge_table import read_edge_table
 from runner.data.edges import edge_file
-from runner.data.raw_graph import TableKeys
+from runner.data.reading.edge_table import read_edge_table
+from runner.data.reading.raw_graph import TableKeys
 from runner.data.splits import RandomSplit
 from runner.data.time_split import TimeSplit
 from runner.errors import RunnerError

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from runner.data.array_files import from_adjacency
-from runner.data.raw_graph import RawGraph
-from runner.data.user_file import damaged
+from runner.data.reading.array_files import from_adjacency
+from runner.data.reading.raw_graph import RawGraph
+from runner.data.reading.user_file import damaged
 from runner.errors import RunnerError
 
 
