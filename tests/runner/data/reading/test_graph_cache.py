@@ -36,13 +36,13 @@ def file(tmp_path):
 def reads(monkeypatch):
     """How often the file itself was read."""
     counted = []
-    read = edges._read_graph
+    read = edges.read_graph
 
-    def reading(*args):
-        counted.append(args)
-        return read(*args)
+    def reading(given):
+        counted.append(given)
+        return read(given)
 
-    monkeypatch.setattr(edges, "_read_graph", reading)
+    monkeypatch.setattr(edges, "read_graph", reading)
     return counted
 
 
@@ -156,7 +156,7 @@ def test_parts_of_a_split_are_kept(file, tmp_path):
 
 
 def read_whole(file):
-    return edges._read_graph(file, {}, edges.TableKeys(), None, None, None, None, None)
+    return edges.read_graph(edges.Given(file))
 
 
 def replace_parts(graph, parts):

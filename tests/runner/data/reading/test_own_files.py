@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from tests.own_files import KINDS, is_fault, outcome, own_file
 
-from runner.data import edges
-from runner.data.reading import edge_table, graph_formats, table_shapes
+from runner.data.reading import edge_table, graph_formats, read_graph, table_shapes
 
 FILES = 5 * len(KINDS)
 
@@ -17,7 +16,7 @@ FILES = 5 * len(KINDS)
 @pytest.fixture(autouse=True)
 def no_child(monkeypatch):
     """A file of MATLAB is read in this process, which takes less time."""
-    monkeypatch.setattr(edges, "call_in_child", lambda call, *given, seconds: call(*given))
+    monkeypatch.setattr(read_graph, "call_in_child", lambda call, *given, seconds: call(*given))
 
 
 def faults(folder):
