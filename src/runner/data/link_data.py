@@ -50,6 +50,7 @@ class LinkData:
             stand first in pairs; None where every pair of nodes may be linked.
         valid_support, test_support: (2, S) int64, links that nobody scores and that the graph of
             validation, or of the test, has beside those of training; None for none.
+        nodes_arrive: nodes whose links all come after training are not there in training.
         permitted: overlaps that the split is meant to have (`runner.data.audit`).
         train_graph: of the links in ``train``, where it was kept with them; None to build it.
     """
@@ -70,6 +71,7 @@ class LinkData:
     num_sources: int | None = None
     valid_support: Tensor | None = None
     test_support: Tensor | None = None
+    nodes_arrive: bool = False
     permitted: Sequence[str] = ()
     train_graph: Graph | None = None
 
@@ -86,11 +88,8 @@ class LinkData:
 
     @cached_property
     def new_nodes(self) -> Tensor:
-        """Nodes whose links all come after training, (K,) int64; none of a split without support.
-
-        They are not there in training.
-        """
-        if self.valid_support is None and self.test_support is None:
+        """Nodes that are not there in training, (K,) int64: their links all come later."""
+        if not self.nodes_arrive:
             return torch.empty(0, dtype=torch.int64)
         later = torch.cat([part.flatten() for part in self.links.values()]).unique()
         return later[~torch.isin(later, self.train)]
@@ -111,6 +110,7 @@ def link_data(
     num_sources: int | None = None,
     valid_support: Tensor | None = None,
     test_support: Tensor | None = None,
+    nodes_arrive: bool = False,
     permitted: Sequence[str] = (),
     links: Tensor | None = None,
 ) -> LinkData:
@@ -153,6 +153,7 @@ def link_data(
         num_sources=num_sources,
         valid_support=valid_support,
         test_support=test_support,
+        nodes_arrive=nodes_arrive,
         permitted=permitted,
     )
 

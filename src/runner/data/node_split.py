@@ -89,6 +89,7 @@ class NewNodes(LinkSplit):
             scored[_TEST],
             valid_support=supports[_VALID],
             test_support=supports[_TEST],
+            nodes_arrive=True,
             notes=tuple(self._words(held_out, supports, unscored)),
             facts={
                 "held-out nodes": {"validation": held_out[_VALID], "test": held_out[_TEST]},

@@ -29,7 +29,8 @@ class TimeSplit(LinkSplit):
     self-loops are no rows. A pair counts as seen where an earlier part has it in either direction,
     since message passing sees both.
     Negatives of a part are drawn uniformly from the pairs that are no link up to the end of the
-    part, among the nodes that have a link by then; ordered pairs of a directed graph.
+    part, among the nodes that have a link by then; ordered pairs of a directed graph. Training
+    negatives have no node that first appears later either.
 
     Args:
         valid, test: shares of the rows, 0.1 and 0.2 where nothing is given; cut where the time
@@ -125,6 +126,7 @@ class TimeSplit(LinkSplit):
             train,
             valid,
             test,
+            nodes_arrive=True,
             permitted=_BECOMES if self.repeated == "drop" else (*_BECOMES, *_AGAIN),
             notes=_words(facts, dates=times.dates, repeated=self.repeated),
             facts={"time split": facts},

@@ -123,6 +123,8 @@ class Split:
     Attributes:
         valid_support, test_support: (2, S) int64, links that nobody scores and that the graph of
             validation, or of the test, has beside those of training; None for none.
+        nodes_arrive: nodes whose links all come after training are not there in training: no
+            training negative has them.
         permitted: overlaps that the split is meant to have (`runner.data.audit`).
         notes: what the user should know, a line each.
         facts: the same for `meta.json`.
@@ -133,6 +135,7 @@ class Split:
     test: EvaluationSplit
     valid_support: Tensor | None = None
     test_support: Tensor | None = None
+    nodes_arrive: bool = False
     permitted: tuple[Overlap, ...] = ()
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -191,6 +194,7 @@ def split_data(
         num_sources=whole.num_sources,
         valid_support=parts.valid_support,
         test_support=parts.test_support,
+        nodes_arrive=parts.nodes_arrive,
         permitted=parts.permitted,
         links=whole.links,
     )

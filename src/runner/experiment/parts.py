@@ -202,7 +202,9 @@ def _refuse_contradictions(
 
 
 def _refuse_unlearned(model: LinkModel, loaded: _Loaded) -> None:
-    """Refuse learned embeddings of nodes that come after training, and so are never learned."""
+    """Refuse learned embeddings of nodes that are held out, and so are never learned."""
+    if loaded.data.valid_support is None and loaded.data.test_support is None:
+        return
     new, features = loaded.data.new_nodes, loaded.features
     if loaded.num_categories is not None and model.encoder.needs_features:
         assert isinstance(features, Tensor)

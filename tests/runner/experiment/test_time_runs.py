@@ -5,7 +5,13 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 from tests.conftest import run_folders
+from tests.test_configs import resolved
+
+from runner.config.schema import RunConfig
+from runner.experiment.parts import assemble
+from runner.training.ranks import ALONE
 
 QUICK = (
     "dataset=edges", "dataset.path=graph.csv", "tracker=none", "model=ncn", "encoder.hidden=8",
@@ -53,6 +59,21 @@ def test_a_run_by_time(runner, tmp_path):
     other = content(tmp_path / "other", "meta.json")
     assert other["data"]["fingerprint"] != meta["data"]["fingerprint"]
     assert other["data"]["graph"] == meta["data"]["graph"]
+
+
+@pytest.mark.parametrize("protocol", ["time", "random"])
+def test_nodes_that_come_later_are_in_no_training_negative(tmp_path, protocol):
+    config = RunConfig.read(resolved(*QUICK, f"protocol={protocol}"))
+    parts = assemble(config, tmp_path / "run", ALONE)
+    data, batches = parts.data, list(parts.training.sampler.epoch())
+    later = torch.ones(data.num_nodes, dtype=torch.bool)
+    later[data.train] = False
+    negatives = torch.cat([batch.negatives for batch in batches], dim=1)
+    if protocol == "time":
+        assert later.sum() > 3 and not later[negatives].any()
+        assert torch.equal(data.new_nodes, later.nonzero().squeeze(1))
+    else:
+        assert not len(data.new_nodes)
 
 
 def test_repeated_links_may_stay(runner, tmp_path):
