@@ -13,7 +13,7 @@ from runner.storage.files import atomic
 from runner.storage.seal import Damaged, sealed_json
 from runner.storage.seal import read_json as open_sealed
 
-_SEAL = "checksums.json"
+SEAL = "checksums.json"
 _BLOCK = 1 << 20
 
 
@@ -29,20 +29,20 @@ def digest(*folders: Path) -> str:
 def seal(folder: Path, *, made_of: str) -> None:
     """Record the checksum of every file below `folder`, and the digest of the raw files."""
     content = {"made_of": made_of, "files": _digest_files(folder)}
-    (folder / _SEAL).write_text(json.dumps(content, indent=2))
+    (folder / SEAL).write_text(json.dumps(content, indent=2))
 
 
 def broken(folder: Path, *, made_of: str) -> str | None:
     """The reason not to use a sealed folder, as words that follow "it"; None if it is intact."""
     try:
-        sealed = json.loads((folder / _SEAL).read_text())
+        sealed = json.loads((folder / SEAL).read_text())
         was_made_of, files = sealed["made_of"], dict(sealed["files"])
     except (OSError, ValueError, TypeError, KeyError):
-        return f"has no readable {_SEAL}"
+        return f"has no readable {SEAL}"
     if was_made_of != made_of:
         return "was made of other raw files"
     found = _digest_files(folder)
-    found.pop(_SEAL)
+    found.pop(SEAL)
     wrong = sorted(file for file in files.keys() | found if files.get(file) != found.get(file))
     return f"is damaged ({', '.join(wrong)})" if wrong else None
 

@@ -128,7 +128,7 @@ def test_repeats_and_nodes_of_few_parts_are_told(tmp_path):
     assert data.valid.positive.shape[1] == len(VALID)
     assert "2 nodes of validation and test have no training link" in data.notes
     assert "2 nodes stand in negatives alone, and have no link" in data.notes
-    assert any(f"{len(TRAIN + VALID + TEST) + 2} links" in note for note in data.notes)
+    assert data.facts["links"] == len(TRAIN + VALID + TEST) + 2
 
 
 def test_features_are_joined_over_all_files(tmp_path):
