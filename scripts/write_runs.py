@@ -24,7 +24,7 @@ from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from runner.config import published
+from runner.config import resolvers
 from runner.storage.seal import sealed_json, sealed_lines
 
 MODELS, DATASETS = ("gae", "gae_cn", "ncn", "ncnc"), ("cora", "citeseer")
@@ -56,7 +56,7 @@ def write_runs(root: Path, runs: int) -> None:
 
 
 def _config(model: str, dataset: str) -> dict[str, Any]:
-    published.register()
+    resolvers.register()
     OmegaConf.register_new_resolver("random_id", lambda: "id", replace=True)
     overrides = [f"model={model}", f"dataset={dataset}", "dataset.root=data", "tracker=none"]
     with initialize_config_module("runner.conf", version_base="1.3"):

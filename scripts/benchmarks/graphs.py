@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from runner.config import published
+from runner.config import resolvers
 from runner.config.schema import RunConfig
 from runner.config.validate import resolve
 from runner.data.synthetic import affiliation_edges
@@ -46,7 +46,7 @@ class Case:
 
 def config(model: str, graph: str, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
     """The composed config of `runner model=… dataset=…`."""
-    published.register()
+    resolvers.register()
     choices = [f"model={model}", f"dataset={DATASETS.get(graph, graph)}", *overrides]
     with initialize_config_module("runner.conf", version_base="1.3"):
         composed = compose("config", overrides=choices, return_hydra_config=True)

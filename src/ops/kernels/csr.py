@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runner.ops.kernels.compile import kernel
+from runner.ops.kernels.prefetch import AHEAD, prefetch
 from runner.ops.kernels.search import lower_bound
 
 
@@ -52,6 +53,11 @@ def copy_distinct(begin, end, rowptr, col, new_rowptr, new_col):
 @kernel
 def find(begin, end, rowptr, col, u, v, position):
     for b in range(begin, end):
+        if b + 2 * AHEAD < end:
+            prefetch(rowptr, u[b + 2 * AHEAD])
+        if b + AHEAD < end:  # the middle of a row is compared first
+            soon = u[b + AHEAD]
+            prefetch(col, (rowptr[soon] + rowptr[soon + 1]) >> 1)
         end_of_row = rowptr[u[b] + 1]
         place = lower_bound(col, rowptr[u[b]], end_of_row, v[b])
         position[b] = place if place < end_of_row and col[place] == v[b] else -1

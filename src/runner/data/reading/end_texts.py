@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,14 +29,20 @@ class EndTexts:
     @classmethod
     def of(cls, columns: Sequence[pyarrow.ChunkedArray]) -> EndTexts:
         """The texts of two columns, (R,) strings, none of them empty."""
-        joined = pyarrow.chunked_array([part for column in columns for part in column.chunks])
-        encoded = joined.dictionary_encode().combine_chunks()
-        trimmed = pyarrow.compute.utf8_trim_whitespace(encoded.dictionary).dictionary_encode()
-        codes = encoded.indices.to_numpy().reshape(2, -1)
-        if len(trimmed.dictionary) < len(trimmed):
-            codes = trimmed.indices.to_numpy()[codes]
-        order, place = _by_row(codes, len(trimmed.dictionary))
-        return cls(trimmed.dictionary.take(pyarrow.array(order)), place[codes])
+        with ThreadPoolExecutor() as pool:  # pyarrow encodes in one thread
+            encoded = list(pool.map(_encode, columns))
+        found = [pyarrow.compute.utf8_trim_whitespace(end.dictionary) for end in encoded]
+        known = pyarrow.concat_arrays(found).dictionary_encode()
+        code = known.indices.to_numpy()
+        bounds = [0, len(found[0]), len(code)]
+        codes = np.stack(
+            [
+                code[begin:end][column.indices.to_numpy()]
+                for column, begin, end in zip(encoded, bounds[:-1], bounds[1:], strict=True)
+            ]
+        )
+        order, place = _by_row(codes, len(known.dictionary))
+        return cls(known.dictionary.take(pyarrow.array(order)), place[codes])
 
     def __len__(self) -> int:
         return self.codes.shape[1]
@@ -70,6 +77,10 @@ class EndTexts:
         if not pyarrow.compute.all(pyarrow.compute.match_substring_regex(plain, _WHOLE)).as_py():
             return None
         return plain.cast(pyarrow.int64()).to_numpy()[self.codes]
+
+
+def _encode(column: pyarrow.ChunkedArray) -> pyarrow.DictionaryArray:
+    return column.dictionary_encode().combine_chunks()
 
 
 def _by_row(codes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

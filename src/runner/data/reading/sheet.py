@@ -344,15 +344,20 @@ def parse(sheet: Sheet, *, skip: int, as_text: Sequence[int] = ()) -> pyarrow.Ta
             f"{row.expected_columns}; mend the row, or put quotes around a name with a separator",
         )
     if b'"' in text:
-        _require_closed_quotes(sheet, text[begin:], table.num_rows)
+        _require_closed_quotes(sheet, text, begin, table.num_rows)
     return table
 
 
-def _require_closed_quotes(sheet: Sheet, text: bytes, rows: int) -> None:
+def _require_closed_quotes(sheet: Sheet, text: bytes, begin: int, rows: int) -> None:
     """The parser takes the lines behind an open quote as parts of one cell."""
-    last = text.rstrip(b"\n").rpartition(b"\n")[2]
-    lines = re.sub(rb"\n\n+", b"\n", text.strip(b"\n")).count(b"\n") + 1
-    if rows != lines or last.count(b'"') % 2:
+    end = len(text)
+    while text[end - 1] == ord("\n"):
+        end -= 1
+    lines = text.count(b"\n", begin, end) + 1
+    if lines != rows:
+        blank = re.compile(rb"\n(\n+)")
+        lines -= sum(len(found[1]) for found in blank.finditer(text, begin, end))
+    if rows != lines or text.count(b'"', text.rfind(b"\n", begin, end) + 1, end) % 2:
         refuse(sheet, 'a quote (") stays open at the end of its line; close it, or remove it')
 
 

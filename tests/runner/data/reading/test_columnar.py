@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
-from tests.runner.data.test_edge_table import IDS, LINKS, NODES, expected, graph
+from tests.runner.data.reading.test_edge_table import IDS, LINKS, NODES, expected, graph
 
 from runner.data.edges import edge_file
 from runner.data.reading.edge_table import read_edge_table

@@ -10,7 +10,7 @@ import pandas
 import pytest
 import scipy.sparse
 import torch
-from tests.runner.data.test_node_table import IDS, LINKS, NODES, SPLIT, VALUES
+from tests.runner.data.reading.test_node_table import IDS, LINKS, NODES, SPLIT, VALUES
 from torch_geometric.data import Data
 
 from runner.data.edges import edge_file

@@ -10,6 +10,7 @@ from runner.data.reading.text_scan import comment_lines, has_leading_zeros
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     monkeypatch.setattr(text_scan, "_BLOCK", 7)
+    monkeypatch.setattr(text_scan, "_SMALL_BLOCK", 5)
 
 
 def texts(alphabet: str, count: int = 3000):
