@@ -62,8 +62,7 @@ def set_up(
     torch.set_num_threads(threads or max(1, _available_cores() // processes))
     _keep_freed_memory(keep_freed_memory)
     backend.fuse(compile)
-    # On a GPU some kernels have no deterministic form: let torch warn instead of raising.
-    torch.use_deterministic_algorithms(deterministic, warn_only=device == "cuda")
+    _use_deterministic_kernels(deterministic, device, compile)
     if deterministic:
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -76,6 +75,15 @@ def set_up(
         torch.cuda.set_device(number)
         return torch.device(device, number)
     return torch.device(device)
+
+
+def _use_deterministic_kernels(deterministic: bool, device: str, compile: bool) -> None:
+    """On a GPU some kernels have no deterministic form: torch warns of these instead of raising."""
+    if compile:
+        torch.use_deterministic_algorithms(deterministic, warn_only=device == "cuda")
+    else:  # the same without the import of torch's compiler, which takes a second
+        mode = "warn" if device == "cuda" else "error"
+        torch.set_deterministic_debug_mode(mode if deterministic else "default")
 
 
 def warn_of_emulated(precisions: Mapping[str, str | None], device: torch.device) -> None:
