@@ -30,6 +30,16 @@ sys.modules.setdefault("outdated", None)
 torch.set_num_threads(1)
 
 
+_WHOLE_RUNS = {"runner", "made_once", "copied", "arena"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that runs the command, in its own process too, is one of the second tier."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _WHOLE_RUNS & set(item.fixturenames):
+            item.add_marker(pytest.mark.command)
+
+
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
