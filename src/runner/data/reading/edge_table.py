@@ -6,6 +6,7 @@ names. What these leave open is refused, naming the key that decides.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,8 @@ def read_edge_table(file: Path, keys: TableKeys) -> RawGraph:
     if matrix is not None:
         return matrix
     _take_names_from_comment(sheet)
+    if any(re.match(r"\s*%\s*bip\b", line) for line in sheet.comments):
+        sheet.facts["kinds"] = ["sources", "targets (of a bipartite graph, as % bip says)"]
     _find_header(sheet, keys)
     sheet.facts["header"] = sheet.names is not None
     return _read_links(sheet, keys)

@@ -121,3 +121,12 @@ def test_ordered_pairs(tmp_path):
     assert audit(data, cache=tmp_path).overlaps == {}
     undirected = read(tmp_path / "graph.csv")
     assert undirected.graph_fingerprint != data.graph_fingerprint
+
+
+def test_konects_word_for_a_bipartite_graph(tmp_path):
+    rows = "\n".join(f"{u} {v}" for u, v in sorted(RATED))
+    (tmp_path / "out.ratings").write_text(f"% bip unweighted\n% {len(RATED)} 12 20\n{rows}\n")
+    with pytest.raises(RunnerError, match=r"as % bip says.* values in common.*dataset\.bipartite"):
+        read(tmp_path / "out.ratings")
+    data = read(tmp_path / "out.ratings", bipartite=True)
+    assert names_of(data, links(data)) == RATED
