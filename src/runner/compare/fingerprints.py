@@ -11,7 +11,7 @@ _DIGITS = 8
 
 
 def distinguish_data(runs: Sequence[Run]) -> list[Run]:
-    """Name the graph of each run where the runs of a dataset have several, and its features.
+    """Name the graph of each run where the runs of a dataset have several, features and split too.
 
     A graph of the user's own has one name, that of its latest run, whatever its runs call it and
     wherever its file lies. Runs from before fingerprints were recorded count by the name of their
@@ -31,14 +31,20 @@ def distinguish_data(runs: Sequence[Run]) -> list[Run]:
         else run
         for run, (graph, _) in zip(named, told, strict=True)
     ]
-    features = _several(
-        ((run.dataset, run.experiment), of) for run, (_, of) in zip(named, told, strict=True)
-    )
+    named = _experiments_apart(named, "features", [of for _, of in told])
+    return _experiments_apart(named, "split", [run.split for run in named])
+
+
+def _experiments_apart(
+    runs: Sequence[Run], what: str, fingerprints: Sequence[str | None]
+) -> list[Run]:
+    pairs = [*zip(runs, fingerprints, strict=True)]
+    several = _several(((run.dataset, run.experiment), of) for run, of in pairs)
     return [
-        replace(run, experiment=f"{run.experiment} ({_words('features', of)})")
-        if (run.dataset, run.experiment) in features
+        replace(run, experiment=f"{run.experiment} ({_words(what, of)})")
+        if (run.dataset, run.experiment) in several
         else run
-        for run, (_, of) in zip(named, told, strict=True)
+        for run, of in pairs
     ]
 
 

@@ -59,6 +59,7 @@ def read_run(folder: Path, name: str) -> Run:
         seeds=json.dumps(meta.get("seeds") or identity.get("seed", settings.get("seed"))),
         graph=_part(meta, "data").get("graph"),
         features=_part(meta, "data").get("features"),
+        split=_part(meta, "data").get("split"),
         files=_files(settings, meta),
         settings=settings,
         provenance=_provenance(meta),

@@ -33,12 +33,13 @@ class GivenSplit(LinkSplit):
         self.times = {"valid": valid_negatives, "test": test_negatives}
 
     def split(self, whole: WholeGraph) -> Split:
-        if whole.parts is None:
+        given = whole.parts
+        if given is None:
             raise RunnerError(
                 "protocol=files: the dataset has no parts of its own; give dataset.valid=… and "
                 "dataset.test=… beside dataset.path, the training links"
             )
-        scored = {"valid": whole.parts.valid, "test": whole.parts.test}
+        scored = {"valid": given.valid, "test": given.test}
         wanted = {
             name: max(1, round(part.positive.shape[1] * self.times[name]))
             for name, part in scored.items()
@@ -51,11 +52,12 @@ class GivenSplit(LinkSplit):
             scored[name] = EvaluationSplit(scored[name].positive, negative)
         notes = [f"drew {count} negatives for the {name} part" for name, count in wanted.items()]
         return replace(
-            whole.parts,
+            given,
             valid=scored["valid"],
             test=scored["test"],
-            notes=(*whole.parts.notes, *notes),
-            facts={**whole.parts.facts, "negatives drawn": wanted},
+            told=(given.train, *vars(given.valid).values(), *vars(given.test).values()),
+            notes=(*given.notes, *notes),
+            facts={**given.facts, "negatives drawn": wanted},
         )
 
 

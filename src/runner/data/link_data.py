@@ -43,6 +43,7 @@ class LinkData:
         graph_fingerprint: of the graph before its split: number of nodes, and all positive links
             in any order; the same for every split.
         features_fingerprint: SHA-256 of the features.
+        split_fingerprint: of what the files say of the split, whatever the seed; "" for nothing.
         notes: facts for the user, a line each.
         names: of the nodes, where they have names of their own.
         facts: how a file was read, for `meta.json`.
@@ -74,6 +75,7 @@ class LinkData:
     nodes_arrive: bool = False
     permitted: Sequence[str] = ()
     train_graph: Graph | None = None
+    split_fingerprint: str = ""
 
     @property
     def links(self) -> Mapping[str, Tensor]:
@@ -113,12 +115,14 @@ def link_data(
     nodes_arrive: bool = False,
     permitted: Sequence[str] = (),
     links: Tensor | None = None,
+    told: Sequence[Tensor] = (),
 ) -> LinkData:
     """Put a dataset together and take its fingerprints.
 
     Args:
         features: None gives every node an embedding of its own.
         links: (2, M) int64, all links before the split; None: those of the three parts.
+        told: what the files say of the split, whatever the seed.
     """
     if features is None:
         features, num_categories = torch.arange(num_nodes), num_nodes
@@ -127,9 +131,11 @@ def link_data(
     digest = hashlib.sha256(f"{num_nodes} {num_categories} {directed}".encode())
     of_features = ""
     for tensor in tensors:
-        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().data)
+        _add(digest, tensor)
         of_features = of_features or digest.hexdigest()
+    of_split = hashlib.sha256()
+    for tensor in told:
+        _add(of_split, tensor)
     if num_sources is not None:
         digest.update(f"{num_sources} sources".encode())
     parts = (train, valid.positive, test.positive) if links is None else (links,)
@@ -155,7 +161,13 @@ def link_data(
         test_support=test_support,
         nodes_arrive=nodes_arrive,
         permitted=permitted,
+        split_fingerprint=of_split.hexdigest() if told else "",
     )
+
+
+def _add(digest: hashlib._Hash, tensor: Tensor) -> None:
+    digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    digest.update(tensor.contiguous().numpy().data)
 
 
 def _sum_of_links(parts: Sequence[Tensor], num_nodes: int, directed: bool) -> tuple[int, int]:

@@ -127,6 +127,7 @@ class TimeSplit(LinkSplit):
             valid,
             test,
             nodes_arrive=True,
+            told=(train, *later),
             permitted=_BECOMES if self.repeated == "drop" else (*_BECOMES, *_AGAIN),
             notes=_words(facts, dates=times.dates, repeated=self.repeated),
             facts={"time split": facts},

@@ -126,6 +126,7 @@ class Split:
         nodes_arrive: nodes whose links all come after training are not there in training: no
             training negative has them.
         permitted: overlaps that the split is meant to have (`runner.data.audit`).
+        told: of these parts what the files say, whatever the seed.
         notes: what the user should know, a line each.
         facts: the same for `meta.json`.
     """
@@ -137,6 +138,7 @@ class Split:
     test_support: Tensor | None = None
     nodes_arrive: bool = False
     permitted: tuple[Overlap, ...] = ()
+    told: tuple[Tensor, ...] = ()
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -196,5 +198,6 @@ def split_data(
         test_support=parts.test_support,
         nodes_arrive=parts.nodes_arrive,
         permitted=parts.permitted,
+        told=parts.told,
         links=whole.links,
     )

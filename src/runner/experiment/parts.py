@@ -79,6 +79,7 @@ class Parts:
                 "fingerprint": self.data.fingerprint,
                 "graph": self.data.graph_fingerprint,
                 "features": self.data.features_fingerprint,
+                **({"split": self.data.split_fingerprint} if self.data.split_fingerprint else {}),
                 "audit": self.audit.counts,
                 **({"read": dict(self.data.facts)} if self.data.facts else {}),
             },

@@ -299,6 +299,7 @@ def _group(config: RunConfig, meta: Mapping[str, Any]) -> str:
         return str(meta["experiment"])
     dataset = config.dataset
     kinds = ["graph", *(["features"] if dataset.features or dataset.nodes else [])]
+    kinds += ["split"] if "split" in meta["data"] else []
     return "-".join([meta["experiment"], *(meta["data"][kind][:8] for kind in kinds)])
 
 

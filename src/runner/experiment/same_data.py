@@ -13,15 +13,19 @@ from runner.storage.seal import Damaged
 
 
 def is_same(recorded: Mapping[str, Any], data: LinkData) -> bool:
-    """Whether data is what a run has recorded: the same graph and features, in any split.
+    """Whether data is what a run has recorded: the same graph and features.
+
+    Of the split counts what the files say of it, not what the seed draws.
 
     Args:
         recorded: `data` of its meta.json. A run from before its graph had a fingerprint is known
-            by that of graph and split together.
+            by that of graph and split together, and one from before its split had one is of any.
     """
     if "graph" not in recorded:
         return bool(recorded["fingerprint"] == data.fingerprint)
     found = data.graph_fingerprint, data.features_fingerprint
+    if "split" in recorded and recorded["split"] != data.split_fingerprint:
+        return False
     return (recorded["graph"], recorded["features"]) == found
 
 
@@ -52,7 +56,8 @@ def refuse_other_data(data: LinkData, folder: Path, *, at: str, remedy: str) -> 
             f"{then[0]} nodes and {then[1]} {links} then and now, but other ones or other features"
         )
     if meta["data"].get("graph") == data.graph_fingerprint:
-        what = "the graph is the same, its features are others"
+        same = meta["data"]["features"] == data.features_fingerprint
+        what = f"the graph is the same, its {'split is another' if same else 'features are others'}"
     read = "; ".join(data.notes)
     if "graph" not in meta["data"] and read:  # of a version that may have read it otherwise
         what += f"; it is read like this now: {read}"

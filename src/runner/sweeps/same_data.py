@@ -18,7 +18,7 @@ from runner.sweeps.ledger import Job, Ledger
 def refuse_other_data(ledger: Ledger, overrides_of: Callable[[Job], Sequence[str]]) -> None:
     """Refuse to go on with a sweep whose jobs were run on another graph than they would be now.
 
-    A finished job counts as done on the graph that it has seen. Each file is read once.
+    A finished job counts as done on the graph that it has seen. A file is read once for all seeds.
 
     Args:
         overrides_of: those of a job, of which the places of the user's files count.
@@ -36,9 +36,13 @@ def refuse_other_data(ledger: Ledger, overrides_of: Callable[[Job], Sequence[str
         if config is None:
             continue
         source = config["dataset"]["source"]
-        # The split is another for each seed, the graph is the same; old runs recorded both as one.
-        known = "graph" in RunFolder(folder).meta()["data"]
-        key = json.dumps({**source, "split": None} if known else source, sort_keys=True)
+        # The seed makes another split of the same graph; old runs recorded both as one.
+        split, recorded = source["split"], RunFolder(folder).meta()["data"]
+        if "split" in recorded:
+            split = {**split, "seed": None}
+        elif "graph" in recorded:
+            split = None
+        key = json.dumps({**source, "split": split}, sort_keys=True)
         if key not in read:
             read[key] = load_data(RunConfig.read(config))
         same_data.refuse_other_data(

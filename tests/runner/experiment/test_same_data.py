@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -208,3 +209,47 @@ def test_two_graphs_are_two_groups_in_wandb(runner, monkeypatch):
         code, _, err = runner(*typed)
         assert code == 0, err
     assert groups[0] == groups[1] != groups[2]
+
+
+def parts(folder: str, *starts: int) -> tuple[str, ...]:
+    """The links of the graph, cut into train, validation and test at two places of them."""
+    Path(folder).mkdir(exist_ok=True)
+    cuts = (0, *starts, len(LINKS))
+    for name, (begin, end) in zip(("path", "valid", "test"), pairwise(cuts), strict=True):
+        (Path(folder) / f"{name}.csv").write_text("\n".join(LINKS[begin:end]))
+    return ("protocol=files", *(f"dataset.{n}={folder}/{n}.csv" for n in ("path", "valid", "test")))
+
+
+def timed(path: str, *, backwards: bool = False) -> tuple[str, ...]:
+    times = range(len(LINKS))[:: -1 if backwards else 1]
+    rows = [f"{link},{time}" for link, time in zip(LINKS, times, strict=True)]
+    return ("protocol=time", write(path, ["u,v,time", *rows]))
+
+
+@pytest.mark.parametrize("by_time", [False, True])
+def test_another_split_of_the_same_graph_is_another_experiment(runner, tmp_path, by_time):
+    splits = {
+        "one": timed("a.csv") if by_time else parts("a", 70, 80),
+        "moved": timed("b.csv") if by_time else parts("b", 70, 80),
+        "other": timed("c.csv", backwards=True) if by_time else parts("c", 72, 80),
+    }
+    for seed, (name, split) in enumerate(splits.items()):
+        place = f"hydra.run.dir=runs/{name}"
+        code, _, err = runner(*QUICK, *split, f"seed={seed}", place, "train.epochs=1")
+        assert code == 0, err
+    found = groups(tmp_path / "runs")
+    assert sorted(len(row.runs) for row in found) == [1, 2]
+    recorded = [meta(tmp_path / "runs" / name)["data"] for name in splits]
+    assert len({data["graph"] for data in recorded}) == 1
+    assert len({data["split"] for data in recorded}) == 2
+
+
+def test_resume_auto_does_not_go_on_with_another_split(runner, tmp_path):
+    run_one = (*QUICK, *parts("a", 70, 80), "hydra.run.dir=one", "train.epochs=1", "resume=auto")
+    assert runner(*run_one)[0] == 0
+    (done,) = run_folders(tmp_path)
+    before = (done / "meta.json").read_text()
+    moved = (*QUICK, *parts("b", 70, 80), *run_one[-3:])
+    assert runner(*moved)[0] == 0 and (done / "meta.json").read_text() == before
+    code, out, err = runner(*QUICK, *parts("b", 72, 80), *run_one[-3:])
+    assert code == 1 and "this folder already holds a run" in err, out + err

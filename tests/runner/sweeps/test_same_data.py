@@ -55,3 +55,16 @@ def test_a_file_is_read_once_for_all_its_jobs(runner, tmp_path, swept, monkeypat
     monkeypatch.setattr(build, "load_data", lambda config: read.append(1) or original(config))
     assert runner("-m", "resume=sw")[0] == 0
     assert len(read) == 1
+
+
+def test_a_sweep_over_splits_of_the_files_stops_where_they_have_changed(runner, tmp_path):
+    from tests.runner.experiment.test_same_data import timed
+
+    sweep = ("-m", *QUICK, *timed("graph.csv"), "train.epochs=1", "hydra.sweep.dir=sw",
+             "protocol.split.test=0.2,0.3", "seed=0,1")  # fmt: skip
+    assert runner(*sweep)[0] == 0
+    code, out, err = runner(*sweep)
+    assert code == 0 and "this sweep is finished" in out, err
+    timed("graph.csv", backwards=True)
+    code, out, err = runner(*sweep)
+    assert code == 1 and "the graph is the same, its split is another" in err, out + err
