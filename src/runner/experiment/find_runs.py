@@ -70,8 +70,12 @@ def _is_repeat(config: Mapping[str, Any], path: Path) -> bool:
     other, meta = found
     if _identity(other) != _identity(config):
         return False
-    # A file in the same place is not read here: a resume refuses it where it has changed.
-    return _files(other) == _files(config) or _has_data_of(config, meta)
+    if _files(other) != _files(config):
+        return _has_data_of(config, meta)
+    # A resume reads the file, and refuses it where it has changed; that of a finished run does not.
+    if _files(config) and _is_done(path):
+        _refuse_changed(config, path)
+    return True
 
 
 def _list_runs(root: Path, pattern: str) -> Iterator[Path]:
@@ -144,6 +148,15 @@ def _files(config: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     given = {key: value for key, value in values.items() if value is not None}
     return {key: given[key] for key in given if effect_of(key, values) is Effect.SOURCE}
+
+
+def _refuse_changed(config: Mapping[str, Any], path: Path) -> None:
+    from runner.experiment.build import load_data
+    from runner.experiment.same_data import refuse_other_data
+
+    data = load_data(RunConfig.read(config))
+    remedy = "start a new run in another folder: hydra.run.dir=…"
+    refuse_other_data(data, path, at=f"resume=auto: {path}", remedy=remedy)
 
 
 def _has_data_of(config: Mapping[str, Any], meta: Mapping[str, Any]) -> bool:

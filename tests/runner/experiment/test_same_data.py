@@ -211,6 +211,17 @@ def test_two_graphs_are_two_groups_in_wandb(runner, monkeypatch):
     assert groups[0] == groups[1] != groups[2]
 
 
+def test_resume_auto_does_not_take_a_finished_run_for_that_of_a_changed_file(runner, tmp_path):
+    auto = (*QUICK, write("graph.csv"), "hydra.run.dir=one", "train.epochs=1", "resume=auto")
+    assert runner(*auto)[0] == 0
+    assert "this run is finished" in runner(*auto)[1]
+    write("graph.csv", LINKS[:-5])
+    code, out, err = runner(*auto)
+    assert code == 1 and "one: the dataset has changed" in err, out + err
+    write("graph.csv")
+    assert "this run is finished" in runner(*auto)[1]
+
+
 def parts(folder: str, *starts: int) -> tuple[str, ...]:
     """The links of the graph, cut into train, validation and test at two places of them."""
     Path(folder).mkdir(exist_ok=True)
