@@ -140,10 +140,11 @@ def _check_ids(
 
 
 def _are_shifted(ids: pyarrow.Array, nodes: Sequence[str]) -> bool:
-    if len(ids) != len(nodes) or not _are_whole(ids) or not all(map(str.isdecimal, nodes)):
+    if not _are_whole(ids) or not all(map(str.isdecimal, nodes)):
         return False
-    shift = np.array(sorted(map(int, ids.to_pylist()))) - np.array(sorted(map(int, nodes)))
-    return bool(abs(shift[0]) == 1 and (shift == shift[0]).all())
+    found, known = ([int(number) for number in numbers] for numbers in (ids.to_pylist(), nodes))
+    low, high = min(found) - min(known), max(found) - max(known)
+    return low == high and abs(low) == 1
 
 
 def numbers_as_they_are(table: NodeTable) -> Tensor:

@@ -244,6 +244,9 @@ def test_bad_node_tables(tmp_path, change, said):
 def test_ids_that_are_shifted_by_one_are_refused(tmp_path):
     with pytest.raises(RunnerError, match=r"dataset\.nodes=.*shifted by one; number both from 0"):
         read(tmp_path, frame([str(n + 1) for n in range(NODES)]), IDS["from 0"])
+    with pytest.raises(RunnerError, match=r"dataset\.nodes=.*shifted by one; number both from 0"):
+        table = frame([str(n + 1) for n in range(NODES)])
+        read(tmp_path, table.drop(index=3), IDS["from 0"])  # a node without a row
 
 
 def test_nodes_and_features_together_are_refused(tmp_path):
