@@ -76,7 +76,8 @@ def read_graph(given: Given) -> UserGraph:
     file, directed = given.file, given.directed
     raw = read_parts(lambda part: _read(part, given.key, given.table), file, given.parts)
     raw = sides.with_sides(file, raw, given.table, directed, given.num_nodes)
-    sides.refuse_shared_names(raw, given.features or given.nodes)
+    sides.refuse_shared_names(raw, given.features, "dataset.features")
+    sides.refuse_shared_names(raw, given.nodes, "dataset.nodes")
     raw, features = with_features(file, raw, given.features, given.nodes, given.num_nodes)
     if raw.num_nodes is None:
         raw = replace(raw, num_nodes=_highest(raw.edges, given.num_nodes))
@@ -208,7 +209,10 @@ def _checked(file: Path, edges: Tensor, num_nodes: int) -> Tensor:
     if low < 0:
         raise RunnerError(f"dataset.path={file}: {low} is no node id; ids start from 0")
     if high >= num_nodes:
-        raise RunnerError(f"dataset.path={file}: node id {high} in a graph of {num_nodes} nodes")
+        raise RunnerError(
+            f"dataset.path={file}: node id {high} in a graph of {num_nodes} nodes; is "
+            "dataset.num_nodes, or what the file says, right?"
+        )
     if num_nodes <= _SMALL:
         return edges
     used = len(distinct(edges.numpy()))

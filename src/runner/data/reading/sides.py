@@ -47,14 +47,14 @@ def with_sides(
     return _set_apart(file, raw)
 
 
-def refuse_shared_names(raw: RawGraph, features: str | None) -> None:
-    """Refuse features that are joined by names which a source and a target share."""
+def refuse_shared_names(raw: RawGraph, features: str | None, key: str) -> None:
+    """Refuse features, of a key, that are joined by names which a source and a target share."""
     if features is None or raw.num_sources is None or raw.names is None:
         return
     shared = set(raw.names[: raw.num_sources]) & set(raw.names[raw.num_sources :])
     if shared:
         raise RunnerError(
-            f"dataset.features={features}: {min(shared)} is a source and a target: whose are its "
+            f"{key}={features}: {min(shared)} is a source and a target: whose are its "
             "features? Give the two kinds ids that differ"
         )
 

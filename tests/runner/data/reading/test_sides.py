@@ -105,6 +105,8 @@ def test_features_of_a_name_that_both_kinds_have(ratings, tmp_path):
     (tmp_path / "nodes.csv").write_text("id,x\n" + "\n".join(f"{n},{n}" for n in range(1, 21)))
     with pytest.raises(RunnerError, match="is a source and a target: whose are its features"):
         read(ratings, bipartite=True, features=str(tmp_path / "nodes.csv"))
+    with pytest.raises(RunnerError, match=r"dataset\.nodes=.*is a source and a target"):
+        read(ratings, bipartite=True, nodes=str(tmp_path / "nodes.csv"))
 
 
 def test_ordered_pairs(tmp_path):
