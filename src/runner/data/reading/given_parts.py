@@ -16,6 +16,7 @@ from runner.errors import RunnerError
 
 LINKS = ("train", "valid", "test")
 NEGATIVES = ("valid_negatives", "test_negatives")
+_FROM_1 = (".mtx", ".mat")
 _NUMBERED = "numbered "  # of the nodes of one file, in its note
 
 
@@ -126,6 +127,13 @@ def _numbered(raws: Mapping[str, RawGraph], files: Mapping[str, Path]) -> RawGra
         raise RunnerError(
             f"dataset.path={files['train']}: a matrix that is not square numbers its columns anew, "
             "a table does not; give all parts as matrices, or as tables"
+        )
+    from_1 = [part for part in plain if files[part].suffix.lower() in _FROM_1]
+    if from_1 and len(plain) < len(raws):
+        raise RunnerError(
+            f"dataset.{'path' if from_1[0] == 'train' else from_1[0]}={files[from_1[0]]}: such a "
+            "file counts nodes from 1, a table of numbers may count from 0; give all parts as "
+            "matrices, or as tables"
         )
     return RawGraph(edges, num_nodes=nodes, num_sources=sources)
 

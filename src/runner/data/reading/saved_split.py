@@ -66,6 +66,7 @@ def read_split(file: Path, train: RawGraph, stores: Sequence[Store]) -> RawGraph
     if further.shape[1]:
         notes.append(f"{further.shape[1]} training links are only in edge_label_index of its part")
     seen = stores[2].get("edge_index")
+    _refuse_classes(file, torch.cat([supervised[1], scored[0][1]], dim=1), seen)
     if _is_pairs(seen) and not _without(rows["valid"], seen).shape[1]:
         notes.append(
             "its test part sees the validation links, a run does with "
@@ -79,6 +80,20 @@ def read_split(file: Path, train: RawGraph, stores: Sequence[Store]) -> RawGraph
         facts={**train.facts, "shape": "RandomLinkSplit"},
         parts={name: part.shape[1] for name, part in rows.items()},
     )
+
+
+def _refuse_classes(file: Path, negatives: Tensor, seen: object) -> None:
+    """Refuse labels 0 of links: without negatives PyG leaves classes as they are, from 0."""
+    if not _is_pairs(seen) or not negatives.numel():
+        return
+    size = int(torch.cat([negatives, seen], dim=1).max()) + 1
+    count = int(torch.isin(*(part[0] * size + part[1] for part in (negatives, seen))).sum())
+    if count:
+        _refuse(
+            file,
+            f"edge_label is 0 for {count} links, as where it counts classes from 0; set it to 1 "
+            "for all links before the split",
+        )
 
 
 def _labelled(file: Path, store: Store) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import scipy.sparse
 import torch
 from torch_geometric.data import Data
@@ -220,6 +221,15 @@ def test_matrices_of_two_sizes_are_refused(tmp_path):
         read({part: str(tmp_path / f"{part}.npz") for part in ("path", "valid", "test")})
 
 
+def test_a_table_of_numbers_beside_a_file_that_counts_from_1_is_refused(tmp_path):
+    u, v = np.array(TRAIN).T
+    matrix = scipy.sparse.coo_array((np.ones(len(u)), (u, v)), shape=(30, 30))
+    scipy.io.mmwrite(tmp_path / "path.mtx", matrix)
+    given = write(tmp_path, {"valid": VALID, "test": TEST})
+    with pytest.raises(RunnerError, match=r"path=.*path\.mtx: such a file counts nodes from 1"):
+        read(given | {"path": str(tmp_path / "path.mtx")})
+
+
 def test_a_matrix_of_two_kinds_of_nodes(tmp_path):
     """Rows and columns are numbered apart in all parts; a table beside them is refused."""
     parts = {"path": [(0, 1), (1, 4), (2, 0)], "valid": [(0, 0), (1, 1)], "test": [(2, 4)]}
@@ -327,6 +337,16 @@ def test_a_triple_without_negatives(tmp_path):
     data = read({"path": str(tmp_path / "triple.pt")})
     assert data.valid.negative.shape[1] == 2 * data.valid.positive.shape[1]
     assert not any("negatives of training" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("disjoint", [0.0, 0.3])
+def test_classes_of_links_that_count_from_0_are_no_negatives(tmp_path, disjoint):
+    parts = triple(neg_sampling_ratio=0.0, disjoint_train_ratio=disjoint)
+    for part in parts:
+        part.edge_label = torch.arange(part.edge_label_index.shape[1]) % 2
+    torch.save(parts, tmp_path / "triple.pt")
+    with pytest.raises(RunnerError, match=r"edge_label is 0 for \d+ links"):
+        read({"path": str(tmp_path / "triple.pt")})
 
 
 def test_one_part_alone_stays_refused(tmp_path):
