@@ -168,8 +168,8 @@ class Dataset(Section):
     num_nodes: PositiveInt | None = None
     columns: Annotated[Columns | None, Before(NO_COLUMNS)] = None
     header: Annotated[bool | None, Before(None)] = None
-    separator: Annotated[str | None, Before(None)] = None
-    encoding: Annotated[str | None, Before(None)] = None
+    separator: Annotated[Text | None, Before(None)] = None
+    encoding: Annotated[Text | None, Before(None)] = None
     key: Annotated[Text | None, Before(None)] = None
     directed: Annotated[bool | None, Before(None)] = None
     bipartite: Annotated[bool | None, Before(None)] = None

@@ -168,3 +168,9 @@ def test_values_that_pass_for_good_ones(override, message):
 def test_a_home_that_does_not_exist_is_a_path_as_any_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert absolute("~nobody-of-that-name/x") == str(tmp_path / "~nobody-of-that-name" / "x")
+
+
+@pytest.mark.parametrize("key", ["dataset.separator", "dataset.encoding"])
+def test_an_empty_word_on_a_table_is_refused(key):
+    with pytest.raises(RunnerError, match=f"{key}: '' does not fit"):
+        resolve(composed("dataset=edges", "dataset.path=graph.csv", f"{key}="))
