@@ -151,6 +151,11 @@ class TimeSplit(LinkSplit):
                     f"do not cut the times, {times.words(int(values[0]))} to "
                     f"{times.words(int(values[-1]))}, into three parts, one after another"
                 )
+            if not ((values >= valid) & (values < test)).any():
+                raise RunnerError(
+                    f"protocol.split: no link has a time from valid_from={self.valid_from} to "
+                    f"test_from={self.test_from}; cut elsewhere"
+                )
             return valid, test
         count = len(values)
         test = _nearest(places[1:], count * (1 - self.test))

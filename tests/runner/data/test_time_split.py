@@ -245,3 +245,9 @@ def test_times_of_a_few_values_are_cut_near_the_shares():
     few = {"valid_negatives": 0.1, "test_negatives": 0.1}
     told = splitter(valid=0.25, test=0.15, repeated="keep", **few).split(whole_of(rows)).facts
     assert told["time split"]["rows"] == [120, 40, 40]
+
+
+def test_a_part_without_a_row_is_refused_as_such():
+    rows = [(n, n + 1, n if n < 6 else n + 10) for n in range(12)]
+    with pytest.raises(RunnerError, match="no link has a time from valid_from=8 to test_from=10"):
+        splitter(valid_from=8, test_from=10).split(whole_of(rows))
