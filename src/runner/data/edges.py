@@ -69,6 +69,7 @@ def edge_file(
         graph.whole,
         split,
         features=graph.features,
+        standardised=graph.standardised,
         names=graph.names,
         notes=graph.notes,
         facts=graph.facts,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,7 @@ class LinkData:
             stand first in pairs; None where every pair of nodes may be linked.
         valid_support, test_support: (2, S) int64, links that nobody scores and that the graph of
             validation, or of the test, has beside those of training; None for none.
-        nodes_arrive: nodes whose links all come after training are not there in training.
+        new_nodes: (K,) int64, nodes that are not there in training: their links all come later.
         permitted: overlaps that the split is meant to have (`runner.data.audit`).
         train_graph: of the links in ``train``, where it was kept with them; None to build it.
     """
@@ -72,7 +71,7 @@ class LinkData:
     num_sources: int | None = None
     valid_support: Tensor | None = None
     test_support: Tensor | None = None
-    nodes_arrive: bool = False
+    new_nodes: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
     permitted: Sequence[str] = ()
     train_graph: Graph | None = None
     split_fingerprint: str = ""
@@ -87,14 +86,6 @@ class LinkData:
             "test": self.test.positive,
             **{name: part for name, part in supports.items() if part is not None},
         }
-
-    @cached_property
-    def new_nodes(self) -> Tensor:
-        """Nodes that are not there in training, (K,) int64: their links all come later."""
-        if not self.nodes_arrive:
-            return torch.empty(0, dtype=torch.int64)
-        later = torch.cat([part.flatten() for part in self.links.values()]).unique()
-        return later[~torch.isin(later, self.train)]
 
 
 def link_data(
@@ -112,7 +103,8 @@ def link_data(
     num_sources: int | None = None,
     valid_support: Tensor | None = None,
     test_support: Tensor | None = None,
-    nodes_arrive: bool = False,
+    new_nodes: Tensor | None = None,
+    features_as_read: Tensor | None = None,
     permitted: Sequence[str] = (),
     links: Tensor | None = None,
     told: Sequence[Tensor] = (),
@@ -121,6 +113,7 @@ def link_data(
 
     Args:
         features: None gives every node an embedding of its own.
+        features_as_read: before the split had a say in them, for their fingerprint; None: the same.
         links: (2, M) int64, all links before the split; None: those of the three parts.
         told: what the files say of the split, whatever the seed.
     """
@@ -129,10 +122,10 @@ def link_data(
     tensors = [features, train, valid.positive, valid.negative, test.positive, test.negative]
     tensors += [support for support in (valid_support, test_support) if support is not None]
     digest = hashlib.sha256(f"{num_nodes} {num_categories} {directed}".encode())
-    of_features = ""
+    of_features = digest.copy()
+    _add(of_features, features if features_as_read is None else features_as_read)
     for tensor in tensors:
         _add(digest, tensor)
-        of_features = of_features or digest.hexdigest()
     of_split = hashlib.sha256()
     for tensor in told:
         _add(of_split, tensor)
@@ -152,14 +145,14 @@ def link_data(
         directed=directed,
         fingerprint=digest.hexdigest(),
         graph_fingerprint=graph.hexdigest(),
-        features_fingerprint=of_features,
+        features_fingerprint=of_features.hexdigest(),
         notes=tuple(notes),
         names=names,
         facts=facts or {},
         num_sources=num_sources,
         valid_support=valid_support,
         test_support=test_support,
-        nodes_arrive=nodes_arrive,
+        new_nodes=torch.empty(0, dtype=torch.int64) if new_nodes is None else new_nodes,
         permitted=permitted,
         split_fingerprint=of_split.hexdigest() if told else "",
     )

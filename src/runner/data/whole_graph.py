@@ -13,6 +13,7 @@ from torch import Tensor
 
 from runner.config.schema import Overlap
 from runner.data.link_data import EvaluationSplit, LinkData, link_data
+from runner.data.standardise import fill_missing, standardise_over
 from runner.data.times import Times
 from runner.errors import RunnerError
 from runner.ops.csr import Graph
@@ -142,6 +143,15 @@ class Split:
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def new_nodes(self) -> Tensor:
+        """Nodes that are not there in training, (K,) int64: their links all come later."""
+        if not self.nodes_arrive:
+            return torch.empty(0, dtype=torch.int64)
+        later = (self.valid.positive, self.test.positive, self.valid_support, self.test_support)
+        nodes = torch.cat([part.flatten() for part in later if part is not None]).unique()
+        return nodes[~torch.isin(nodes, self.train)]
+
 
 class LinkSplit(ABC):
     """Cuts the links of a graph into train, validation and test: `protocol.split`."""
@@ -163,6 +173,7 @@ def split_data(
     split: LinkSplit,
     *,
     features: Tensor | None,
+    standardised: Sequence[int] = (),
     names: Sequence[str] | None = None,
     notes: Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
@@ -171,6 +182,8 @@ def split_data(
 
     Args:
         features: (N, F) float32; None gives every node an embedding of its own.
+        standardised: columns of them with mean 0 and deviation 1, NaN where a number is missing;
+            they are standardised anew over the nodes that training has.
         names: of the nodes, where they have names of their own.
         notes, facts: how it was read; those of the split are added.
 
@@ -183,9 +196,17 @@ def split_data(
             "would split it anew; give protocol=files, or all links in one file"
         )
     parts = split.split(whole)
+    new_nodes, as_read = parts.new_nodes, features
+    if features is not None:
+        as_read = fill_missing(features, standardised)
+        if len(new_nodes):
+            features = standardise_over(features, standardised, new_nodes)
+        else:
+            features = as_read
     return link_data(
         num_nodes=whole.num_nodes,
         features=features,
+        features_as_read=as_read,
         train=parts.train,
         valid=parts.valid,
         test=parts.test,
@@ -196,7 +217,7 @@ def split_data(
         num_sources=whole.num_sources,
         valid_support=parts.valid_support,
         test_support=parts.test_support,
-        nodes_arrive=parts.nodes_arrive,
+        new_nodes=new_nodes,
         permitted=parts.permitted,
         told=parts.told,
         links=whole.links,

@@ -71,6 +71,7 @@ class UserGraph:
 
     Attributes:
         features: (N, F) float32; None where there are none.
+        standardised: columns of the features of mean 0 and deviation 1, NaN where one is missing.
         names: of the nodes; None where they are their numbers.
         notes, facts: what was decided, as lines and for `meta.json`.
     """
@@ -80,6 +81,7 @@ class UserGraph:
     names: Names | None
     notes: tuple[str, ...]
     facts: Mapping[str, Any]
+    standardised: tuple[int, ...] = ()
 
 
 def read_once(
@@ -143,14 +145,14 @@ def _write(working: Path, graph: UserGraph) -> None:
         "parts": None if whole.parts is None else _flat(whole.parts),
         "features": graph.features,
         "names": None if graph.names is None else graph.names.tensors(),
-        "told": json.dumps([graph.notes, graph.facts]),
+        "told": json.dumps([graph.notes, graph.facts, graph.standardised]),
     }
     torch.save(content, working / _CONTENT)
 
 
 def _load(kept: Path) -> UserGraph:
     content = torch.load(kept / _CONTENT, mmap=True, weights_only=True)
-    notes, facts = json.loads(content["told"])
+    notes, facts, standardised = json.loads(content["told"])
     rowptr, col = content["graph"]
     names, times, parts = content["names"], content["times"], content["parts"]
     whole = WholeGraph(
@@ -163,7 +165,7 @@ def _load(kept: Path) -> UserGraph:
         parts=None if parts is None else _split(parts),
     )
     found = None if names is None else Names.from_tensors(*names)
-    return UserGraph(whole, content["features"], found, tuple(notes), facts)
+    return UserGraph(whole, content["features"], found, tuple(notes), facts, tuple(standardised))
 
 
 def _flat(split: Split) -> dict[str, Any]:

@@ -73,12 +73,14 @@ class Features:
     """Features as they are put together, and what was decided.
 
     Attributes:
-        blocks: (N, ·) each, side by side.
+        blocks: (N, ·) each, side by side; NaN where a number is missing.
+        standardised: places of the columns of numbers.
     """
 
     key: str
     file: Path
     blocks: list[np.ndarray] = field(default_factory=list)
+    standardised: list[int] = field(default_factory=list)
     numeric: list[str] = field(default_factory=list)
     categories: dict[str, int] = field(default_factory=dict)
     constant: list[str] = field(default_factory=list)
@@ -128,7 +130,8 @@ def some(names: Sequence[str]) -> str:
 def encode(key: str, file: Path, columns: Sequence[Column], rows: np.ndarray) -> Features:
     """Features of the nodes: numbers of mean 0 and deviation 1, and a 1 for each node's category.
 
-    Both are taken over the nodes with a value; what has none is 0.
+    Both are taken over the nodes with a value. A node without a number has NaN, which becomes 0
+    when the split is known (`runner.data.standardise`); one without a category has 0.
 
     Args:
         rows: (N,) int64, each node's row; -1 where it has none.
@@ -184,13 +187,15 @@ def _add_numbers(features: Features, name: str, numbers: np.ndarray, rows: np.nd
     if known is None:
         return
     values = numbers[rows[known]]
-    standard = np.zeros((len(rows), 1), np.float32)
+    standard = np.full((len(rows), 1), np.nan, np.float32)
     if values.min() == values.max():
         features.constant.append(name)
+        standard[known, 0] = 0
     else:
         values = values / np.abs(values).max()  # whose squares are no infinite numbers
         standard[known, 0] = (values - values.mean()) / values.std()
         features.numeric.append(name)
+    features.standardised.append(sum(block.shape[1] for block in features.blocks))
     features.blocks.append(standard)
 
 

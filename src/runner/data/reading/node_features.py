@@ -118,7 +118,8 @@ def _encoded(
     features = encode(key, file, columns, rows)
     raw = _told(raw, *features.notes())
     said = {"node table": {**facts, **features.facts()}}
-    return replace(raw, facts={**raw.facts, **said}), features.tensor()
+    raw = replace(raw, facts={**raw.facts, **said}, standardised=tuple(features.standardised))
+    return raw, features.tensor()
 
 
 def _told(raw: RawGraph, *notes: str) -> RawGraph:

@@ -28,6 +28,7 @@ class RawGraph:
         num_sources: of two kinds of nodes the number of the first kind, whose nodes come first.
         parts: the number of edges of each part, in their order, where the file has a split of its
             own: train, valid, test, and valid_negatives and test_negatives where it has some.
+        standardised: columns of the features of mean 0 and deviation 1, NaN where one is missing.
         notes: what was decided, a line each.
         facts: the same for `meta.json`.
     """
@@ -40,6 +41,7 @@ class RawGraph:
     times: Times | None = None
     untimed: str = ""
     num_sources: int | None = None
+    standardised: tuple[int, ...] = ()
     parts: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -83,7 +83,7 @@ def read_graph(given: Given) -> UserGraph:
         raw = replace(raw, num_nodes=_highest(raw.edges, given.num_nodes))
     assert raw.num_nodes is not None
     edges = _checked(file, raw.edges, raw.num_nodes)
-    if features is not None:
+    if features is not None and given.nodes is None:
         features = checked_features(given.features or str(file), features, raw.num_nodes)
     edges, parts = cut(edges, raw.parts, raw.num_nodes, directed=bool(directed))
     whole = WholeGraph.of(
@@ -102,6 +102,7 @@ def read_graph(given: Given) -> UserGraph:
         names=None if raw.names is None else Names.of(raw.names),
         notes=(*raw.notes, *_words(whole, counted)),
         facts={**raw.facts, **counted},
+        standardised=raw.standardised,
     )
 
 
