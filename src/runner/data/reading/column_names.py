@@ -11,9 +11,10 @@ _ENDS = (
     ("src", "tgt"), ("src", "target"), ("from", "to"), ("u", "v"), ("i", "j"), ("head", "tail"),
     ("start", "end"), ("origin", "destination"), ("sender", "receiver"), ("sender", "recipient"),
     ("citing", "cited"), ("follower", "followee"), ("parent", "child"), ("subject", "object"),
-    ("left", "right"), ("ego", "alter"), ("x", "y"), ("a", "b"),
+    ("left", "right"), ("ego", "alter"), ("x", "y"), ("a", "b"), ("s", "t"),
 )  # fmt: skip
 _KINDS = ("id", "node", "name", "vertex", "label", "index", "idx")
+_LABELS = {"label", "labels", "edgelabel", "linklabel", "islink", "exists", "sign", "class"}
 _TWO_KINDS = {
     "user", "item", "product", "customer", "author", "paper", "actor", "movie", "film", "reader",
     "book", "drug", "gene", "disease", "protein", "student", "course", "person", "group", "member",
@@ -55,6 +56,11 @@ def ends(names: Sequence[str]) -> tuple[int, int] | None:
         if one in by and two in by
     ]  # fmt: skip
     return pairs[0] if len(pairs) == 1 else None
+
+
+def is_label(name: str) -> bool:
+    """Whether a name says that its column tells links from pairs that are none."""
+    return _plain(name) in _LABELS
 
 
 def are_two_kinds(names: Sequence[str]) -> bool:

@@ -22,13 +22,16 @@ from runner.data.reading import column_names, columnar
 from runner.data.reading.end_texts import EndTexts
 from runner.data.reading.ends import (
     refuse_empty_ends,
+    refuse_labels,
     refuse_minus_one,
     refuse_missing_marks,
     refuse_mixed_kinds,
+    refuse_other_formats,
     refuse_other_types,
     refuse_overlap,
     refuse_real_numbers,
     refuse_second_header,
+    refuse_shuffled_index,
 )
 from runner.data.reading.raw_graph import RawGraph, TableKeys
 from runner.data.reading.sheet import (
@@ -75,6 +78,9 @@ def read_edge_table(file: Path, keys: TableKeys) -> RawGraph:
     lines = sample_lines(sheet.text)
     if not lines:
         raise RunnerError(f"dataset.path={file}: the file holds no edges")
+    refuse_other_formats(sheet, lines)
+    if keys.encoding is None and sheet.facts["encoding"] == "latin-1":
+        sheet.notes.append("read as Latin-1, since it is no UTF-8; else say dataset.encoding=…")
     find_separator(sheet, lines, keys)
     sheet.facts["separator"] = WORDS.get(sheet.separator, sheet.separator)
     if is_adjacency_list(sheet, keys):
@@ -200,6 +206,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     places = _places(sheet, table, keys)
     ends = places["source"], places["target"]
     refuse_other_types(sheet, table, ends)
+    refuse_labels(sheet, table, places)
     # Numbers with zeros in front, dates and the like are names, kept as they are written.
     written = [n for n in ends if not _is_whole(table, n) or _has_leading_zeros(sheet)]
     if any(not pyarrow.types.is_string(table.column(n).type) for n in written):
@@ -222,8 +229,8 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
         return replace(with_ids(sheet, both), **timed)
     texts = EndTexts.of([column.cast(pyarrow.string()) for column in columns])
     del columns
-    refuse_real_numbers(sheet, texts, ends)
     if not {"source", "target"} <= {k for k, v in keys.columns.items() if v is not None}:
+        refuse_real_numbers(sheet, texts, ends)
         refuse_mixed_kinds(sheet, texts, ends)
     refuse_second_header(sheet, keys, texts, ends)
     refuse_missing_marks(sheet, texts, ends)
@@ -231,6 +238,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     whole = texts.as_whole()
     if whole is not None:
         return replace(with_ids(sheet, whole), **timed)
+    sheet.notes.extend(texts.twins())
     names = texts.values.to_numpy(zero_copy_only=False)
     sheet.notes.append(f"numbered {len(names)} names in the order of their first appearance")
     edges = torch.from_numpy(texts.codes.astype(np.int64))
@@ -275,6 +283,11 @@ def _places(sheet: Sheet, table: pyarrow.Table, keys: TableKeys) -> dict[str, in
     given = {what: _place_of(sheet, what, value) for what, value in keys.columns.items()
              if value is not None}  # fmt: skip
     if {"source", "target"} <= set(given):
+        if given["source"] == given["target"]:
+            raise RunnerError(
+                f"dataset.columns.target={keys.columns['target']}: it is the column of the sources "
+                "too; name two columns"
+            )
         return given
     if given.keys() & {"source", "target"}:
         missing = "target" if "source" in given else "source"
@@ -308,7 +321,9 @@ def _places_by_name(sheet: Sheet, table: pyarrow.Table) -> dict[str, int]:
     if len(times) == 1:
         found.setdefault("time", times[0])
     ends = column_names.ends(names)
-    if ends is None:
+    if ends is not None:
+        found = {what: number for what, number in found.items() if number not in ends}
+    else:
         rest = [n for n, name in enumerate(names) if n not in found.values() and name]
         if _all_default(names):
             return _places_by_shape(sheet, table)
@@ -346,6 +361,8 @@ def _places_by_shape(sheet: Sheet, table: pyarrow.Table) -> dict[str, int]:
             )
         first = 1
         sheet.notes.append("took the first column as row numbers: it counts the rows")
+    elif sheet.width >= 3:
+        refuse_shuffled_index(sheet, table)
     found = {"source": first, "target": first + 1}
     times = [number for number in found.values() if _are_times(list(filter(None, columns[number])))]
     if sheet.width > first + 2 and len(times) == 1:

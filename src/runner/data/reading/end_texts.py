@@ -71,12 +71,32 @@ class EndTexts:
     def text(self, end: int, row: int) -> str:
         return self.values[int(self.codes[end, row])].as_py()
 
+    def twins(self) -> list[str]:
+        """A note where names may be one, written in several ways; none where there are none."""
+        plain = pyarrow.compute.utf8_lower(pyarrow.compute.utf8_normalize(self.values, "NFKC"))
+        as_numbers = [_as_number(name) for name in plain.to_pylist()]
+        seen: dict[str, int] = {}
+        for place, name in enumerate(as_numbers):
+            first = seen.setdefault(name, place)
+            if first != place:
+                count = len(as_numbers) - len(set(as_numbers))
+                pair = f"{self.values[first].as_py()!r} and {self.values[place].as_py()!r}"
+                return [f"{count} names differ from others in their writing alone, as {pair}"]
+        return []
+
     def as_whole(self) -> np.ndarray | None:
         """The ends, (2, R) int64, if each is a whole number in its one way of writing it."""
         plain = pyarrow.compute.replace_substring_regex(self.values, r"^([-+]?\d+)\.0*$", r"\1")
         if not pyarrow.compute.all(pyarrow.compute.match_substring_regex(plain, _WHOLE)).as_py():
             return None
         return plain.cast(pyarrow.int64()).to_numpy()[self.codes]
+
+
+def _as_number(name: str) -> str:
+    try:
+        return repr(float(name)) if name[-1:].isdigit() and "_" not in name else name
+    except ValueError:
+        return name
 
 
 def _encode(column: pyarrow.ChunkedArray) -> pyarrow.DictionaryArray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow
@@ -15,7 +16,56 @@ from runner.data.reading.raw_graph import TableKeys
 from runner.data.reading.sheet import Sheet, column_name, refuse, row_name
 
 _WHOLE = r"^[-+]?\d+(\.0*)?$"
+_FEW_ROWS = 10
 _MISSING = ("nan", "na", "n/a", "none", "null", "inf", "-inf", "-", "--", "?", "-1")
+
+
+_OTHERS = {
+    "JSON": r"[\[{]\s*([\"\[{\d]|$)",
+    "XML or HTML": r"(?i:<(\?xml|!doctype|html|svg|graphml|gexf|\w+\s[^<>]*=))",
+    "Graphviz's DOT": r"(strict\s+)?(di)?graph\b.*\{",
+    "Python's tuples": r"\([^()]*,[^()]*\),?$",
+}
+
+
+def refuse_other_formats(sheet: Sheet, lines: Sequence[str]) -> None:
+    """Texts of other kinds, by their first line."""
+    for kind, pattern in _OTHERS.items():
+        if re.match(rf"\s*{pattern}", lines[0]):
+            refuse(sheet, f"it is {kind}, which is not read; write a table with a link in each row")
+
+
+def refuse_labels(sheet: Sheet, table: pyarrow.Table, places: Mapping[str, int]) -> None:
+    """A column that tells links from pairs that are none."""
+    for number, name in enumerate(sheet.names or ()):
+        if number in places.values() or not column_names.is_label(name):
+            continue
+        values = pyarrow.compute.unique(table.column(number).cast(pyarrow.string())).drop_null()
+        kinds = {str(value).lower().removesuffix(".0") for value in values.to_pylist()[:3]}
+        if kinds in ({"0", "1"}, {"-1", "1"}, {"true", "false"}, {"yes", "no"}):
+            refuse(
+                sheet,
+                f"column {name} has {' and '.join(sorted(kinds))}: are some of its rows no links? "
+                f"Remove these; if all are links, say dataset.columns.weight={name}",
+            )
+
+
+def refuse_shuffled_index(sheet: Sheet, table: pyarrow.Table) -> None:
+    """Columns without names, of which the first may be pandas' index of rows that were shuffled."""
+    first, second, third = (table.column(n) for n in range(3))
+    whole = all(pyarrow.types.is_integer(column.type) for column in (first, second, third))
+    if not whole or len(first) < _FEW_ROWS:
+        return
+    different = [pyarrow.compute.unique(column) for column in (first, second, third)]
+    if len(different[0]) < len(first) or len(different[1]) == len(first):
+        return
+    known = pyarrow.compute.sum(pyarrow.compute.is_in(different[2], different[1])).as_py() or 0
+    if 2 * known >= len(different[2]) > 1:
+        refuse(
+            sheet,
+            "its first column has each value once, and may number the rows: are the ends the "
+            "second and third? Say dataset.columns.source=… dataset.columns.target=…",
+        )
 
 
 def refuse_other_types(sheet: Sheet, table: pyarrow.Table, ends: Sequence[int]) -> None:

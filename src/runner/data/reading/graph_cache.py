@@ -118,7 +118,7 @@ def read_once(
     except (UnwritableCache, OSError, RuntimeError) as error:  # torch's for a full disk
         if isinstance(error, RunnerError) and not isinstance(error, UnwritableCache):
             raise
-        log.warning("the graph is not kept in the cache: %s", error)
+        log.warning("run.cache=%s: the graph is not kept in the cache (%s)", folder, error)
         return read()
 
 

@@ -73,6 +73,7 @@ def _from_table(
     if table.ids is None:
         raw = number_nodes(file, raw, num_nodes, table.rows, key)
         rows = np.arange(table.rows)
+        raw = _told(raw, f"no column has ids: the rows are those of nodes 0 to {table.rows - 1}")
     else:
         known = set(names)
         new = [name for name in table.ids.to_pylist() if name not in known]

@@ -102,6 +102,17 @@ def _find_ids(
                 f"(as {nodes[0] if nodes else 'none'}) to be one of ids; give it those, or "
                 "rename it"
             )
+    for number in range(1, parsed.width):
+        cells = parsed.cells(number)
+        if not (pyarrow.types.is_string(cells.type) or pyarrow.types.is_integer(cells.type)):
+            continue
+        text = parsed.text(number)
+        is_each = len(pyarrow.compute.unique(text)) == len(text) >= len(known) > 1
+        if is_each and pyarrow.compute.all(pyarrow.compute.is_in(known, text)).as_py():
+            raise RunnerError(
+                f"{key}={file}: column {parsed.name(number)} has the ids of all nodes: are its "
+                "rows theirs? Then call it id, or put it first; else leave it out"
+            )
     return None, None
 
 

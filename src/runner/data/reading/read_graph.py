@@ -96,11 +96,17 @@ def read_graph(given: Given) -> UserGraph:
         parts=parts,
     )
     counted = _count(edges, whole)
+    notes = [*raw.notes, *_words(whole, counted)]
+    if given.table.bipartite is None and "columns" in raw.facts and _are_apart(edges, whole):
+        notes.append(
+            "no node is both a source and a target: if these are two kinds of nodes, say "
+            "dataset.bipartite=true, and negatives are pairs across"
+        )
     return UserGraph(
         whole,
         features,
         names=None if raw.names is None else Names.of(raw.names),
-        notes=(*raw.notes, *_words(whole, counted)),
+        notes=tuple(notes),
         facts={**raw.facts, **counted},
         standardised=raw.standardised,
     )
@@ -133,6 +139,7 @@ def _binary_kind(file: Path) -> str | None:
     with open(file, "rb") as stream:
         begin = stream.read(8)
     kinds = {
+        b"\x93NUMPY": "a NumPy array (np.savez makes an .npz of it)",
         b"PK": "a zip archive (or Excel's .xlsx)",
         b"%PDF": "a PDF",
         b"SQLite": "an SQLite database",
@@ -162,6 +169,16 @@ def _count(rows: Tensor, whole: WholeGraph) -> dict[str, int | bool]:
         "repeats dropped": rows.shape[1] - loops - ordered,
         "one-way pairs": 2 * edges - ordered,
     }
+
+
+def _are_apart(edges: Tensor, whole: WholeGraph) -> bool:
+    """Whether the ends of all links are of two sets."""
+    if whole.directed:
+        return False
+    sides = torch.zeros(2, whole.num_nodes, dtype=torch.bool)
+    for side, end in zip(sides, edges, strict=True):
+        side[end] = True
+    return not bool((sides[0] & sides[1]).any()) and bool((sides.sum(dim=1) > 1).all())
 
 
 def _words(whole: WholeGraph, counted: Mapping[str, int | bool]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,10 +20,12 @@ from runner.data.reading.sheet import (
     Sheet,
     count_rows,
     refuse,
+    row_name,
     split_line,
 )
 
 _NETWORKX = re.compile(r"\s*#\s*GMT ")  # its writer's comment
+_MOST = 0.9  # of the lines, of one width in a table with mistakes
 _SMALLEST_MATRIX = 4  # rows; three columns of numbers in three rows may be weighted links
 
 
@@ -32,6 +35,7 @@ def read_adjacency_list(sheet: Sheet) -> RawGraph:
     by_writer = any(map(_NETWORKX.match, sheet.comments))
     once = len({u for u, _ in lists}) == len(lists)
     if not (by_writer and once) and not _are_mutual(lists):
+        _refuse_odd_line(sheet)
         widths = sorted({len(others) + 1 for _, others in lists})
         refuse(
             sheet,
@@ -45,6 +49,22 @@ def read_adjacency_list(sheet: Sheet) -> RawGraph:
     sheet.notes.append("read as an adjacency list: a line has a node and its neighbours")
     sheet.facts["shape"] = "adjacency list"
     return _numbered(sheet, [u for u, _ in pairs], [v for _, v in pairs], nodes)
+
+
+def _refuse_odd_line(sheet: Sheet) -> None:
+    """A few lines of another width in a table are mistakes."""
+    widths = Counter(len(row) for row in _all_rows(sheet))
+    width, count = widths.most_common(1)[0]
+    if count < _MOST * widths.total():
+        return
+    row, found = next(
+        (row, len(cells)) for row, cells in enumerate(_all_rows(sheet)) if len(cells) != width
+    )
+    refuse(
+        sheet,
+        f"{row_name(sheet, row)} has {found} fields, most rows have {width}; mend the row, or put "
+        "quotes around a name with a separator",
+    )
 
 
 def is_adjacency_list(sheet: Sheet, keys: TableKeys) -> bool:

@@ -23,7 +23,8 @@ def existing_file(key: str, path: str) -> Path:
     file = Path(path)
     try:
         if file.is_file():
-            return file
+            with open(file, "rb"):
+                return file
         kind = "it is no file" if file.exists() else "there is no such file"
     except OSError as error:  # a name that no file can have
         kind = str(error.strerror).lower()

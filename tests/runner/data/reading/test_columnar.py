@@ -95,9 +95,9 @@ def test_names_of_columns(tmp_path, names):
 
 def test_columns_may_be_given(tmp_path):
     table = links(IDS["names"], kind_of_link=["x"] * len(LINKS), n=list(range(len(LINKS))))
-    table = table.rename_columns(["q", "r", "s", "t"]).select(["s", "q", "t", "r"])
+    table = table.rename_columns(["q", "r", "k", "n"]).select(["k", "q", "n", "r"])
     file = write(tmp_path / "g.parquet", table)
-    with pytest.raises(RunnerError, match=r"which of its columns .* s, q, t, r; say dataset\.col"):
+    with pytest.raises(RunnerError, match=r"which of its columns .* k, q, n, r; say dataset\.col"):
         graph(file)
     for given in ({"source": "q", "target": "r"}, {"source": 1, "target": 3}):
         assert graph(file, columns=given)[1] == expected(IDS["names"])
