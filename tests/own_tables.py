@@ -66,6 +66,7 @@ def _plain(kind: str, rng: Random, ids: str | None = None) -> tuple[Table, OwnGr
     rows = [list(row) for row in graph.rows(rng)]
     known = {cell for row in rows[1:] for cell in row}
     certain = ids in WHOLE or (ids not in (*DOUBTFUL, *NEVER_CERTAIN) and rows[0][0] in known)
+    certain = certain and sorted(rows[0]) != ["n1", "n2"]  # nodes, or names of columns
     table = Table(kind, rows, graph.truth, certain=certain, separator=rng.choice(SEPARATORS))
     return table, graph
 

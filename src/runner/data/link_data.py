@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,13 @@ class LinkData:
     permitted: Sequence[str] = ()
     train_graph: Graph | None = None
     split_fingerprint: str = ""
+
+    @cached_property
+    def names_fingerprint(self) -> str:
+        """SHA-256 of the names of the nodes; empty where these are their numbers."""
+        if self.names is None:
+            return ""
+        return hashlib.sha256("\n".join(self.names).encode()).hexdigest()
 
     @property
     def links(self) -> Mapping[str, Tensor]:

@@ -80,6 +80,7 @@ class Parts:
                 "graph": self.data.graph_fingerprint,
                 "features": self.data.features_fingerprint,
                 **({"split": self.data.split_fingerprint} if self.data.split_fingerprint else {}),
+                **({"names": self.data.names_fingerprint} if self.data.names is not None else {}),
                 "audit": self.audit.counts,
                 **({"read": dict(self.data.facts)} if self.data.facts else {}),
             },

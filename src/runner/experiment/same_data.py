@@ -15,7 +15,7 @@ from runner.storage.seal import Damaged
 def is_same(recorded: Mapping[str, Any], data: LinkData) -> bool:
     """Whether data is what a run has recorded: the same graph and features.
 
-    Of the split counts what the files say of it, not what the seed draws.
+    Of the split counts what the files say of it, not what the seed draws; names of nodes count too.
 
     Args:
         recorded: `data` of its meta.json. A run from before its graph had a fingerprint is known
@@ -25,6 +25,8 @@ def is_same(recorded: Mapping[str, Any], data: LinkData) -> bool:
         return bool(recorded["fingerprint"] == data.fingerprint)
     found = data.graph_fingerprint, data.features_fingerprint
     if "split" in recorded and recorded["split"] != data.split_fingerprint:
+        return False
+    if "names" in recorded and recorded["names"] != data.names_fingerprint:
         return False
     return (recorded["graph"], recorded["features"]) == found
 
@@ -56,8 +58,7 @@ def refuse_other_data(data: LinkData, folder: Path, *, at: str, remedy: str) -> 
             f"{then[0]} nodes and {then[1]} {links} then and now, but other ones or other features"
         )
     if meta["data"].get("graph") == data.graph_fingerprint:
-        same = meta["data"]["features"] == data.features_fingerprint
-        what = f"the graph is the same, its {'split is another' if same else 'features are others'}"
+        what = f"the graph is the same, its {_difference(meta['data'], data)}"
     read = "; ".join(data.notes)
     if "graph" not in meta["data"] and read:  # of a version that may have read it otherwise
         what += f"; it is read like this now: {read}"
@@ -65,3 +66,11 @@ def refuse_other_data(data: LinkData, folder: Path, *, at: str, remedy: str) -> 
         f"{at}: the dataset has changed since this run was started ({what}); put the old file "
         f"back, or {remedy}"
     )
+
+
+def _difference(recorded: Mapping[str, Any], data: LinkData) -> str:
+    if recorded["features"] != data.features_fingerprint:
+        return "features are others"
+    if "names" in recorded and recorded["names"] != data.names_fingerprint:
+        return "nodes have other names"
+    return "split is another"

@@ -132,6 +132,17 @@ def test_a_run_is_not_gone_on_with_on_a_changed_file(runner, tmp_path, links, sa
     assert code == 0 and f"goes on with {folder}" in out, err
 
 
+def test_other_names_of_the_nodes_are_another_file(runner, tmp_path):
+    folder = tmp_path / "runs" / "one"
+    named = [",".join(f"n{end}" for end in link.split(",")) for link in LINKS]
+    arguments = (*QUICK, write("graph.csv", named), "train.epochs=2")
+    assert runner(*arguments, f"hydra.run.dir={folder}")[0] == 0
+    interrupt(folder)
+    write("graph.csv", [link.replace("n3", "m3") for link in named])
+    code, _, err = runner(f"resume={folder}", "train.epochs=3")
+    assert code == 1 and "the graph is the same, its nodes have other names" in err
+
+
 def test_a_run_from_before_says_how_its_file_is_read_now(runner, tmp_path):
     write("graph.csv", [f"{3 * u},{3 * v}" for u, v in (map(int, x.split(",")) for x in LINKS)])
     assert runner(*QUICK, "dataset.path=graph.csv", "train.epochs=1", "hydra.run.dir=run")[0] == 0

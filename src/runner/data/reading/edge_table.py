@@ -106,6 +106,7 @@ def _take_names_from_comment(sheet: Sheet) -> None:
                 names = [*names, ""]
             if len(names) == sheet.width and column_names.ends(names) is not None:
                 sheet.names = sheet.names or names
+                sheet.facts["names in a comment"] = True
                 return
 
 

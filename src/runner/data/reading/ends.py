@@ -128,7 +128,8 @@ def refuse_second_header(
             sheet,
             f"{row_name(sheet, row)} repeats the names of the columns; remove it",
         )
-    is_open = sheet.table is None and keys.header is None and max(places) >= 0
+    is_said = keys.header is not None or "names in a comment" in sheet.facts
+    is_open = sheet.table is None and not is_said and max(places) >= 0
     if is_open and all(map(column_names.may_be_nodes, names)):
         refuse(
             sheet,

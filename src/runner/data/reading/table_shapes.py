@@ -55,7 +55,7 @@ def _refuse_odd_line(sheet: Sheet) -> None:
     """A few lines of another width in a table are mistakes."""
     widths = Counter(len(row) for row in _all_rows(sheet))
     width, count = widths.most_common(1)[0]
-    if count < _MOST * widths.total():
+    if not _MOST * widths.total() <= count < widths.total():
         return
     row, found = next(
         (row, len(cells)) for row, cells in enumerate(_all_rows(sheet)) if len(cells) != width
