@@ -74,6 +74,9 @@ class EndTexts:
     def twins(self) -> list[str]:
         """A note where names may be one, written in several ways; none where there are none."""
         plain = pyarrow.compute.utf8_lower(pyarrow.compute.utf8_normalize(self.values, "NFKC"))
+        is_one_way = len(pyarrow.compute.unique(plain)) == len(plain)
+        if is_one_way and not self.matches(r"^[-+]?[\d.]+(e[-+]?\d+)?$").any():
+            return []
         as_numbers = [_as_number(name) for name in plain.to_pylist()]
         seen: dict[str, int] = {}
         for place, name in enumerate(as_numbers):
