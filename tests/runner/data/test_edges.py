@@ -12,6 +12,7 @@ import torch
 from torch_geometric.data import Data
 
 from runner.data.edges import edge_file
+from runner.data.reading.user_file import damaged
 from runner.data.splits import RandomSplit
 from runner.errors import RunnerError
 
@@ -398,3 +399,17 @@ def test_pairs_in_an_array_are_ids_and_those_of_pyg_are_numbers_from_0(tmp_path)
     data = read(tmp_path / "graph.pt")
     assert data.num_nodes == 21 and data.names is None
     assert data.notes[0].startswith("took 0 to 20 as nodes, as PyG does: 1 of them have no link")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("Failed to read all data of <_io.BufferedReader object at 0x7f>"),
+        AttributeError("'NoneType' object has no attribute 'read'"),
+    ],
+)
+def test_a_librarys_own_parts_are_no_reason(error):
+    said = str(damaged("dataset.path", Path("graph.npz"), error))
+    assert said == (
+        "dataset.path=graph.npz: the file is damaged or not of its kind (it cannot be read)"
+    )

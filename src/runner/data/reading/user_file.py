@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import lzma
 import pickle
+import re
 import warnings
 import zipfile
 import zlib
@@ -31,6 +32,9 @@ def existing_file(key: str, path: str) -> Path:
     raise RunnerError(f"{key}={short(path)}: {kind}")
 
 
+_INTERNALS = re.compile(r"object at|has no attribute|NoneType")  # words of a library's own parts
+
+
 def damaged(key: str, file: Path, error: Exception) -> RunnerError:
     strerror = error.strerror if isinstance(error, OSError) else None
     reason = short((strerror or str(error) or "it cannot be read").splitlines()[0])
@@ -40,6 +44,8 @@ def damaged(key: str, file: Path, error: Exception) -> RunnerError:
         reason = "it cannot be unpacked"
     if isinstance(error, UnicodeDecodeError):
         reason = "it is no text in UTF-8"
+    if _INTERNALS.search(reason):
+        reason = "it cannot be read"
     return RunnerError(f"{key}={file}: the file is damaged or not of its kind ({reason})")
 
 
