@@ -14,7 +14,7 @@ from torch import Tensor
 
 from runner.data.reading import column_names, columnar
 from runner.data.reading.node_columns import Column
-from runner.data.reading.sheet import Parsed, parse_table
+from runner.data.reading.parsed_table import Parsed, parse_table
 from runner.errors import RunnerError
 
 _ID_SHARE = 0.5  # that a column of ids names: of the graph's nodes, or of its own rows

@@ -12,6 +12,7 @@ import torch
 from runner.data.reading import column_names
 from runner.data.reading.distinct_ids import distinct
 from runner.data.reading.raw_graph import RawGraph, TableKeys
+from runner.data.reading.separators import split_line
 from runner.data.reading.sheet import (
     INTEGER,
     NUMBER,
@@ -21,7 +22,6 @@ from runner.data.reading.sheet import (
     count_rows,
     refuse,
     row_name,
-    split_line,
 )
 
 _NETWORKX = re.compile(r"\s*#\s*GMT ")  # its writer's comment

@@ -32,7 +32,7 @@ def test_files_are_read_as_what_they_hold_or_refused(tmp_path):
 
 
 def header_as_a_row(patch):
-    right = edge_table._find_header
+    right = edge_table.find_header
 
     def find(found, keys):
         right(found, keys)
@@ -40,17 +40,17 @@ def header_as_a_row(patch):
             found.rows, found.names = [found.names, *found.rows], None
             found.skipped -= 1
 
-    patch.setattr(edge_table, "_find_header", find)
+    patch.setattr(edge_table, "find_header", find)
 
 
 def weight_as_target(patch):
-    right = edge_table._places
+    right = edge_table.places_of
 
     def places(found, table, keys):
         got = right(found, table, keys)
         return {**got, "target": got.get("weight", got["target"])}
 
-    patch.setattr(edge_table, "_places", places)
+    patch.setattr(edge_table, "places_of", places)
 
 
 def ids_off_by_one(patch):
