@@ -6,7 +6,12 @@ import torch
 from torch import Tensor
 
 from runner.data.link_data import EvaluationSplit
-from runner.data.splits import collect_non_links, directions, refuse_too_few
+from runner.data.splits import (
+    collect_non_links,
+    directions,
+    refuse_too_few,
+    require_training_share,
+)
 from runner.data.whole_graph import LinkSplit, Split, WholeGraph
 from runner.errors import RunnerError
 from runner.keys import Multiple, PositiveInt, RunSeed, Share
@@ -44,11 +49,7 @@ class NewNodes(LinkSplit):
         valid_negatives: Multiple,
         test_negatives: Multiple,
     ) -> None:
-        if valid + test >= 1:
-            raise RunnerError(
-                f"protocol.split: valid={valid} and test={test} leave no nodes to train with; "
-                "give shares that sum to less than 1"
-            )
+        require_training_share(valid, test, "nodes to train with")
         self.shares = {_VALID: valid, _TEST: test}
         self.support = support
         self.seed = seed

@@ -38,11 +38,7 @@ class RandomSplit(LinkSplit):
         valid_negatives: Multiple,
         test_negatives: Multiple,
     ) -> None:
-        if valid + test >= 1:
-            raise RunnerError(
-                f"protocol.split: valid={valid} and test={test} leave no training edges; "
-                "give shares that sum to less than 1"
-            )
+        require_training_share(valid, test, "training edges")
         self.valid = valid
         self.test = test
         self.seed = seed
@@ -70,6 +66,19 @@ class RandomSplit(LinkSplit):
         negatives = sample_non_links(whole, sum(wanted), generator).split(wanted, dim=1)
         return Split(
             train, EvaluationSplit(valid, negatives[0]), EvaluationSplit(test, negatives[1])
+        )
+
+
+def require_training_share(valid: float, test: float, rest: str) -> None:
+    """Refuse shares of validation and test that leave nothing.
+
+    Raises:
+        RunnerError: naming both keys.
+    """
+    if valid + test >= 1:
+        raise RunnerError(
+            f"protocol.split: valid={valid} and test={test} leave no {rest}; "
+            "give shares that sum to less than 1"
         )
 
 

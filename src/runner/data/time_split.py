@@ -10,7 +10,7 @@ from torch import Tensor
 
 from runner.config.schema import Overlap
 from runner.data.link_data import EvaluationSplit
-from runner.data.splits import sample_non_links
+from runner.data.splits import require_training_share, sample_non_links
 from runner.data.times import DATE, NoTime, Times, read_times
 from runner.data.whole_graph import LinkSplit, Split, WholeGraph
 from runner.errors import RunnerError
@@ -65,11 +65,7 @@ class TimeSplit(LinkSplit):
             )
         self.valid = _VALID if valid is None else valid
         self.test = _TEST if test is None else test
-        if self.valid + self.test >= 1:
-            raise RunnerError(
-                f"protocol.split: valid={self.valid} and test={self.test} leave no training links; "
-                "give shares that sum to less than 1"
-            )
+        require_training_share(self.valid, self.test, "training links")
         self.valid_from = valid_from
         self.test_from = test_from
         self.repeated = repeated
