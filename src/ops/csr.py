@@ -10,7 +10,7 @@ from torch import Tensor
 
 from runner.ops import backend
 from runner.ops.kernels import csr as kernels
-from runner.ops.kernels.parallel import array, parallel, split
+from runner.ops.kernels.parallel import parallel, split
 from runner.ops.kernels.pool import list_by_node
 
 _ALIGNED = 16  # bytes, of which a GPU copies as many at a time
@@ -156,7 +156,9 @@ def _type_of_ids(num_nodes: int, device: torch.device) -> torch.dtype:
 def _symmetric_rows(edges: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
     """Rows of all partners, transposed once, which sorts them, and without repetitions."""
     counts = torch.zeros(num_nodes, dtype=torch.int64)
-    kernels.count_partners(array(edges), array(counts))
+    threads = torch.get_num_threads() if edges.size(1) > 10_000 else 1
+    equal = [num_nodes * thread // threads for thread in range(threads + 1)]
+    split(kernels.count_partners, equal, edges, counts)
     rowptr = offsets(counts)
     partner = torch.empty(int(rowptr[-1]), dtype=_type_of_ids(num_nodes, edges.device))
     shares = shares_of_nodes(rowptr)

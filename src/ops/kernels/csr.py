@@ -8,13 +8,15 @@ from runner.ops.kernels.search import lower_bound
 
 
 @kernel
-def count_partners(edges, counts):
-    """Of every node; self-loops are none."""
+def count_partners(first, last, edges, counts):
+    """Of the nodes ``first`` to ``last``; self-loops are none."""
     for e in range(edges.shape[1]):
         u, v = edges[0, e], edges[1, e]
         if u != v:
-            counts[u] += 1
-            counts[v] += 1
+            if first <= u < last:
+                counts[u] += 1
+            if first <= v < last:
+                counts[v] += 1
 
 
 @kernel

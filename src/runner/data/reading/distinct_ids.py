@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow
 import pyarrow.compute
+import torch
 
 _GAPS = 4  # numbers for each value, up to which a table of all of them is faster than hashing
 _FEW = 1 << 20
@@ -18,10 +19,10 @@ def distinct(values: np.ndarray) -> np.ndarray:
     low, width = _range(flat)
     if width > _GAPS * flat.size + _FEW:
         return np.sort(pyarrow.compute.unique(pyarrow.array(flat)).to_numpy())
-    seen = np.zeros(width, dtype=bool)
+    seen = torch.zeros(width, dtype=torch.bool)
     for row in np.atleast_2d(values):
-        seen[row - low] = True
-    return np.flatnonzero(seen) + low
+        seen.index_fill_(0, torch.from_numpy(row - low if low else row), True)
+    return seen.nonzero().view(-1).add_(low).numpy()
 
 
 def places(ids: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -32,19 +33,22 @@ def places(ids: np.ndarray, values: np.ndarray) -> np.ndarray:
     if not values.size:
         return values
     out = np.empty(values.shape, dtype=np.int64)
-    low, width = int(ids[0]), int(ids[-1]) - int(ids[0]) + 1
+    low, width = _range(ids)
     if width > _GAPS * values.size + _FEW:
         known = pyarrow.array(ids)
         for row, to in zip(np.atleast_2d(values), np.atleast_2d(out), strict=True):
             to[:] = pyarrow.compute.index_in(pyarrow.array(row), known).to_numpy()
         return out
-    place = np.zeros(width, dtype=np.int32)
-    place[ids - low] = np.arange(len(ids), dtype=np.int32)
+    place = torch.zeros(width, dtype=torch.int64)
+    place[torch.from_numpy(ids - low)] = torch.arange(len(ids))
     for row, to in zip(np.atleast_2d(values), np.atleast_2d(out), strict=True):
-        to[:] = place[row - low]
+        index = torch.from_numpy(row - low if low else row)
+        torch.index_select(place, 0, index, out=torch.from_numpy(to))
     return out
 
 
 def _range(values: np.ndarray) -> tuple[int, int]:
-    low = int(values.min())
-    return low, int(values.max()) - low + 1
+    """Where a table of all numbers begins, and its length; from 0 where that is not far."""
+    low, high = int(values.min()), int(values.max())
+    low = 0 if 0 <= low <= high - low else low
+    return low, high - low + 1

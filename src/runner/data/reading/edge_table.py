@@ -116,8 +116,9 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
         for column, number in zip(columns, ends, strict=True):
             refuse_minus_one(sheet, column, number)
         refuse_overlap(sheet, keys, columns)
-        both = np.stack([column.to_numpy() for column in columns], dtype=np.int64)
-        del column, columns
+        pieces = [piece.to_numpy() for column in columns for piece in column.chunks]
+        both = np.concatenate(pieces, dtype=np.int64).reshape(2, -1)
+        del column, columns, pieces
         return replace(with_ids(sheet, both), **timed)
     texts = EndTexts.of([column.cast(pyarrow.string()) for column in columns])
     del columns

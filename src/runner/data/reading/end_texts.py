@@ -32,17 +32,25 @@ class EndTexts:
         with ThreadPoolExecutor() as pool:  # pyarrow encodes in one thread
             encoded = list(pool.map(_encode, columns))
         found = [pyarrow.compute.utf8_trim_whitespace(end.dictionary) for end in encoded]
+        indices = [end.indices.to_numpy() for end in encoded]
         known = pyarrow.concat_arrays(found).dictionary_encode()
         code = known.indices.to_numpy()
-        bounds = [0, len(found[0]), len(code)]
-        codes = np.stack(
-            [
-                code[begin:end][column.indices.to_numpy()]
-                for column, begin, end in zip(encoded, bounds[:-1], bounds[1:], strict=True)
-            ]
+        # Texts that differ in blanks alone are one, of which the first row counts.
+        first = np.full(len(known.dictionary), 2 * len(indices[0]), dtype=np.int64)
+        np.minimum.at(
+            first,
+            code,
+            np.concatenate([2 * _first_rows(index) + end for end, index in enumerate(indices)]),
         )
-        order, place = _by_row(codes, len(known.dictionary))
-        return cls(known.dictionary.take(pyarrow.array(order)), place[codes])
+        order = first.argsort(kind="stable")
+        place = np.empty(len(order), dtype=np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        values = known.dictionary.take(pyarrow.array(order))
+        codes = np.empty((2, len(indices[0])), dtype=np.int32)
+        to_place = np.split(place[code], [len(found[0])])
+        for end in (0, 1):
+            np.take(to_place[end], indices[end], out=codes[end], mode="clip")
+        return cls(values, codes)
 
     def __len__(self) -> int:
         return self.codes.shape[1]
@@ -106,13 +114,7 @@ def _encode(column: pyarrow.ChunkedArray) -> pyarrow.DictionaryArray:
     return column.dictionary_encode().combine_chunks()
 
 
-def _by_row(codes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Codes in the order of their first appearance row by row, and the place of each code."""
-    rows = codes.shape[1]
-    first = np.full((2, size), 2 * rows, dtype=np.int64)
-    for end in (0, 1):  # the last of several writes to a cell is that of the first row
-        first[end, codes[end, ::-1]] = np.arange(2 * (rows - 1) + end, end - 1, -2)
-    order = first.min(axis=0).argsort(kind="stable")
-    place = np.empty(size, dtype=np.int32)
-    place[order] = np.arange(size, dtype=np.int32)
-    return order, place
+def _first_rows(index: np.ndarray) -> np.ndarray:
+    """The first row of each text: the dictionary has them in this order."""
+    highest = np.maximum.accumulate(index)
+    return np.flatnonzero(np.diff(highest, prepend=np.int32(-1)))

@@ -24,6 +24,7 @@ from runner.data.reading.user_file import damaged, existing_file
 from runner.data.whole_graph import WholeGraph
 from runner.errors import RunnerError
 from runner.machine.child import call_in_child
+from runner.ops.csr import Graph
 
 _WIDEST_GAP = 100  # nodes a used id; beyond it a number of nodes is a mistake
 _SMALL = 1_000_000  # nodes that any machine can hold
@@ -154,9 +155,9 @@ def _count(rows: Tensor, whole: WholeGraph) -> dict[str, int | bool]:
     """Nodes and links, and what of the rows is no link of its own."""
     n, edges = whole.num_nodes, whole.graph.num_entries // 2
     loops = int((rows[0] == rows[1]).sum())
-    seen = torch.zeros(whole.graph.num_entries + 1, dtype=torch.bool)
-    seen[whole.graph.find(rows)] = True  # a self-loop marks the last one
-    ordered = int(seen[:-1].sum())
+    ordered = rows.shape[1] - loops
+    if ordered != edges:
+        ordered = _distinct(rows, whole.graph)
     kinds: dict[str, int | bool] = {"directed": True} if whole.directed else {}
     if whole.num_sources is not None:
         kinds = {"sources": whole.num_sources, "targets": n - whole.num_sources}
@@ -169,6 +170,22 @@ def _count(rows: Tensor, whole: WholeGraph) -> dict[str, int | bool]:
         "repeats dropped": rows.shape[1] - loops - ordered,
         "one-way pairs": 2 * edges - ordered,
     }
+
+
+def _distinct(rows: Tensor, graph: Graph) -> int:
+    """Ordered pairs, each once, self-loops left out.
+
+    A pair that two rows have, in either direction, has two ends with fewer neighbours than rows;
+    only rows between such nodes are looked up.
+    """
+    is_link = rows[0] != rows[1]
+    loops = rows[0, ~is_link]
+    counts = [torch.bincount(ends, minlength=graph.num_nodes) for ends in (*rows, loops)]
+    repeats = counts[0] + counts[1] - 2 * counts[2] != graph.degree()
+    asked = is_link & repeats[rows[0]] & repeats[rows[1]]
+    seen = torch.zeros(graph.num_entries, dtype=torch.bool)
+    seen[graph.find(rows[:, asked])] = True
+    return int((is_link & ~asked).sum()) + int(seen.sum())
 
 
 def _are_apart(edges: Tensor, whole: WholeGraph) -> bool:
