@@ -14,6 +14,7 @@ FLOORS = (
     {"dashboard"},
     {"cli"},
     {"sweeps"},
+    {"prediction"},
     {"experiment"},
     {"records"},
     {"training"},

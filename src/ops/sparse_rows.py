@@ -10,6 +10,8 @@ from torch import Tensor
 from runner.ops.aggregate import pool
 from runner.ops.csr import entries_of, offsets
 
+_SPARSE = 0.05  # share of nonzero entries up to which sparse products are faster
+
 
 @dataclass(frozen=True, eq=False)
 class SparseRows:
@@ -62,3 +64,10 @@ class SparseRows:
         return SparseRows(
             self.rowptr.to(device), self.col.to(device), self.value.to(device), self.num_columns
         )
+
+
+def compact(features: Tensor) -> Tensor | SparseRows:
+    """Convert features to a sparse matrix if few of them are nonzero (bags of words)."""
+    if not features.is_floating_point() or features.count_nonzero() > _SPARSE * features.numel():
+        return features
+    return SparseRows.from_dense(features)

@@ -15,6 +15,7 @@ def les_miserables(*, split: LinkSplit) -> LinkData:
     """
     import networkx
 
-    graph = networkx.convert_node_labels_to_integers(networkx.les_miserables_graph())
+    named = networkx.les_miserables_graph()
+    graph = networkx.convert_node_labels_to_integers(named)
     edges = torch.tensor(list(graph.edges), dtype=torch.int64).T
-    return split_data(WholeGraph.of(edges, len(graph)), split, features=None)
+    return split_data(WholeGraph.of(edges, len(graph)), split, features=None, names=list(named))

@@ -32,6 +32,18 @@ def latest(root: Path) -> Path:
     return found[-1]
 
 
+def latest_trained(root: Path) -> Path:
+    """The newest run below `root` that has weights of a best epoch.
+
+    Raises:
+        RunnerError: if there is none.
+    """
+    found = [path for path in _list_runs(root, "**") if (path / "checkpoints/best.pt").is_file()]
+    if not found:
+        raise RunnerError(f"latest: no run in {root.absolute()} has weights; give a run folder")
+    return found[-1]
+
+
 def repeat(config: Mapping[str, Any], output: Path) -> Path | None:
     """The newest unfinished run of the same experiment and seeds as `config`, or None.
 

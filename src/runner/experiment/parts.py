@@ -27,7 +27,7 @@ from runner.models.link_model import LinkModel
 from runner.models.node_embedding import node_embeddings
 from runner.models.predictor import NoPredictor
 from runner.ops.csr import Graph
-from runner.ops.sparse_rows import SparseRows
+from runner.ops.sparse_rows import SparseRows, compact
 from runner.records import checkpoint
 from runner.training.encoding import Encoding
 from runner.training.evaluator import Evaluator
@@ -42,8 +42,6 @@ from runner.training.state import TrainingState
 from runner.training.task import Task
 
 log = logging.getLogger(__name__)
-
-_SPARSE = 0.05  # share of nonzero entries up to which sparse products are faster
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,10 +284,3 @@ def _move_to_device(loaded: _Loaded, device: torch.device, features: torch.devic
         valid=split(loaded.data.valid),
         test=split(loaded.data.test),
     )
-
-
-def compact(features: Tensor) -> Tensor | SparseRows:
-    """Convert features to a sparse matrix if few of them are nonzero (bags of words)."""
-    if not features.is_floating_point() or features.count_nonzero() > _SPARSE * features.numel():
-        return features
-    return SparseRows.from_dense(features)

@@ -11,7 +11,7 @@ from runner.config.targets import foreign_targets, refuse_foreign
 from runner.config.validate import check
 from runner.errors import RunnerError
 from runner.experiment.build import without_idle_training
-from runner.experiment.resume_overrides import apply, parse, with_absolute_places
+from runner.experiment.resume_overrides import apply, parse, with_absolute_places, with_resumes
 from runner.experiment.run import run_experiment
 from runner.machine.provenance import describe_machine
 from runner.records.checkpoint import newest, set_damaged_aside
@@ -58,9 +58,7 @@ def resume(
     _refuse(check(saved))
     overrides, confirmed = _split_confirmations(overrides, foreign_targets(saved))
     refuse_foreign(saved, trusted={*trusted, *confirmed}, where=f"resume={path}")
-    before: dict[str, Any] = dict(without_idle_training(saved))
-    for entry in meta["resumes"]:
-        before = apply(before, entry["overrides"])
+    before = with_resumes(without_idle_training(saved), meta)
     config = apply(before, overrides)
     _refuse(check(config))
     if config["train"]["epochs"] < before["train"]["epochs"]:

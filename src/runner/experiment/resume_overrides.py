@@ -45,6 +45,14 @@ def apply(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]
     return changed
 
 
+def with_resumes(config: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a run with the overrides of all its resumes, as meta.json has them."""
+    changed = dict(config)
+    for entry in meta["resumes"]:
+        changed = apply(changed, entry["overrides"])
+    return changed
+
+
 def changeable(overrides: Sequence[str]) -> list[str]:
     """The overrides of a command that a resume may have."""
     parser = OverridesParser.create()

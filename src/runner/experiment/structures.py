@@ -29,7 +29,7 @@ def with_structures(task: Task, predictor: Predictor, config: RunConfig, ranks: 
     One process of each machine computes them. They stay in the cache for resumes and for other
     runs with the same graph, and the same settings and code of the predictor.
     """
-    if type(predictor).structure is Predictor.structure:
+    if not _has_structure(predictor):
         return task
     graphs = [task.train_graph, task.valid_graph, task.test_graph]
     firsts = [next(n for n, other in enumerate(graphs) if other is graph) for graph in graphs]
@@ -40,6 +40,19 @@ def with_structures(task: Task, predictor: Predictor, config: RunConfig, ranks: 
     found = ranks.once_a_host(make, ())
     moved = {n: _move(structure, task.train_graph.col.device) for n, structure in found.items()}
     return task.with_structures(*(moved[n] for n in firsts))
+
+
+def structure_of(
+    graph: Graph, predictor: Predictor, config: RunConfig, device: torch.device
+) -> Any:
+    """The predictor's structure of one graph, from the cache if it has it; None for none."""
+    if not _has_structure(predictor):
+        return None
+    return _move(_load_or_compute(graph, predictor, config), device)
+
+
+def _has_structure(predictor: Predictor) -> bool:
+    return type(predictor).structure is not Predictor.structure
 
 
 def _load_or_compute(graph: Graph, predictor: Predictor, config: RunConfig) -> Any:

@@ -37,10 +37,14 @@ class RunFolder:
 
     Its records (config.yaml, overrides.yaml, meta.json and metrics.jsonl) are kept in memory too:
     each checkpoint holds them, so that a damaged file can be written again.
+
+    Args:
+        called: what stands before the path in messages: the key that gave it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, called: str = "resume=") -> None:
         self.path = path
+        self._called = f"{called}{path}"
         self.checkpoints = path / "checkpoints"
         self.metrics = path / "metrics.jsonl"
         self.log = path / "run.log"
@@ -120,8 +124,8 @@ class RunFolder:
         self._records[name] = text
 
     @classmethod
-    def reopen(cls, path: Path) -> RunFolder:
-        """Open the folder of an earlier run, to resume it.
+    def reopen(cls, path: Path, *, called: str = "resume=") -> RunFolder:
+        """Open the folder of an earlier run.
 
         Raises:
             RunnerError: if it is not a run folder.
@@ -131,25 +135,26 @@ class RunFolder:
             there = path.is_dir()
         except OSError as error:
             raise RunnerError(
-                f"resume={short(str(path))}: {error.strerror}; give a run folder"
+                f"{called}{short(str(path))}: {error.strerror}; give a run folder"
             ) from None
         if not there:
-            raise RunnerError(f"resume={path}: there is no such folder; give a run folder")
+            raise RunnerError(f"{called}{path}: there is no such folder; give a run folder")
         if path.name == "init" and (path.parent / "config.yaml").is_file():
             raise RunnerError(
-                f"resume={path}: this is what the run in {path.parent} began from; give that folder"
+                f"{called}{path}: this is what the run in {path.parent} began from; give that "
+                "folder"
             )
-        folder = cls(path)
+        folder = cls(path, called=called)
         if (path / "sweep.yaml").is_file():
-            raise RunnerError(f"resume={path}: this is a sweep; runner -m resume={path}")
+            raise RunnerError(f"{called}{path}: this is a sweep; runner -m resume={path}")
         if not (path / "config.yaml").is_file() and not folder.checkpoints.is_dir():
             raise RunnerError(
-                f"resume={path}: not a run folder (config.yaml missing); "
+                f"{called}{path}: not a run folder (config.yaml missing); "
                 "give a folder like outputs/<dataset>/<model>/<time>-<id>"
             )
         if not folder._is_ours():
             raise RunnerError(
-                f"resume={path}: not a run folder, or all of it is damaged (no file in it is as "
+                f"{called}{path}: not a run folder, or all of it is damaged (no file in it is as "
                 "runner writes it); give another, or start the run anew"
             )
         return folder
@@ -188,7 +193,7 @@ class RunFolder:
         except (OSError, UnicodeDecodeError, Damaged) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise Damaged(
-                f"resume={self.path}: {name} is damaged or missing ({reason}); "
+                f"{self._called}: {name} is damaged or missing ({reason}); "
                 "restore it, or start the run anew"
             ) from None
         return text

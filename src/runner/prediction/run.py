@@ -1,0 +1,181 @@
+"""A trained run in use: the public interface."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runner.errors import RunnerError
+from runner.experiment.find_runs import latest_trained
+from runner.ops.csr import Graph
+from runner.prediction.known_links import KnownLinks
+from runner.prediction.node_labels import NodeLabels, Side
+from runner.prediction.pairs import read_pairs
+from runner.prediction.scorer import Scorer
+from runner.prediction.trained import Trained, open_trained
+from runner.records.summary import read_summary
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Seen = Literal["test", "all"]
+
+
+def load(
+    path: str | Path,
+    *,
+    graph: Seen = "test",
+    device: str = "auto",
+    trust: Collection[str] = (),
+) -> Run:
+    """Open a finished run, with the weights of its best epoch.
+
+    Args:
+        path: its folder; "latest" is the newest run with weights below `outputs/`.
+        graph: the links that scores see: those of the test protocol, or all, validation and test
+            included, for real use.
+        device: "cpu", "cuda", "mps", or "auto": a GPU where there is one.
+        trust: classes and functions of your own, by dotted path, that the run's config may name.
+
+    Raises:
+        RunnerError: if it is no run, has no weights, or its data has changed.
+    """
+    place = latest_trained(Path("outputs")) if path == "latest" else Path(path).expanduser()
+    return Run(open_trained(place, device=device, trusted=trust), graph=graph)
+
+
+class Run:
+    """A trained run: scores pairs, finds new links, gives embeddings.
+
+    Nodes are given by name, or by number where they have no names.
+    """
+
+    def __init__(self, trained: Trained, *, graph: Seen = "test") -> None:
+        if graph not in ("test", "all"):
+            raise RunnerError(f"graph={graph}: which links do scores see? Say test or all")
+        self._trained = trained
+        self._seen = graph
+        data = trained.data
+        self._labels = NodeLabels(data.names, data.num_nodes, data.num_sources)
+
+    def __repr__(self) -> str:
+        config = self._trained.config.run
+        return f"<run of {config.model} on {config.dataset}: {self.folder}>"
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self._trained.folder.path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The config that was run."""
+        return self._trained.config.model_dump()
+
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """The metrics of the best epoch, for "valid" and "test"."""
+        summary = read_summary(self.folder)
+        return {split: summary[split] for split in ("valid", "test")}
+
+    @property
+    def nodes(self) -> NodeLabels:
+        """The names of the nodes, (N,); their numbers where they have no names."""
+        return self._labels
+
+    def score(self, pairs: Any) -> np.ndarray:
+        """Scores of pairs of nodes: logits, or what a heuristic gives.
+
+        Args:
+            pairs: (P, 2) array, a list of pairs, or a DataFrame with columns source and target.
+                Of a directed graph they are ordered; of a bipartite one the source comes first.
+
+        Returns:
+            (P,) float64, in their order.
+
+        Raises:
+            RunnerError: if a node is unknown, or a pair is of a node with itself.
+        """
+        numbers = read_pairs(pairs, self._labels)
+        loops = (numbers[0] == numbers[1]).nonzero()
+        if len(loops):
+            name = self._labels[int(numbers[0, loops[0]])]
+            raise RunnerError(f"pairs: {name} with itself is no pair; leave it out")
+        return self._scorer.score(numbers)
+
+    def top(
+        self, node: str | int, k: int = 20, *, side: Side | None = None, include_known: bool = False
+    ) -> DataFrame:
+        """The k best new links of a node, the best first.
+
+        Args:
+            side: of a bipartite graph where a source and a target share the name.
+            include_known: with the links that the data has, in a column `known`.
+
+        Returns:
+            columns source, target, score.
+        """
+        number = int(self._labels.require([node], side)[0])
+        pairs = self._pairs_with(number)
+        if not include_known:
+            pairs = pairs[:, ~self._known.has(pairs)]
+        scores = self._scorer.score(pairs)
+        order = np.argsort(-scores, kind="stable")[: _positive("k", k)]
+        return self._as_frame(pairs[:, torch.from_numpy(order)], scores[order], include_known)
+
+    def embeddings(self) -> np.ndarray:
+        """What the encoder gives: (N, H) float32, rows as in `nodes`."""
+        return self._scorer.embeddings.float().cpu().numpy()
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        return Scorer(self._trained, self._graph)
+
+    @property
+    def _graph(self) -> Graph:
+        data = self._trained.data
+        if self._seen == "all":
+            links = torch.cat(list(data.links.values()), dim=1)
+            return Graph.from_edges(links, data.num_nodes)
+        return self._trained.graphs[2]
+
+    @cached_property
+    def _known(self) -> KnownLinks:
+        return KnownLinks.of(self._trained.data)
+
+    def _pairs_with(self, node: int) -> Tensor:
+        """All pairs of a node that could be linked; it stands first unless it is a target."""
+        data = self._trained.data
+        first, last = 0, data.num_nodes
+        if data.num_sources is not None:
+            of_source = node < data.num_sources
+            first, last = (data.num_sources, last) if of_source else (0, data.num_sources)
+        others = torch.arange(first, last)
+        others = others[others != node]
+        same = torch.full_like(others, node)
+        is_target = data.num_sources is not None and node >= data.num_sources
+        return torch.stack((others, same) if is_target else (same, others))
+
+    def _as_frame(self, pairs: Tensor, scores: np.ndarray, with_known: bool) -> DataFrame:
+        from pandas import DataFrame  # slow to import
+
+        columns: dict[str, Any] = {
+            "source": self._labels.of(pairs[0]),
+            "target": self._labels.of(pairs[1]),
+            "score": scores,
+        }
+        if with_known:
+            columns["known"] = self._known.has(pairs).numpy()
+        return DataFrame(columns)
+
+
+def _positive(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise RunnerError(f"{name}={value}: it takes a whole number from 1")
+    return value

@@ -1,0 +1,106 @@
+"""A trained run, opened: its data, and its model with the weights of the best epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from runner.config.schema import RunConfig
+from runner.config.targets import refuse_foreign
+from runner.data.link_data import LinkData
+from runner.errors import RunnerError
+from runner.experiment import warm_start
+from runner.experiment.build import build_model, load_data
+from runner.experiment.graphs import Graphs, build_graphs
+from runner.experiment.resume_overrides import with_resumes
+from runner.experiment.same_data import refuse_other_data
+from runner.models.link_model import LinkModel
+from runner.models.predictor import NoPredictor
+from runner.ops.sparse_rows import SparseRows, compact
+from runner.records import checkpoint
+from runner.records.folder import RunFolder
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a finished run has learned, on its device, in evaluation mode.
+
+    Attributes:
+        config: of the run, with the overrides of its resumes.
+        graphs: of training, validation and the test, on the CPU.
+        features: of the encoder, (N, F) floating point or (N,) int64.
+        epoch: of the weights.
+    """
+
+    folder: RunFolder
+    config: RunConfig
+    data: LinkData
+    graphs: Graphs
+    features: Tensor | SparseRows
+    model: LinkModel
+    device: torch.device
+    epoch: int
+
+
+def open_trained(path: Path, *, device: str = "auto", trusted: Collection[str] = ()) -> Trained:
+    """Read a run folder, its data, and the weights of its best epoch.
+
+    Args:
+        device: "cpu", "cuda", "mps", or "auto": a GPU where there is one.
+        trusted: classes and functions, by dotted path, that the saved config may name.
+
+    Raises:
+        RunnerError: if it is no run, has no weights, or its data has changed.
+    """
+    folder = RunFolder.reopen(path, called="")
+    where = str(folder.path)
+    saved, meta = folder.config(), folder.meta()
+    refuse_foreign(saved, trusted=trusted, where=where)
+    config = RunConfig.read(with_resumes(saved, meta))
+    content = _read_weights(folder)
+    data = load_data(config)
+    refuse_other_data(data, folder.path, at=where, remedy="train a new run on this one")
+    if content["fingerprint"] != data.fingerprint:
+        raise RunnerError(f"{where}: the dataset is split otherwise than in this run; train anew")
+    graphs = build_graphs(data, validation_edges=config.protocol.validation_edges_in_test_graph)
+    features, num_categories = warm_start.input_features(folder.path, config, data, graphs[0])
+    model = build_model(config, num_features=features.shape[-1], num_categories=num_categories)
+    if isinstance(model.predictor, NoPredictor):
+        raise RunnerError(f"{where}: a run without a predictor (model=none) scores no pairs")
+    model.load_state_dict(content["model"])
+    place = _device(device)
+    return Trained(
+        folder=folder,
+        config=config,
+        data=data,
+        graphs=graphs,
+        features=compact(features),
+        model=model.to(place).eval(),
+        device=place,
+        epoch=content["state"]["best"]["epoch"],
+    )
+
+
+def _read_weights(folder: RunFolder) -> Mapping[str, Any]:
+    best = folder.checkpoints / "best.pt"
+    if not best.is_file():
+        raise RunnerError(
+            f"{folder.path}: no weights here ({best.name} is missing); this run has evaluated no "
+            f"epoch, or its checkpoints were removed: runner resume={folder.path}"
+        )
+    return checkpoint.read(best)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunnerError(f"device={name}: torch has no such device here ({reason})") from None
