@@ -133,6 +133,11 @@ class Run:
         """What the encoder gives: (N, H) float32, rows as in `nodes`."""
         return self._scorer.embeddings.float().cpu().numpy()
 
+    def score_numbers(self, pairs: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Internal: scores, probabilities, and whether the data has them, of (2, P) numbers."""
+        scores = self._scorer.score(pairs)
+        return scores, np.full_like(scores, np.nan), self._known.has(pairs).numpy()
+
     @cached_property
     def _scorer(self) -> Scorer:
         return Scorer(self._trained, self._graph)

@@ -1,0 +1,176 @@
+"""The `runner-predict` command: a trained run in use."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import EXIT_INTERRUPTED, RunnerError
+from runner.machine.environment import prepare_environment
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from runner.prediction.run import Run
+
+_SHOWN = 100  # rows of a table on a terminal
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns 0, 1 for an error or rows without a score, 130 for an interrupt."""
+    options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        return _predict(options)
+    except RunnerError as error:
+        print(f"runner-predict: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `runner-predict … | head`
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("runner-predict: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="runner-predict",
+        description="Scores, new links and embeddings from a trained run.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", help="a run folder, or latest: the newest below outputs/")
+    what = parser.add_argument_group("what (one of these)").add_mutually_exclusive_group()
+    what.add_argument(
+        "--pairs", type=Path, metavar="FILE", help="score each row of a table of pairs"
+    )
+    what.add_argument("--node", nargs="+", metavar="NAME", help="the best new links of nodes")
+    what.add_argument("--embeddings", type=Path, metavar="FILE", help="the embedding of each node")
+    how = parser.add_argument_group("how")
+    how.add_argument("--output", type=Path, metavar="FILE", help=".csv, .tsv or .parquet")
+    how.add_argument("--top", type=int, metavar="K", help="links of a node (20)")
+    how.add_argument(
+        "--include-known", action="store_true", help="links that the data has, too, so marked"
+    )
+    how.add_argument(
+        "--columns", nargs=2, metavar="COLUMN", help="the two ends in --pairs, by name or from 0"
+    )
+    how.add_argument("--side", choices=("source", "target"), help="of a node in a bipartite graph")
+    how.add_argument(
+        "--graph",
+        choices=("test", "all"),
+        default="test",
+        help="the links that scores see: those of the test, or all, for real use (default: test)",
+    )
+    how.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    return parser
+
+
+def _predict(options: argparse.Namespace) -> int:
+    action = _action(options)
+    if options.output is not None:
+        from runner.prediction.table_writer import check
+
+        check(options.output, [])
+    prepare_environment()
+    from runner.prediction.run import load  # torch
+
+    return action(load(options.run, graph=options.graph, device=options.device), options)
+
+
+def _action(options: argparse.Namespace) -> Callable[[Run, argparse.Namespace], int]:
+    """What is asked for; contradictions are refused before anything is loaded."""
+    actions = {
+        "pairs": _score_pairs, "node": _top_of_nodes, "embeddings": _write_embeddings,
+    }  # fmt: skip
+    asked = [name for name in actions if getattr(options, name)]
+    if not asked:
+        raise RunnerError(f"what is asked for? Say one of {', '.join(f'--{n}' for n in actions)}")
+    belongs = {
+        "top": ("node",), "columns": ("pairs",), "side": ("node",),
+        "include_known": ("node",), "output": ("pairs", "node"),
+    }  # fmt: skip
+    for option, of in belongs.items():
+        if getattr(options, option) and asked[0] not in of:
+            others = " and ".join(f"--{name}" for name in of)
+            raise RunnerError(f"--{option.replace('_', '-')}: it belongs to {others}")
+    if asked[0] == "pairs" and options.output is None:
+        raise RunnerError("--pairs: where to? Say --output FILE")
+    if options.top is not None and options.top < 1:
+        raise RunnerError(f"--top {options.top}: it takes a whole number from 1")
+    return actions[asked[0]]
+
+
+def _score_pairs(run: Run, options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from runner.prediction.pair_tables import opened
+    from runner.prediction.scored_pairs import score_table
+    from runner.terminal.bar import Bar, drawn
+
+    with opened(options.pairs, run.nodes, ends=options.columns) as pairs:
+        bar = Bar(Console(stderr=True), total=pairs.size, completed=0)
+        bar.show(options.pairs.name, "")
+        with drawn(bar):
+            outcome = score_table(
+                run, pairs, options.output, lambda done, _: bar.update(bar.task.id, completed=done)
+            )
+    print(f"{outcome.scored} pairs scored: {options.output}")
+    if outcome.unscored:
+        raise RunnerError(
+            f"{options.pairs}: {outcome.unscored} rows have no score, column reason says why "
+            f"({outcome.first})"
+        )
+    return 0
+
+
+def _top_of_nodes(run: Run, options: argparse.Namespace) -> int:
+    import pandas
+
+    known = options.include_known
+    frames = [
+        run.top(node, options.top or 20, side=options.side, include_known=known)
+        for node in options.node
+    ]
+    return _give(pandas.concat(frames, ignore_index=True), options.output)
+
+
+def _write_embeddings(run: Run, options: argparse.Namespace) -> int:
+    import pandas
+
+    frame = pandas.DataFrame(run.embeddings())
+    frame.columns = [str(number) for number in frame.columns]
+    frame.insert(0, "node", list(run.nodes))
+    return _give(frame, options.embeddings)
+
+
+def _give(frame: DataFrame, output: Path | None) -> int:
+    """Write a table, or print its first rows."""
+    if output is not None:
+        import pyarrow
+
+        from runner.prediction.table_writer import written
+
+        table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+        with written(output, table.schema) as write:
+            write(table)
+        print(f"{len(frame)} rows: {output}")
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table()
+    for name in frame.columns:
+        shown.add_column(name, justify="left" if name in ("source", "target") else "right")
+    for row in frame.head(_SHOWN).itertuples(index=False):
+        shown.add_row(*(Text(f"{x:.4g}" if isinstance(x, float) else str(x)) for x in row))
+    Console().print(shown)
+    if len(frame) > _SHOWN:
+        print(f"{_SHOWN} of {len(frame)} rows; all of them: --output FILE")
+    return 0

@@ -1,0 +1,59 @@
+"""The `runner-predict` command."""
+
+from __future__ import annotations
+
+import pandas
+import pytest
+
+from runner.cli.predict import main
+
+RUN = ("dataset=lesmis", "model=ncn", "tracker=none", "train.epochs=2", "encoder.hidden=16")
+
+
+@pytest.fixture
+def folder(made_once):
+    return str(made_once(*RUN))
+
+
+def test_pairs(folder, tmp_path, capsys):
+    (tmp_path / "p.csv").write_text("Valjean,Javert\nValjean,Nobody\n")
+    code = main([folder, "--pairs", "p.csv", "--output", "s.csv"])
+    found = pandas.read_csv("s.csv")
+    assert code == 1
+    assert found["score"].notna().tolist() == [True, False]
+    assert "1 rows have no score" in capsys.readouterr().err
+
+
+def test_top_of_nodes_on_the_terminal_and_into_a_file(folder, tmp_path, capsys):
+    assert main([folder, "--node", "Valjean", "Javert", "--top", "3"]) == 0
+    assert capsys.readouterr().out.count("Valjean") == 3
+    assert main([folder, "--node", "Valjean", "--output", "top.parquet", "--include-known"]) == 0
+    found = pandas.read_parquet("top.parquet")
+    assert (len(found), list(found)[:3]) == (20, ["source", "target", "score"])
+
+
+def test_embeddings(folder, tmp_path):
+    assert main([folder, "--embeddings", "e.csv"]) == 0
+    found = pandas.read_csv("e.csv")
+    assert list(found) == ["node", *map(str, range(16))]
+    assert len(found) == 77
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "what is asked for"),
+        (["--pairs", "p.csv"], "where to"),
+        (["--node", "Valjean", "--columns", "a", "b"], "--columns: it belongs to --pairs"),
+        (["--embeddings", "e.csv", "--top", "3"], "--top: it belongs to --node"),
+        (["--node", "Valjean", "--top", "0"], "--top 0"),
+        (["--node", "Valjeann"], "no node has this name; near are Valjean"),
+        (["--embeddings", "e.xls"], "which kind of table"),
+        (["--pairs", "none.csv", "--output", "s.csv"], "it cannot be read"),
+    ],
+)
+def test_mistakes_are_one_sentence(folder, arguments, message, capsys):
+    assert main([folder, *arguments]) == 1
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
