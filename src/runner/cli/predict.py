@@ -67,6 +67,18 @@ def _parser() -> argparse.ArgumentParser:
         default="test",
         help="the links that scores see: those of the test, or all, for real use (default: test)",
     )
+    how.add_argument(
+        "--add-links",
+        type=Path,
+        metavar="FILE",
+        help="links that came after training: scores see them, nothing is trained",
+    )
+    how.add_argument(
+        "--add-features",
+        type=Path,
+        metavar="FILE",
+        help="of new nodes in --add-links: a table of a column of names, then numbers",
+    )
     how.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser
 
@@ -80,7 +92,25 @@ def _predict(options: argparse.Namespace) -> int:
     prepare_environment()
     from runner.prediction.run import load  # torch
 
-    return action(load(options.run, graph=options.graph, device=options.device), options)
+    run = load(options.run, graph=options.graph, device=options.device)
+    if options.add_links is not None:
+        run = _with_links(run, options.add_links, options.add_features)
+    return action(run, options)
+
+
+def _with_links(run: Run, links: Path, features: Path | None) -> Run:
+    import pandas
+
+    from runner.prediction.added_links import read_links
+
+    table = None
+    if features is not None:
+        try:
+            table = pandas.read_csv(features, index_col=0, sep=None, engine="python")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+            raise RunnerError(f"--add-features {features}: it cannot be read ({reason})") from None
+    return run.with_links(read_links(links), table)
 
 
 def _action(options: argparse.Namespace) -> Callable[[Run, argparse.Namespace], int]:
@@ -101,6 +131,8 @@ def _action(options: argparse.Namespace) -> Callable[[Run, argparse.Namespace], 
             raise RunnerError(f"--{option.replace('_', '-')}: it belongs to {others}")
     if asked[0] == "pairs" and options.output is None:
         raise RunnerError("--pairs: where to? Say --output FILE")
+    if options.add_features is not None and options.add_links is None:
+        raise RunnerError("--add-features: of which nodes? It belongs to --add-links")
     if options.top is not None and options.top < 1:
         raise RunnerError(f"--top {options.top}: it takes a whole number from 1")
     return actions[asked[0]]

@@ -18,6 +18,7 @@ _NUMBER = r"^(0|[1-9]\d{0,17})$"
 _SHOWN = 3  # names in a message
 
 Side = Literal["source", "target"]
+SIDES: tuple[Side, Side] = ("source", "target")
 
 
 class NodeLabels(Sequence[str | int]):

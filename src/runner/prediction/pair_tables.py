@@ -19,7 +19,7 @@ import pyarrow
 from runner.data.reading import column_names
 from runner.data.reading.separators import BLANKS, SEPARATORS, cut, split_line
 from runner.errors import RunnerError
-from runner.prediction.node_labels import NodeLabels
+from runner.prediction.node_labels import SIDES, NodeLabels
 
 BLOCK = 100_000  # rows at a time
 PARQUET = (".parquet", ".pq")
@@ -179,8 +179,7 @@ def _names(
     if len(first) <= max(places):
         return numbered, False
     found = [
-        labels.find([first[place]], side)[0] >= 0  # type: ignore[arg-type]
-        for place, side in zip(places, ("source", "target"), strict=True)
+        labels.find([first[place]], side)[0] >= 0 for place, side in zip(places, SIDES, strict=True)
     ]
     if not all(found) or given:
         return first, True

@@ -26,11 +26,16 @@ def read_pairs(pairs: Any, labels: NodeLabels) -> Tensor:
     Raises:
         RunnerError: if the form is another, or a label is unknown.
     """
-    source, target = _two_columns(pairs)
+    source, target = two_columns(pairs)
     return torch.stack([labels.require(source, "source"), labels.require(target, "target")])
 
 
-def _two_columns(pairs: Any) -> tuple[Any, Any]:
+def two_columns(pairs: Any) -> tuple[Any, Any]:
+    """The labels of both ends of pairs in any form of :func:`read_pairs`.
+
+    Raises:
+        RunnerError: if the form is another.
+    """
     if hasattr(pairs, "columns"):
         names = [str(name) for name in pairs.columns]
         places = column_names.ends(names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ from torch import Tensor
 from runner.errors import RunnerError
 from runner.experiment.find_runs import latest_trained
 from runner.ops.csr import Graph
+from runner.prediction.added_links import add_links
 from runner.prediction.known_links import KnownLinks
 from runner.prediction.node_labels import NodeLabels, Side
 from runner.prediction.pairs import read_pairs
@@ -128,6 +129,19 @@ class Run:
         scores = self._scorer.score(pairs)
         order = np.argsort(-scores, kind="stable")[: _positive("k", k)]
         return self._as_frame(pairs[:, torch.from_numpy(order)], scores[order], include_known)
+
+    def with_links(self, links: Any, features: DataFrame | Mapping[Any, Any] | None = None) -> Run:
+        """The run with further links in its graph; its weights stay as they are.
+
+        Args:
+            links: as `pairs` of `score`; an unknown node is a new one.
+            features: of new nodes, a row for each by its name (a DataFrame's index), in the
+                encoder's form. Models that learn an embedding for each node take no new ones.
+
+        Raises:
+            RunnerError: if the model cannot use a new node, or lacks its features.
+        """
+        return Run(add_links(self._trained, self._labels, links, features), graph=self._seen)
 
     def embeddings(self) -> np.ndarray:
         """What the encoder gives: (N, H) float32, rows as in `nodes`."""

@@ -12,6 +12,7 @@ import pyarrow
 import torch
 
 from runner.prediction import table_writer
+from runner.prediction.node_labels import SIDES
 from runner.prediction.pair_tables import Block, PairTable
 
 if TYPE_CHECKING:
@@ -63,9 +64,8 @@ def score_table(
 def _scored(
     run: Run, pairs: PairTable, block: Block, outcome: Outcome, begin: int
 ) -> pyarrow.Table:
-    sides = (("source", pairs.source), ("target", pairs.target))
-    ends = [_combined(block.table.column(place)) for _, place in sides]
-    numbers = [run.nodes.find(end, side) for end, (side, _) in zip(ends, sides, strict=True)]  # type: ignore[arg-type]
+    ends = [_combined(block.table.column(place)) for place in (pairs.source, pairs.target)]
+    numbers = [run.nodes.find(end, side) for end, side in zip(ends, SIDES, strict=True)]
     unknown = [number < 0 for number in numbers]
     is_bad = unknown[0] | unknown[1] | (numbers[0] == numbers[1])
     is_bad[list(block.reasons)] = True

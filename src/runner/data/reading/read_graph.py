@@ -75,7 +75,7 @@ def read_graph(given: Given) -> UserGraph:
         RunnerError: if a file is damaged or makes no sense; names the key and the remedy.
     """
     file, directed = given.file, given.directed
-    raw = read_parts(lambda part: _read(part, given.key, given.table), file, given.parts)
+    raw = read_parts(lambda part: read_raw(part, given.key, given.table), file, given.parts)
     raw = sides.with_sides(file, raw, given.table, directed, given.num_nodes)
     sides.refuse_shared_names(raw, given.features, "dataset.features")
     sides.refuse_shared_names(raw, given.nodes, "dataset.nodes")
@@ -113,7 +113,12 @@ def read_graph(given: Given) -> UserGraph:
     )
 
 
-def _read(file: Path, key: str | None, keys: TableKeys) -> RawGraph:
+def read_raw(file: Path, key: str | None, keys: TableKeys) -> RawGraph:
+    """What a file says, of any known kind; nodes are not numbered yet.
+
+    Raises:
+        RunnerError: if it is damaged, of an unknown kind, or can be read in two ways.
+    """
     suffix = file.suffix.lower()
     if key is not None and suffix not in (".mat", ".npz"):
         raise RunnerError(f"dataset.key={key}: {file} has no keys; leave it out")
