@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from runner.compare.collect import collect
+from runner.comparison.collect import collect
 from runner.models.predictor import Predictor
 from runner.training import loop
 from runner.training.objective import LinkPrediction, Objective

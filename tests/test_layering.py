@@ -18,7 +18,7 @@ FLOORS = (
     {"experiment"},
     {"records"},
     {"training"},
-    {"tracking", "data", "compare"},
+    {"tracking", "data", "comparison"},
     {"config"},
     {"models", "machine", "storage"},
     {"ops", "terminal"},

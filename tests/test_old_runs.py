@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner.compare.groups import group
-from runner.compare.read import read_run
+from runner.comparison.groups import group
+from runner.comparison.read import read_run
 from runner.storage.seal import read_lines
 
 OLD = Path(__file__).parent / "data" / "bdcf161"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.compare.collect import collect
+from runner.comparison.collect import collect
 from runner.training import loop
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -6,8 +6,8 @@ from collections import Counter
 
 from scripts.write_runs import MODELS, write_runs
 
-from runner.compare.collect import collect
-from runner.compare.importance import searches
+from runner.comparison.collect import collect
+from runner.comparison.importance import searches
 
 
 def test_they_are_whole_realistic_and_hold_seeds_and_a_search(tmp_path):

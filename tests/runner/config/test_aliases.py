@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from runner.compare.settings import parse
+from runner.comparison.settings import parse
 from runner.config import aliases
 from runner.config.identity import canonical, experiment_id
 from runner.storage.seal import read_lines

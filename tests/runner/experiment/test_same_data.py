@@ -11,9 +11,9 @@ import pytest
 import yaml
 from tests.conftest import run_folders
 
-from runner.compare.collect import collect
-from runner.compare.fingerprints import distinguish_data
-from runner.compare.groups import group
+from runner.comparison.collect import collect
+from runner.comparison.fingerprints import distinguish_data
+from runner.comparison.groups import group
 from runner.experiment import run
 from runner.storage.seal import read_lines, sealed_json, sealed_lines
 

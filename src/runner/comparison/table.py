@@ -1,0 +1,116 @@
+"""A row for each group: mean and spread over its runs, beside the published figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas
+
+from runner.comparison.groups import Group
+from runner.comparison.significance import against_published
+
+
+def table(groups: Sequence[Group]) -> pandas.DataFrame:
+    """The numbers: metrics in %, standard deviations with ddof 1, seconds, GiB.
+
+    `p` is two-sided, from Welch's test against the published mean and standard deviation of 10
+    runs; it needs at least two runs. `best` marks the highest mean of each dataset and metric,
+    rounded as printed, if there are several rows.
+    """
+    rows = pandas.DataFrame([_row(group) for group in groups])
+    if rows.empty:
+        return rows
+    shown = rows["mean"].round(2)
+    columns = shown.groupby([rows["dataset"], rows["metric"]], sort=False)
+    rows["best"] = (shown == columns.transform("max")) & (columns.transform("size") > 1)
+    return rows
+
+
+def _row(group: Group) -> dict[str, Any]:
+    mean, std = mean_and_std(group.tests)
+    valid_mean, valid_std = mean_and_std(group.valids)
+    results = [run.result for run in group.runs if run.result]
+    seconds, seconds_std = mean_and_std([result.seconds for result in results])
+    published = published_figure(group)
+    of, spread_of = (published["mean"], published["std"]) if published else (math.nan, None)
+    return {
+        "dataset": group.dataset,
+        "model": group.model,
+        "setting": group.label,
+        "experiment": group.experiment,
+        "metric": group.metric,
+        "runs": len(results),
+        "mean": mean,
+        "std": std,
+        "published_mean": of,
+        "published_std": math.nan if spread_of is None else spread_of,
+        "difference": mean - of,
+        "p": against_published(group.tests, of, spread_of),
+        "valid_mean": valid_mean,
+        "valid_std": valid_std,
+        "epochs": mean_and_std([_or_nan(result.epochs) for result in results])[0],
+        "seconds": seconds,
+        "seconds_std": seconds_std,
+        "peak_memory_gib": max(_or_nan(result.peak_memory_gib) for result in results),
+    }
+
+
+def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation (ddof 1; NaN for a single value)."""
+    array = np.asarray(values, dtype=float)
+    return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else math.nan
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def published_figure(group: Group) -> Mapping[str, Any] | None:
+    """The published figure of a group, if all runs have the same, for the compared metric."""
+    figures = [run.result.published for run in group.runs if run.result]
+    figure = figures[0]
+    alike = all(other == figure for other in figures)
+    return figure if figure and alike and figure["metric"] == group.metric else None
+
+
+def readable(rows: pandas.DataFrame) -> pandas.DataFrame:
+    """The table as text: percentages with their spread, unknown values empty."""
+    if rows.empty:
+        return pandas.DataFrame()
+    return pandas.DataFrame(
+        {
+            "dataset": rows["dataset"],
+            "model": rows["setting"],
+            "metric": rows["metric"],
+            "runs": rows["runs"].astype(str),
+            "test %": [spread(*pair) for pair in zip(rows["mean"], rows["std"], strict=True)],
+            "published %": [
+                spread(*pair)
+                for pair in zip(rows["published_mean"], rows["published_std"], strict=True)
+            ],
+            "difference": [number(value, "+.2f") for value in rows["difference"]],
+            "p": [p_value(value) for value in rows["p"]],
+            "seconds": [number(value, ".0f") for value in rows["seconds"]],
+            "GiB": [number(value, ".2f") for value in rows["peak_memory_gib"]],
+        }
+    )
+
+
+def spread(mean: float, std: float) -> str:
+    """`89.05 ± 0.96`; without a spread the mean alone."""
+    if pandas.isna(mean):
+        return ""
+    return f"{mean:.2f}" if pandas.isna(std) else f"{mean:.2f} ± {std:.2f}"
+
+
+def number(value: float, form: str) -> str:
+    """A formatted number; NaN is empty."""
+    return "" if pandas.isna(value) else format(value, form)
+
+
+def p_value(value: float) -> str:
+    """A p-value to three digits, never zero."""
+    return "<0.001" if value < 0.001 else number(value, ".3f")
