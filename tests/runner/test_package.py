@@ -46,9 +46,25 @@ def test_the_version_imports_nothing_heavy():
     assert "runner" in imported and not imported & {"hydra", "omegaconf", "torch", "numpy"}
 
 
-def test_the_package_knows_its_version_and_nothing_that_it_lacks():
+def test_the_package_knows_its_names_and_nothing_that_it_lacks():
     assert runner.__version__ == version("link-runner")
+    for name in runner.__all__:
+        assert name in dir(runner) and getattr(runner, name) is not None
+        assert getattr(runner, name) is getattr(runner, name)
     assert not hasattr(runner, "__author__")
+
+
+@pytest.mark.command
+def test_the_import_of_the_package_is_light():
+    code = """
+import sys, runner
+runner.__all__, runner.__doc__, dir(runner), runner.RunnerError
+heavy = {"torch", "pandas", "numpy", "hydra", "omegaconf", "scipy"} & set(sys.modules)
+assert not heavy, heavy
+runner.compare
+assert not {"torch", "pandas", "hydra"} & set(sys.modules)
+"""
+    run([sys.executable, "-c", code])
 
 
 @pytest.mark.command

@@ -57,36 +57,60 @@ def main() -> None:
     Plugins.instance().register(LedgerSweeper)  # which Hydra does not find in an editable install
     arguments = sys.argv[1:]
     try:
-        resumed = [a.removeprefix("resume=") for a in arguments if a.startswith("resume=")]
-        others = [a for a in arguments if not a.startswith("resume=")]
-        if len(set(resumed)) > 1:
-            raise RunnerError("resume takes one folder and key=value overrides")
+        resumed, others = split_resume(arguments)
         if shared and {"-m", "--multirun"} & set(others):
             raise RunnerError("-m: torchrun starts one run; for many, hardware.processes=2 of each")
-        if not resumed:
+        if resumed is None:
             code = _compose_and_run(arguments)
         elif {"-m", "--multirun"} & set(others):
-            code = _compose_and_run(arguments_of(resumed[0], others))
-        elif resumed[0] == "auto":
+            code = _compose_and_run(arguments_of(resumed, others))
+        elif resumed == "auto":
             code = _compose_and_run(others, go_on=True)
         else:
-            code = _resume(resumed[0], others)
-    except (RunnerError, HydraException, OmegaConfBaseException, ValueError) as error:
-        code = _fail(error, arguments)
-    except OSError as error:
-        code = _fail(
-            RunnerError(f"{error}; is the run folder writable? choose another: hydra.run.dir=…"), []
-        )
+            logging.basicConfig(
+                level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True
+            )
+            resume_one(resumed, others)
+            code = 0
     except KeyboardInterrupt:
         code = _interrupted()
-    except RecursionError:
-        key = max(arguments, key=len, default="").partition("=")[0]
-        code = _fail(RunnerError(f"{key}: the value is nested too deeply; no key takes that"), [])
     except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        code = _fail(_out_of_memory(error), [])
+        code = _fail(explained(error, arguments))
     sys.exit(code)
+
+
+def split_resume(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """What `resume=` names, None without one, and the other arguments.
+
+    Raises:
+        RunnerError: if several things are named.
+    """
+    named = {a.removeprefix("resume=") for a in arguments if a.startswith("resume=")}
+    if len(named) > 1:
+        raise RunnerError("resume takes one folder and key=value overrides")
+    return next(iter(named), None), [a for a in arguments if not a.startswith("resume=")]
+
+
+def explained(error: Exception, arguments: Sequence[str]) -> RunnerError:
+    """An error of the user's as one sentence; another error is raised.
+
+    Args:
+        arguments: what was typed.
+    """
+    if isinstance(error, RunnerError):
+        return error
+    if isinstance(error, HydraException | OmegaConfBaseException | ValueError):
+        from runner.cli.explain import explain
+
+        return RunnerError(explain(error, arguments))
+    if isinstance(error, OSError):
+        return RunnerError(f"{error}; is the run folder writable? choose another: hydra.run.dir=…")
+    if isinstance(error, RecursionError):
+        key = max(arguments, key=len, default="").partition("=")[0]
+        return RunnerError(f"{key}: the value is nested too deeply; no key takes that")
+    if is_out_of_memory(error):
+        return _out_of_memory(error)
+    raise error
 
 
 def _meet() -> None:
@@ -111,12 +135,12 @@ def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:
     except JobsFailed:
         return 1
     except Exception:
-        _discard_output()
+        discard_output()
         raise
     return 0
 
 
-def _discard_output() -> None:
+def discard_output() -> None:
     """Remove the folder that Hydra has made for a run that then never began."""
     from runner.storage.files import discard_empty
 
@@ -133,27 +157,31 @@ def _job(config: DictConfig, *, go_on: bool) -> Exception | None:
     """One run, or one job of a sweep: a failure ends this job alone, and says so at once."""
     try:
         if JOB in os.environ and _is_multirun():
-            run_job(Path(HydraConfig.get().sweep.dir), _output_folder(), partial(_run, config))
+            run_job(Path(HydraConfig.get().sweep.dir), _output_folder(), partial(run_one, config))
         else:
-            _run(config, find=_repeat if go_on else None)
+            run_one(config, find=find_repeat if go_on else None)
         return None
     except KeyboardInterrupt:
         code = _interrupted()
         if _is_multirun():
             raise
     except Exception as error:
-        if is_out_of_memory(error):
-            error = _out_of_memory(error)
-        elif not isinstance(error, RunnerError | OmegaConfBaseException):
-            error = RunnerError(f"unexpected {type(error).__name__}: {error}")
-        code = _fail(error, [])
+        problem = explained_of_job(error)
+        code = _fail(problem)
         if _is_multirun():
-            return error  # raised, Hydra would say it again, in its words
+            return problem  # raised, Hydra would say it again, in its words
     # Hydra would print every other exception with a heading and a traceback of its own.
     raise SystemExit(code)
 
 
-def _run(
+def explained_of_job(error: Exception) -> RunnerError:
+    """Any error of a run whose config Hydra has composed, as one sentence."""
+    if isinstance(error, RunnerError | OmegaConfBaseException) or is_out_of_memory(error):
+        return explained(error, [])
+    return RunnerError(f"unexpected {type(error).__name__}: {error}")
+
+
+def run_one(
     config: DictConfig, *, find: Find | None = None, judge: Judge | None = None
 ) -> dict[str, Any] | None:
     """One run from its composed config; its summary, None where it is only described.
@@ -233,30 +261,28 @@ def _as_typed(overrides: Sequence[str]) -> list[str]:
     return [str(line) for line in OmegaConf.to_container(overrides, resolve=False) or []]
 
 
-def _repeat(config: Mapping[str, Any], output: Path) -> Path | None:
+def find_repeat(config: Mapping[str, Any], output: Path) -> Path | None:
+    """The unfinished run of this config that `resume=auto` resumes, None without one."""
     from runner.experiment.find_runs import repeat
 
     return repeat(config, output)
 
 
-def _resume(given: str, overrides: Sequence[str]) -> int:
+def resume_one(given: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Resume the run in a folder, or the latest one; its summary."""
     from runner.experiment.find_runs import latest
     from runner.records.folder import RunFolder
 
     if any(override.startswith("-") for override in overrides):
         raise RunnerError("resume takes one run folder and key=value overrides, no flags")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
     path = latest(Path("outputs")) if given == "latest" else Path(os.path.expanduser(given))
     RunFolder.reopen(path)  # before torch is imported
-    try:
-        with _recorded(RunFolder(path.absolute())):
-            from runner.experiment.resume import resume
+    with _recorded(RunFolder(path.absolute())):
+        from runner.experiment.resume import resume
 
-            summary = resume(path, overrides)
-    except KeyboardInterrupt:
-        return _interrupted()
+        summary = resume(path, overrides)
     _close(summary)
-    return 0
+    return summary
 
 
 @contextmanager
@@ -290,7 +316,7 @@ def _close(summary: Mapping[str, Any]) -> None:
 
     from runner.terminal.tables import closing_table
 
-    closing_table(summary, Console())
+    closing_table(summary, Console(force_jupyter=False))
 
 
 def _out_of_memory(error: Exception) -> RunnerError:
@@ -305,13 +331,8 @@ def _describe(config: Mapping[str, Any], origins: Sequence[published.Origin]) ->
     describe(config, origins, Console())
 
 
-def _fail(error: Exception, arguments: Sequence[str]) -> int:
-    message = str(error)
-    if not isinstance(error, RunnerError):
-        from runner.cli.explain import explain
-
-        message = explain(error, arguments)
-    print(f"runner: {message}", file=sys.stderr)
+def _fail(error: RunnerError) -> int:
+    print(f"runner: {error}", file=sys.stderr)
     return 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -65,7 +66,9 @@ def collect(folders: Sequence[Path]) -> list[Run]:
 def _read(folders: Sequence[Path]) -> list[Run]:
     """Read the runs; if many, in other processes, while this one imports pandas and scipy."""
     names = [str(folder) for folder in folders]
-    if len(folders) < _MANY or "fork" not in multiprocessing.get_all_start_methods():
+    # A fork of several threads (a notebook's) may inherit a lock that nobody opens.
+    can_fork = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
+    if len(folders) < _MANY or not can_fork:
         return list(map(read_run, folders, names))
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
         found = pool.map(read_run, folders, names, chunksize=_AT_A_TIME)

@@ -28,6 +28,7 @@ import torch
 import torch.distributed as dist
 
 from runner.errors import Interrupted, RunnerError
+from runner.machine.signals import ignored_by_children
 from runner.training.ranks import ALONE, Group, Ranks, is_lost_connection
 
 _PATIENCE = timedelta(days=7)  # for slow processes; a dead one breaks its connections
@@ -145,11 +146,8 @@ def _start_process(rank: int, size: int, port: int) -> subprocess.Popen[bytes]:
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, _PARENT: os.getpid()}
     added = {name: str(value) for name, value in {**place, **meeting}.items()}
     # Ctrl-C reaches all processes: it must not end one before it ignores the signal.
-    deaf = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    with ignored_by_children(signal.SIGINT):
         return subprocess.Popen([sys.executable, "-c", _FOLLOW], env={**os.environ, **added})
-    finally:
-        signal.signal(signal.SIGINT, deaf)
 
 
 def _connect(store: dist.Store, rank: int, size: int) -> None:

@@ -8,7 +8,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -19,6 +21,30 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # A launcher warns with SIGUSR2: its own handler queues the job again.
 _LAUNCHER_SIGNAL = signal.SIGUSR2
 _HURRY_SECONDS = 2.0
+_is_guest: ContextVar[bool] = ContextVar("is_guest", default=False)
+
+
+@contextmanager
+def guest() -> Iterator[None]:
+    """Inside, the process is a caller's (a notebook's): no run ends it, however late it stops."""
+    token = _is_guest.set(True)
+    try:
+        yield
+    finally:
+        _is_guest.reset(token)
+
+
+@contextmanager
+def ignored_by_children(number: signal.Signals) -> Iterator[None]:
+    """Inside, processes start that ignore a signal; off the main thread they cannot be told so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 class StopOnSignals:
@@ -32,7 +58,8 @@ class StopOnSignals:
 
     Args:
         grace_seconds: time from the first signal to `give_up`, unless the `with` ends before.
-        give_up: ends the process; called on the separate thread.
+        give_up: ends the process; called on the separate thread, and never for a :func:`guest`,
+            whose main thread the second signal interrupts when its native call returns.
 
     Attributes:
         requested: whether a signal has requested a stop.
@@ -41,7 +68,7 @@ class StopOnSignals:
     def __init__(self, *, grace_seconds: float, give_up: Callable[[], None]) -> None:
         self.requested = False
         self._grace_seconds = grace_seconds
-        self._give_up = give_up
+        self._give_up = None if _is_guest.get() else give_up
         self._before: dict[int, Any] = {}
         self._warned = False  # by the launcher
 
@@ -87,6 +114,7 @@ class StopOnSignals:
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not select.select([self._receiver], [], [], left)[0]:
+                assert self._give_up is not None, "only then is there a deadline"
                 self._give_up()
                 return
             received = self._receiver.recv(1)
@@ -95,7 +123,10 @@ class StopOnSignals:
             number = received[0]
             if number not in self._before:
                 continue
-            if not seen:
+            if self._give_up is None:
+                if not seen:
+                    log.warning("%s: the run stops after this step", signal.Signals(number).name)
+            elif not seen:
                 deadline = time.monotonic() + self._grace_seconds
                 log.warning(
                     "%s: the run stops after this step, or in %g seconds at the latest "

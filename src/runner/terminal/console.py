@@ -19,7 +19,8 @@ def lenient_console() -> Console:
     """A console on standard output, whose terminal or pipe may go away before the run ends."""
     from rich.console import Console
 
-    return Console(file=cast("IO[str]", _LenientStream(sys.stdout)))
+    # Plain lines in a notebook too, where rich would make a display of its own of each.
+    return Console(file=cast("IO[str]", _LenientStream(sys.stdout)), force_jupyter=False)
 
 
 @contextmanager

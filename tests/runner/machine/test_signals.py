@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.runner.experiment.test_resume import SETTING, curve
 
-from runner.machine.signals import StopOnSignals
+from runner.machine.signals import StopOnSignals, guest
 
 # `runner` whose 15th step takes a minute or so, in one native call: Python's handlers wait for it.
 SLOW = """
@@ -96,3 +96,22 @@ def test_a_launchers_warning_is_passed_on_once_the_run_is_saved():
         assert len(handled) == 1
     finally:
         signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_callers_process_is_never_ended_but_interrupted_by_the_second_signal():
+    ended = []
+    with (
+        guest(),
+        pytest.raises(KeyboardInterrupt),
+        StopOnSignals(grace_seconds=0.01, give_up=lambda: ended.append(True)) as stop,
+    ):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        assert stop.requested and not ended
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+    assert not ended
+    with StopOnSignals(grace_seconds=0.01, give_up=lambda: ended.append(True)):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+    assert ended  # the process is the run's own
