@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra import initialize_config_module
@@ -20,9 +21,11 @@ from omegaconf import DictConfig
 
 from runner.cli import main as command
 from runner.cli.flags import flags_first
+from runner.config.targets import foreign_targets
 from runner.errors import RunnerError
 from runner.machine.environment import prepare_environment
 from runner.machine.signals import guest
+from runner.records.folder import RunFolder
 
 if TYPE_CHECKING:
     from runner.prediction.run import Run
@@ -70,7 +73,9 @@ def run(*overrides: str) -> Run:
             raise command.explained(error, overrides) from error
         from runner.prediction.run import load
 
-        return load(summary["folder"])
+        folder = Path(summary["folder"])
+        # What the config names has just run: the caller has named it himself.
+        return load(folder, trust=foreign_targets(RunFolder.reopen(folder).config()).values())
 
 
 def _refuse_flags(overrides: Sequence[str]) -> None:

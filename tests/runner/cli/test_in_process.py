@@ -19,6 +19,7 @@ from tests.runner.experiment.test_resume import assert_same_weights, curve
 import runner as package
 from runner.errors import RunnerError
 from runner.training import loop
+from runner.training.objective import LinkPrediction, Step
 
 pytestmark = pytest.mark.command
 
@@ -218,6 +219,18 @@ def test_messages_go_to_the_callers_handlers_or_to_standard_output(tmp_path, cap
     root.handlers[0].close()
     text = (tmp_path / "mine.log").read_text()
     assert "lesmis: 77 nodes" in text and "still open" in text
+
+
+class Doubled(LinkPrediction):
+    """An objective of the caller's own."""
+
+    def loss(self, step: Step):
+        return 2 * super().loss(step)
+
+
+def test_components_of_the_callers_own_need_no_further_trust():
+    run = package.run(*SETTING, f"objective._target_={__name__}.Doubled")
+    assert run.metrics["test"] and len(run.top(run.nodes[0], k=3)) == 3
 
 
 CALLER = """
