@@ -69,6 +69,11 @@ def test_models_and_ops_know_no_hydra_and_no_tracker(room):
     assert not names & NOT_OF_MODELS
 
 
+def test_operators_read_graphs_of_other_libraries_without_importing_them():
+    names = {name.split(".")[0] for path in files("ops") for name in imported(path)}
+    assert not names & {"networkx", "torch_geometric"}
+
+
 def test_help_imports_nothing_heavy():
     """cli, and what it imports at its top, leave torch, W&B and OGB to what needs them."""
     heavy = {"torch", "numba", "wandb", "ogb", "torch_geometric", "scipy", "pandas", "optuna"}

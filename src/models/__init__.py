@@ -1,0 +1,71 @@
+"""Encoders, predictors, and the model that is made of both; usable without a run.
+
+Example:
+    >>> graph = Graph.from_networkx(networkx.les_miserables_graph())
+    >>> model = LinkModel(MessagePassing(num_categories=graph.num_nodes), NCNC())
+    >>> logits = model(torch.arange(graph.num_nodes), graph, torch.tensor([[0, 1], [2, 3]]))
+"""
+
+from runner.models.completion import Completion, LearnedPrior
+from runner.models.convolution import (
+    GCN,
+    GIN,
+    SAGE,
+    Convolution,
+    PureConvolution,
+    PureGCN,
+    PureMax,
+    PureMean,
+    PureSum,
+)
+from runner.models.encoder import Encoder, NoEncoder
+from runner.models.gae import GAE
+from runner.models.gae_cn import GAECN
+from runner.models.heuristics import (
+    AdamicAdar,
+    CommonNeighbours,
+    Katz,
+    PersonalisedPageRank,
+    ResourceAllocation,
+    ShortestPath,
+)
+from runner.models.link_model import LinkModel
+from runner.models.message_passing import MessagePassing
+from runner.models.ncn import NCN
+from runner.models.ncn2 import NCN2
+from runner.models.ncn_diff import NCNDiff
+from runner.models.ncnc import NCNC
+from runner.models.predictor import NoPredictor, Predictor, View
+
+__all__ = [
+    "GAE",
+    "GAECN",
+    "GCN",
+    "GIN",
+    "NCN",
+    "NCN2",
+    "NCNC",
+    "SAGE",
+    "AdamicAdar",
+    "CommonNeighbours",
+    "Completion",
+    "Convolution",
+    "Encoder",
+    "Katz",
+    "LearnedPrior",
+    "LinkModel",
+    "MessagePassing",
+    "NCNDiff",
+    "NoEncoder",
+    "NoPredictor",
+    "PersonalisedPageRank",
+    "Predictor",
+    "PureConvolution",
+    "PureGCN",
+    "PureMax",
+    "PureMean",
+    "PureSum",
+    "ResourceAllocation",
+    "ShortestPath",
+    "View",
+]

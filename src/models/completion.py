@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from runner.keys import Before, NotNegative, Positive, PositiveInt, RunSeed, Width
+from runner.keys import Before, InConfig, NotNegative, Positive, PositiveInt, RunSeed, Width
 from runner.models.seeded import SeededModule
 from runner.ops.aggregate import gather
 from runner.ops.backend import exact
@@ -35,7 +35,7 @@ class LearnedPrior(nn.Module):
         hidden: width H of the embeddings.
     """
 
-    def __init__(self, *, hidden: Width) -> None:
+    def __init__(self, *, hidden: InConfig[Width] = 64) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
             nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, 1)
@@ -81,14 +81,14 @@ class Completion(SeededModule):
     def __init__(
         self,
         *,
-        t: Positive | LearnedPrior,
-        s: float,
-        o: float,
-        alpha: NotNegative,
-        chunk_size: PositiveInt | None,
-        keep_train: PositiveInt | None,
-        keep_eval: PositiveInt | None,
-        seed: RunSeed,
+        t: InConfig[Positive | LearnedPrior] = 0.5,
+        s: InConfig[float] = 4.0,
+        o: InConfig[float] = 3.0,
+        alpha: InConfig[NotNegative] = 1.0,
+        chunk_size: InConfig[PositiveInt | None] = 262_144,
+        keep_train: InConfig[PositiveInt | None] = None,
+        keep_eval: InConfig[PositiveInt | None] = None,
+        seed: InConfig[RunSeed] = 0,
         replacement: bool = False,
         dropout: Annotated[bool, Before(True)] = True,
         memory_gib: Annotated[Positive | None, Before(None)] = None,

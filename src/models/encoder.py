@@ -61,7 +61,9 @@ class NoEncoder(Encoder):
 
     needs_features = False
 
-    def __init__(self, *, num_features: int, num_categories: int | None) -> None:
+    def __init__(
+        self, *, num_features: int | None = None, num_categories: int | None = None
+    ) -> None:
         super().__init__()
 
     def forward(

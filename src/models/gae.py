@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from runner.keys import Probability, Width
+from runner.keys import InConfig, Probability, Width
 from runner.models.mlp import head, pair_mlp
 from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pair_product
@@ -26,11 +26,11 @@ class GAE(Predictor):
     def __init__(
         self,
         *,
-        hidden: Width,
-        dropout: Probability,
-        last_linear: bool,
-        two_layer_head: bool,
-        layer_norm: bool,
+        hidden: InConfig[Width] = 64,
+        dropout: InConfig[Probability] = 0.1,
+        last_linear: InConfig[bool] = False,
+        two_layer_head: InConfig[bool] = False,
+        layer_norm: InConfig[bool] = True,
     ) -> None:
         super().__init__()
         self.f_pair = pair_mlp(

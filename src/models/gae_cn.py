@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from runner.keys import Probability, Width
+from runner.keys import InConfig, Probability, Width
 from runner.models.mlp import head, neighbour_mlp, pair_mlp
 from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pair_product
@@ -32,12 +32,12 @@ class GAECN(Predictor):
     def __init__(
         self,
         *,
-        hidden: Width,
-        dropout: Probability,
-        edge_dropout: Probability,
-        last_linear: bool,
-        two_layer_head: bool,
-        layer_norm: bool,
+        hidden: InConfig[Width] = 64,
+        dropout: InConfig[Probability] = 0.1,
+        edge_dropout: InConfig[Probability] = 0.0,
+        last_linear: InConfig[bool] = False,
+        two_layer_head: InConfig[bool] = False,
+        layer_norm: InConfig[bool] = True,
         beta: float = 1.0,
     ) -> None:
         super().__init__()

@@ -8,8 +8,8 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from runner.keys import Before, Layers, Probability, Width
-from runner.models.convolution import Convolution
+from runner.keys import Before, InConfig, Layers, Probability, Width
+from runner.models.convolution import GCN, Convolution
 from runner.models.encoder import Encoder
 from runner.models.mlp import MLP, Dropout
 from runner.models.node_embedding import NodeEmbedding
@@ -31,7 +31,7 @@ class MessagePassing(Encoder):
     where that rate acts.
 
     Args:
-        num_features: F; ignored where ``num_categories`` is given.
+        num_features: F, of real features; ignored where ``num_categories`` is given.
         num_categories: number of category ids, None for real features.
         hidden: width H of the embeddings.
         layers: number of convolutions; 0 is the input stage alone.
@@ -45,24 +45,24 @@ class MessagePassing(Encoder):
         sparse_embedding: the gradient of the embedding holds the rows that were looked up alone.
 
     Raises:
-        ValueError: if ``layers`` is below 0 or a rate out of range.
+        ValueError: if ``layers`` is below 0, a rate out of range, or neither number is given.
     """
 
     def __init__(
         self,
         *,
-        num_features: int,
-        num_categories: int | None,
-        hidden: Width,
-        layers: Layers,
-        convolution: type[Convolution],
-        residual: bool,
-        jumping_knowledge: bool,
-        layer_norm: bool,
-        input_dropout: Probability,
-        hidden_dropout: Probability,
-        output_dropout: Probability,
-        edge_dropout: Probability,
+        num_features: int | None = None,
+        num_categories: int | None = None,
+        hidden: InConfig[Width] = 64,
+        layers: InConfig[Layers] = 1,
+        convolution: InConfig[type[Convolution]] = GCN,
+        residual: InConfig[bool] = True,
+        jumping_knowledge: InConfig[bool] = False,
+        layer_norm: InConfig[bool] = True,
+        input_dropout: InConfig[Probability] = 0.0,
+        hidden_dropout: InConfig[Probability] = 0.1,
+        output_dropout: InConfig[Probability] = 0.0,
+        edge_dropout: InConfig[Probability] = 0.0,
         sparse_embedding: Annotated[bool, Before(False)] = False,
     ) -> None:
         super().__init__()
@@ -70,6 +70,10 @@ class MessagePassing(Encoder):
             raise ValueError(f"layers must be at least 0, got {layers}")
         if not 0 <= edge_dropout < 1:
             raise ValueError(f"edge_dropout must be in [0, 1), got {edge_dropout}")
+        if num_features is None:
+            if num_categories is None:
+                raise ValueError("give num_features of real features, or num_categories of ids")
+            num_features = 0
         self.num_categories = num_categories
         self.hidden = hidden
         self.residual = residual

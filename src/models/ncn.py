@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from runner.keys import Probability, Width
+from runner.keys import InConfig, Probability, Width
 from runner.models.mlp import head, neighbour_mlp, node_mlp, pair_mlp
 from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pair_product
@@ -44,13 +44,13 @@ class NCN(Predictor):
     def __init__(
         self,
         *,
-        hidden: Width,
-        dropout: Probability,
-        edge_dropout: Probability,
-        node_transform: bool,
-        last_linear: bool,
-        two_layer_head: bool,
-        layer_norm: bool,
+        hidden: InConfig[Width] = 64,
+        dropout: InConfig[Probability] = 0.1,
+        edge_dropout: InConfig[Probability] = 0.0,
+        node_transform: InConfig[bool] = True,
+        last_linear: InConfig[bool] = False,
+        two_layer_head: InConfig[bool] = False,
+        layer_norm: InConfig[bool] = True,
         beta: float = 1.0,
     ) -> None:
         super().__init__()

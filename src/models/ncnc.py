@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from runner.keys import Depth, Probability, Width
+from runner.keys import Depth, InConfig, Probability, Width
 from runner.models.completion import Completion
 from runner.models.inner_ncn import InnerNCN
 from runner.models.ncn import NCN
@@ -42,7 +42,7 @@ class NCNC(Predictor):
     which it starts from, have had their own dropout.
 
     Args:
-        completion: the completion stage.
+        completion: the completion stage; by default one with its defaults.
         depth: how many times neighbourhoods are completed, at least 1.
 
     The other arguments are those of :class:`~runner.models.ncn.NCN`.
@@ -55,14 +55,14 @@ class NCNC(Predictor):
     def __init__(
         self,
         *,
-        hidden: Width,
-        dropout: Probability,
-        edge_dropout: Probability,
-        node_transform: bool,
-        last_linear: bool,
-        two_layer_head: bool,
-        layer_norm: bool,
-        completion: Completion,
+        hidden: InConfig[Width] = 64,
+        dropout: InConfig[Probability] = 0.1,
+        edge_dropout: InConfig[Probability] = 0.0,
+        node_transform: InConfig[bool] = True,
+        last_linear: InConfig[bool] = False,
+        two_layer_head: InConfig[bool] = False,
+        layer_norm: InConfig[bool] = True,
+        completion: InConfig[Completion] = None,  # type: ignore[assignment]
         depth: Depth = 1,
         beta: float = 1.0,
     ) -> None:
@@ -80,7 +80,7 @@ class NCNC(Predictor):
             layer_norm=layer_norm,
             beta=beta,
         )
-        self.completion = completion
+        self.completion = Completion() if completion is None else completion
 
     @property
     def reach(self) -> int:  # type: ignore[override]

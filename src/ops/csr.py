@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,14 +77,14 @@ class Graph(Adjacency):
         return cells.index_fill_(0, self.row * columns + self.col, True).view(n, columns)
 
     @classmethod
-    def from_edges(cls, edge_index: Tensor, num_nodes: int) -> Graph:
+    def from_edges(cls, edge_index: Tensor, num_nodes: int | None = None) -> Graph:
         """Build the simple symmetric graph of a list of edges.
 
         Both directions are stored; duplicates (in either direction) and self-loops are dropped.
 
         Args:
             edge_index: (2, M) int64, one column an edge, in any order.
-            num_nodes: N; nodes without edges are allowed.
+            num_nodes: N; nodes without edges are allowed. None for the highest id + 1.
 
         Raises:
             ValueError: on a wrong shape or dtype, or an id outside 0 to N - 1.
@@ -93,6 +94,8 @@ class Graph(Adjacency):
                 "edge_index must be an int64 tensor of shape (2, M), "
                 f"got {edge_index.dtype} of shape {tuple(edge_index.shape)}"
             )
+        if num_nodes is None:
+            num_nodes = int(edge_index.max()) + 1 if edge_index.numel() else 0
         check_ids(edge_index, num_nodes, "edge_index")
         if backend.compiled(edge_index):
             return cls(*_symmetric_rows(edge_index.contiguous(), num_nodes), symmetric=True)
@@ -104,6 +107,41 @@ class Graph(Adjacency):
         rowptr = offsets(torch.bincount(row, minlength=num_nodes))
         col = (key - row * divisor).to(_type_of_ids(num_nodes, key.device))
         return cls(rowptr, col, symmetric=True)
+
+    @classmethod
+    def from_pyg(cls, data: Any) -> Graph:
+        """Build the simple symmetric graph of a PyTorch Geometric ``Data``, on its device.
+
+        As in :meth:`from_edges`, directions are forgotten, and duplicates and self-loops dropped;
+        weights and attributes of edges are not read.
+
+        Args:
+            data: with ``edge_index`` (2, M) and ``num_nodes``.
+
+        Raises:
+            ValueError: if it has no ``edge_index`` of its own, or a wrong one.
+        """
+        if not hasattr(data, "edge_index") or data.edge_index is None:
+            raise ValueError(
+                f"{type(data).__name__} has no edge_index; of a HeteroData give "
+                "data.to_homogeneous(), of an adj_t leave ToSparseTensor out"
+            )
+        return cls.from_edges(data.edge_index, data.num_nodes)
+
+    @classmethod
+    def from_networkx(cls, graph: Any) -> Graph:
+        """Build the simple symmetric graph of a networkx graph; node i is ``list(graph)[i]``.
+
+        As in :meth:`from_edges`, directions are forgotten, and parallel edges and self-loops
+        dropped; weights and attributes are not read.
+
+        Args:
+            graph: any of networkx's four classes, with nodes of any kind.
+        """
+        number = {node: i for i, node in enumerate(graph)}
+        ends = [number[node] for edge in graph.edges() for node in edge]
+        edge_index = torch.tensor(ends, dtype=torch.int64).view(-1, 2).t()
+        return cls.from_edges(edge_index, len(number))
 
     def find(self, pairs: Tensor) -> Tensor:
         """Position of the entry (u, v) of every pair, -1 where there is none.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
@@ -32,6 +32,10 @@ class Before:
 
     value: Any
 
+
+IN_CONFIG = object()
+_T = TypeVar("_T")
+InConfig = Annotated[_T, IN_CONFIG]  # a config has to give it; the default is for Python alone
 
 Probability = Annotated[float, Ge(0), Lt(1)]
 Share = Annotated[float, Gt(0), Lt(1)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import networkx
 import numpy as np
 import pytest
 import torch
@@ -162,3 +163,37 @@ def test_pairs_helper_covers_edges():
     found = graph.find(torch.from_numpy(some_pairs(edges))) >= 0
     assert bool(found.any())
     assert not bool(found.all())
+
+
+def test_without_a_number_of_nodes_the_highest_id_is_the_last():
+    assert Graph.from_edges(EDGES).num_nodes == 4
+    assert Graph.from_edges(EDGES[:, :0]).num_nodes == 0
+    with pytest.raises(ValueError, match="ids -1 to 2"):
+        Graph.from_edges(torch.tensor([[-1], [2]]))
+
+
+KINDS = (networkx.Graph, networkx.DiGraph, networkx.MultiGraph, networkx.MultiDiGraph)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_networkx_graph_has_its_nodes_in_their_order(graph, kind):
+    names = [("pair", 1), "b", 7, 3.5, "alone"]
+    given = kind()
+    given.add_nodes_from(names)
+    for u, v in EDGES.t().tolist():
+        given.add_edge(names[u], names[v], weight=u + 0.5)
+    found = Graph.from_networkx(given)
+    assert list(given) == names
+    assert found.symmetric and found.num_nodes == 5
+    assert torch.equal(found.rowptr, graph.rowptr) and torch.equal(found.col, graph.col)
+    assert Graph.from_networkx(kind()).num_nodes == 0
+
+
+def test_a_pyg_graph(graph):
+    from torch_geometric.data import Data, HeteroData
+
+    found = Graph.from_pyg(Data(edge_index=EDGES, num_nodes=5, edge_attr=torch.rand(7)))
+    assert torch.equal(found.rowptr, graph.rowptr) and torch.equal(found.col, graph.col)
+    for other in (HeteroData(), Data(x=torch.rand(3, 1))):
+        with pytest.raises(ValueError, match=f"{type(other).__name__} has no edge_index"):
+            Graph.from_pyg(other)

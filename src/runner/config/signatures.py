@@ -43,6 +43,11 @@ class Parameter:
         return next((m for m in self._metadata() if isinstance(m, Effect)), None)
 
     @property
+    def in_config(self) -> bool:
+        """Whether a config has to give it."""
+        return self.required or keys.IN_CONFIG in self._metadata()
+
+    @property
     def before(self) -> Before | None:
         return next((m for m in self._metadata() if isinstance(m, Before)), None)
 

@@ -294,7 +294,7 @@ def _model_of(target: str, given: frozenset[str]) -> type[BaseModel]:
     # What the source of others calls a type may be more than we can read.
     opaque = schema.Node if is_ours(target) else Any
     fields: dict[str, Any] = {
-        name: (_withnodes(parameter.annotation, opaque), ... if parameter.required else None)
+        name: (_withnodes(parameter.annotation, opaque), ... if parameter.in_config else None)
         for name, parameter in described.parameters.items()
         if name not in given
     }

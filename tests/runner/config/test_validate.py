@@ -1,5 +1,5 @@
 import pytest
-from omegaconf import open_dict
+from omegaconf import OmegaConf, open_dict
 from tests.test_configs import composed
 
 from runner.config.validate import absolute, resolve
@@ -174,3 +174,21 @@ def test_a_home_that_does_not_exist_is_a_path_as_any_other(tmp_path, monkeypatch
 def test_an_empty_word_on_a_table_is_refused(key):
     with pytest.raises(RunnerError, match=f"{key}: '' does not fit"):
         resolve(composed("dataset=edges", "dataset.path=graph.csv", f"{key}="))
+
+
+# Keys that came with a default, which older configs of one's own may lack.
+SILENT = {"model.beta", "model.depth", "encoder.sparse_embedding"} | {
+    f"model.completion.{key}" for key in ("replacement", "dropout", "memory_gib", "precision")
+}
+
+
+@pytest.mark.parametrize("name", ["model", "model.completion", "encoder"])
+def test_a_missing_key_is_told_although_python_has_a_default(name):
+    for key in OmegaConf.select(composed("model=ncnc"), name):
+        if key == "_target_" or f"{name}.{key}" in SILENT:
+            continue
+        config = composed("model=ncnc")
+        with open_dict(config):
+            del OmegaConf.select(config, name)[key]
+        with pytest.raises(RunnerError, match=rf"{name}\.{key}: a value is needed"):
+            resolve(config)
