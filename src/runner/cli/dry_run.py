@@ -14,16 +14,24 @@ from rich.tree import Tree
 
 from runner.config.published import Origin
 from runner.config.schema import RunConfig
+from runner.data.link_data import LinkData
 from runner.data.sizes import in_words, recall, sizes_of
-from runner.experiment.build import build_model, load_data
+from runner.experiment.build import build, build_maker, build_model, load_data
+from runner.experiment.checks import check_fit, check_parts, check_split
+from runner.training.evaluator import Evaluator
 
 
 def describe(config: Mapping[str, Any], origins: Sequence[Origin], console: Console) -> None:
-    """Print the composed tree, the run graph, the sizes, and where every tuned value came from."""
+    """Print the composed tree, the run graph, the sizes, and where every tuned value came from.
+
+    Raises:
+        RunnerError: as the run would, where its split or its model is refused.
+    """
+    run_graph = _run_graph(config)
     console.rule("config", align="left")
     console.print(yaml.safe_dump(dict(config), sort_keys=False), markup=False, highlight=False)
     console.rule("run graph", align="left")
-    console.print(_run_graph(config))
+    console.print(run_graph)
     console.rule("tuned values", align="left")
     console.print(_origins_table(origins))
 
@@ -31,13 +39,16 @@ def describe(config: Mapping[str, Any], origins: Sequence[Origin], console: Cons
 def _run_graph(config: Mapping[str, Any]) -> Tree:
     dataset, model = config["dataset"], config["model"]
     tree = Tree(f"run: {config['run']['model']} on {config['run']['dataset']}")
-    data = tree.add(f"dataset: {dataset['source']['_target_']}")
-    sizes = _read_sizes(config, data)
-    if sizes is None:
-        data.add("sizes are known after the first run on it")
+    branch = tree.add(f"dataset: {dataset['source']['_target_']}")
+    data = _read(config)
+    for note in () if data is None else (*data.notes, in_words(data)):
+        branch.add(Text(note))
+    recalled = recall(dataset["source"], config["run"]["cache"]) if data is None else sizes_of(data)
+    if recalled is None:
+        branch.add("sizes are known after the first run on it")
     else:
-        data.add(", ".join(f"{name} {value}" for name, value in sizes.items()))
-    data.add(f"training negatives: {config['negatives']['_target_']}")
+        branch.add(", ".join(f"{name} {value}" for name, value in recalled.items()))
+    branch.add(f"training negatives: {config['negatives']['_target_']}")
     tree.add(f"sampler: {config['sampler']['_target_']}")
     tree.add(f"objective: {config['objective']['_target_']}")
     tree.add(f"encoding: {config['encoding']['_target_']}")
@@ -47,7 +58,7 @@ def _run_graph(config: Mapping[str, Any]) -> Tree:
     _add_parts(predictor, model)
     tree.add(f"evaluator: {config['evaluator']['_target_']}")
     tree.add(f"tracker: {config['tracker']['_target_']}")
-    tree.add(_parameters(config, sizes))
+    tree.add(_parameters(config, data, recalled))
     return tree
 
 
@@ -58,25 +69,31 @@ def _add_parts(branch: Tree, component: Mapping[str, Any]) -> None:
             branch.add(f"{key}: {node.get('path') or node['_target_']}")
 
 
-def _read_sizes(config: Mapping[str, Any], branch: Tree) -> Mapping[str, Any] | None:
-    """The sizes of the data: of a user's file by reading it, else as they are remembered."""
-    if config["dataset"].get("path") is None:
-        return recall(config["dataset"]["source"], config["run"]["cache"])
-    data = load_data(RunConfig.read(config))
-    for note in data.notes:
-        branch.add(Text(note))
-    branch.add(in_words(data))
-    return sizes_of(data)
+def _read(config: Mapping[str, Any]) -> LinkData | None:
+    """A user's own file; of other data the source is built alone, with its split."""
+    run = RunConfig.read(config)
+    if run.dataset.path is None:
+        build_maker("dataset.source", run.dataset.source)
+        return None
+    data = load_data(run)
+    check_split(run, data, keep=False)
+    return data
 
 
-def _parameters(config: Mapping[str, Any], sizes: Mapping[str, Any] | None) -> str:
+def _parameters(
+    config: Mapping[str, Any], data: LinkData | None, sizes: Mapping[str, Any] | None
+) -> str:
+    """How many there are, of a model that fits the data."""
     sizes = _input_sizes(config, sizes)
     known = sizes or {"num_features": 1, "num_categories": None}
-    model = build_model(
-        RunConfig.read(config),
-        num_features=known["num_features"],
-        num_categories=known["num_categories"],
-    )
+    run = RunConfig.read(config)
+    num_categories = known["num_categories"]
+    model = build_model(run, num_features=known["num_features"], num_categories=num_categories)
+    if data is not None:
+        evaluator: Evaluator = build("evaluator", run.evaluator)
+        evaluator.prepare({"valid": data.valid, "test": data.test})
+        check_parts(model, build("objective", run.objective), evaluator)
+        check_fit(run.run.model, model, data, num_categories)
     predictor = sum(parameter.numel() for parameter in model.predictor.parameters())
     if sizes is None:
         return f"parameters: predictor {predictor:,}, encoder known with the sizes of its input"

@@ -39,11 +39,14 @@ class Audit:
         return {name: count for name, count in self.counts.items() if count}
 
 
-def audit(data: LinkData, *, cache: Path) -> Audit:
+def audit(data: LinkData, *, cache: Path, keep: bool = True) -> Audit:
     """Count every overlap; computed once for each data fingerprint and kept below `cache`.
 
     Links are compared as unordered pairs, but for the negatives of directed data: there (a, b) may
     be a negative where (b, a) is a link.
+
+    Args:
+        keep: what is counted is written to `cache`.
     """
     path = cache / "audits" / f"{data.fingerprint}.json"
     try:
@@ -55,10 +58,11 @@ def audit(data: LinkData, *, cache: Path) -> Audit:
     except ValueError:
         log.warning("the kept leak audit %s does not match its checksum and is made anew", path)
     found = Audit(_count(data))
-    try:
-        write_json(path, found.counts)
-    except OSError as error:
-        log.debug("the audit is not kept: %s", error)
+    if keep:
+        try:
+            write_json(path, found.counts)
+        except OSError as error:
+            log.debug("the audit is not kept: %s", error)
     return found
 
 

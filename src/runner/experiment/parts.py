@@ -13,19 +13,19 @@ from torch import Tensor
 
 from runner.config.flat import flat
 from runner.config.schema import RunConfig
-from runner.data.audit import Audit, audit, enforce
+from runner.data.audit import Audit
 from runner.data.link_data import EvaluationSplit, LinkData
 from runner.data.sizes import in_words, remember
 from runner.errors import RunnerError
 from runner.experiment import structures, warm_start
-from runner.experiment.bipartite import check_model
 from runner.experiment.build import build, build_model, build_optimiser, load_data
+from runner.experiment.checks import check_fit, check_parts, check_split
 from runner.experiment.graphs import Graphs, build_graphs, move_graphs, words_of_test_graph
 from runner.experiment.same_data import refuse_other_data
 from runner.machine import hardware
 from runner.models.link_model import LinkModel
 from runner.models.node_embedding import node_embeddings
-from runner.models.predictor import NoPredictor
+from runner.models.predictor import Predictor
 from runner.ops.csr import Graph
 from runner.ops.sparse_rows import SparseRows, compact
 from runner.records import checkpoint
@@ -138,9 +138,9 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     model = build_model(
         config, num_features=loaded.num_features, num_categories=loaded.num_categories
     )
-    _refuse_contradictions(model, objective, evaluator, ranks)
-    check_model(config.run.model, model.predictor, data)
-    _refuse_unlearned(model, loaded)
+    check_parts(model, objective, evaluator)
+    check_fit(config.run.model, model, data, loaded.num_categories)
+    _check_processes(model.predictor, ranks)
     scratch = _place_embeddings(model, config)
     model = model.to(device)
     features = torch.device("cpu") if machine.features == "host" else device
@@ -180,44 +180,19 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     )
 
 
-def _refuse_contradictions(
-    model: LinkModel, objective: Objective, evaluator: Evaluator, ranks: Ranks
-) -> None:
-    predictor = model.predictor
-    if isinstance(predictor, NoPredictor) and (objective.scores_pairs or evaluator.names):
-        raise RunnerError(
-            "model=none: this objective and evaluator score pairs, which takes a predictor; give "
-            "an objective that learns the encoder alone, and evaluator=none"
-        )
-    if predictor.normalises_pairs:
-        if ranks.size > 1:
-            raise RunnerError(
-                "hardware.processes: this predictor normalises the pairs of a batch together, and "
-                "several processes would each see a part of them; give hardware.processes=1"
-            )
-        log.info(
-            "this predictor normalises the pairs that are scored together: its scores depend on "
-            "train.batch_size and train.eval_batch_size"
-        )
-
-
-def _refuse_unlearned(model: LinkModel, loaded: _Loaded) -> None:
-    """Refuse learned embeddings of nodes that are held out, and so are never learned."""
-    if loaded.data.valid_support is None and loaded.data.test_support is None:
+def _check_processes(predictor: Predictor, ranks: Ranks) -> None:
+    """Refuse several processes where the pairs of a batch are normalised together."""
+    if not predictor.normalises_pairs:
         return
-    new, features = loaded.data.new_nodes, loaded.features
-    if loaded.num_categories is not None and model.encoder.needs_features:
-        assert isinstance(features, Tensor)
-        there = torch.ones(len(features), dtype=torch.bool).index_fill_(0, new, False)
-        new = new[~torch.isin(features[new], features[there])]
-    elif not node_embeddings(model):
-        return
-    if len(new):
+    if ranks.size > 1:
         raise RunnerError(
-            f"encoder: {len(new)} nodes come after training, and their embeddings would never be "
-            "learned; give every node values of its own (dataset.nodes, dataset.features), or "
-            "take a model that learns no embeddings, as the heuristics"
+            "hardware.processes: this predictor normalises the pairs of a batch together, and "
+            "several processes would each see a part of them; give hardware.processes=1"
         )
+    log.info(
+        "this predictor normalises the pairs that are scored together: its scores depend on "
+        "train.batch_size and train.eval_batch_size"
+    )
 
 
 def _build_negatives(config: RunConfig, data: LinkData) -> NegativeSampler:
@@ -251,18 +226,14 @@ def _place_embeddings(model: LinkModel, config: RunConfig) -> Path | None:
 
 
 def _load(config: RunConfig, folder: Path) -> _Loaded:
-    protocol = config.protocol
     data = load_data(config)
     remember(config.dataset.source, config.run.cache, data)
     for note in (*data.notes, in_words(data)):
         log.info("%s: %s", config.run.dataset, note)
     refuse_other_data(data, folder, at=f"resume={folder}", remedy="start a new run")
-    checked = audit(data, cache=Path(config.run.cache))
-    permitted = [*protocol.permitted_overlaps, *data.permitted]
-    for level, line in enforce(checked, official=protocol.official_split, permitted=permitted):
-        log.log(level, "%s", line)
-
-    graphs = build_graphs(data, validation_edges=protocol.validation_edges_in_test_graph)
+    checked = check_split(config, data)
+    validation_edges = config.protocol.validation_edges_in_test_graph
+    graphs = build_graphs(data, validation_edges=validation_edges)
     features, num_categories = warm_start.input_features(folder, config, data, graphs[0])
     return _Loaded(
         data=data,
