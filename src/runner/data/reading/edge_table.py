@@ -32,6 +32,7 @@ from runner.data.reading.ends import (
     refuse_overlap,
     refuse_real_numbers,
     refuse_second_header,
+    refuse_totals,
 )
 from runner.data.reading.header import find_header, take_names_from_comment
 from runner.data.reading.raw_graph import RawGraph, TableKeys
@@ -127,6 +128,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
         refuse_mixed_kinds(sheet, texts, ends)
     refuse_second_header(sheet, keys, texts, ends)
     refuse_missing_marks(sheet, texts, ends)
+    refuse_totals(sheet, texts, ends)
     refuse_overlap(sheet, keys, [texts.values.take(texts.places(end)) for end in (0, 1)])
     whole = texts.as_whole()
     if whole is not None:

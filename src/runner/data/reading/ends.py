@@ -18,7 +18,7 @@ from runner.data.reading.sheet import Sheet, column_name, refuse, row_name
 _WHOLE = r"^[-+]?\d+(\.0*)?$"
 _FEW_ROWS = 10
 _MISSING = ("nan", "na", "n/a", "none", "null", "inf", "-inf", "-", "--", "?", "-1")
-
+_TOTALS = re.compile(r"(?:(grand )?totals?|sum)$", re.IGNORECASE)
 
 _OTHERS = {
     "JSON": r"[\[{]\s*([\"\[{\d]|$)",
@@ -150,6 +150,23 @@ def refuse_missing_marks(sheet: Sheet, texts: EndTexts, ends: Sequence[int]) -> 
         row = texts.first_row(end, is_mark)
         if row >= 0:
             _refuse_mark(sheet, row, texts.text(end, row), number)
+
+
+def refuse_totals(sheet: Sheet, texts: EndTexts, ends: Sequence[int]) -> None:
+    """A last row of sums: its word stands in no other row, in both ends or among numbers."""
+    last, above = texts.codes[:, -1], texts.codes[:, :-1]
+    has_word = [_TOTALS.match(texts.text(end, -1)) for end in (0, 1)]
+    is_sum = np.array([bool(word) and not (above == code).any()
+                       for word, code in zip(has_word, last, strict=True)])  # fmt: skip
+    others = np.setdiff1d(np.arange(len(texts.values)), last)
+    if is_sum.all() or (is_sum.any() and texts.matches(_WHOLE)[others].all()):
+        end = int(is_sum.argmax())
+        refuse(
+            sheet,
+            f"{row_name(sheet, len(texts) - 1)}, the last one, has {texts.text(end, -1)!r} in "
+            f"column {column_name(sheet, ends[end])}, an end of its link: is it the sum of the "
+            "rows above? Remove the row, or give the node another name",
+        )
 
 
 def refuse_minus_one(sheet: Sheet, column: pyarrow.ChunkedArray, number: int) -> None:

@@ -119,3 +119,23 @@ def test_ids_of_nodes_in_a_column_that_says_it_not(read):
         read(rows(), nodes=table)
     plain = "age\n" + "\n".join(str(20 + n % 5) for n in range(30))
     assert any("the rows are those of nodes 0 to 29" in n for n in read(rows(), nodes=plain).notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "form", "last"),
+    [
+        ("source,target", "n{u},n{v}", "TOTAL,TOTAL"),
+        ("source,target", "{u},{v}", "Total,Total"),
+        ("source,target,weight", "n{u},n{v},2", "sum,Sum,99"),
+        ("source,target,weight", "{u},{v},2", "Grand total,7,99"),
+    ],
+)
+def test_a_last_row_of_sums(read, header, form, last):
+    words = rf"row {len(LINKS) + 1} \(line {len(LINKS) + 2}\), the last one, has .* Remove the row"
+    with pytest.raises(RunnerError, match=words):
+        read("\n".join([header, rows(form), last]))
+
+
+@pytest.mark.parametrize("last", ["Total,n3", "Total,Total\nn3,n4", "Total,Total\nTotal,n3"])
+def test_a_node_whose_name_is_that_of_a_sum(read, last):
+    assert "Total" in read("\n".join(["source,target", rows("n{u},n{v}"), last])).names
