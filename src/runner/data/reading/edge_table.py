@@ -30,6 +30,7 @@ from runner.data.reading.ends import (
     refuse_other_formats,
     refuse_other_types,
     refuse_overlap,
+    refuse_ratings,
     refuse_real_numbers,
     refuse_second_header,
     refuse_totals,
@@ -100,6 +101,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     ends = places["source"], places["target"]
     refuse_other_types(sheet, table, ends)
     refuse_labels(sheet, table, places)
+    refuse_ratings(sheet, table, places, keys)
     # Numbers with zeros in front, dates and the like are names, kept as they are written.
     written = [n for n in ends if not _is_whole(table, n) or _has_leading_zeros(sheet)]
     if any(not pyarrow.types.is_string(table.column(n).type) for n in written):

@@ -20,6 +20,10 @@ _FEW_ROWS = 10
 _MISSING = ("nan", "na", "n/a", "none", "null", "inf", "-inf", "-", "--", "?", "-1")
 _TOTALS = re.compile(r"(?:(grand )?totals?|sum)$", re.IGNORECASE)
 
+_STARS = {0.5 * n for n in range(1, 11)}
+_MOST_RATINGS = 11  # from 0 to 10
+_KONECT = re.compile(r"\s*%\s*(sym|asym|bip)\b")  # whose files say whether nodes are of two kinds
+
 _OTHERS = {
     "JSON": r"[\[{]\s*([\"\[{\d]|$)",
     "XML or HTML": r"(?i:<(\?xml|!doctype|html|svg|graphml|gexf|\w+\s[^<>]*=))",
@@ -65,6 +69,29 @@ def refuse_shuffled_index(sheet: Sheet, table: pyarrow.Table) -> None:
             sheet,
             "its first column has each value once, and may number the rows: are the ends the "
             "second and third? Say dataset.columns.source=… dataset.columns.target=…",
+        )
+
+
+def refuse_ratings(
+    sheet: Sheet, table: pyarrow.Table, places: Mapping[str, int], keys: TableKeys
+) -> None:
+    """Columns without names that may be users, items and ratings: a scale, mostly with times."""
+    is_said = keys.bipartite is not None or keys.name_columns or sheet.names is not None
+    if is_said or "weight" not in places or any(map(_KONECT.match, sheet.comments)):
+        return
+    if len({row[places["weight"]] for row in sheet.rows}) > _MOST_RATINGS:
+        return
+    cells = pyarrow.compute.unique(table.column(places["weight"])).drop_null()
+    if not 2 <= len(cells) <= _MOST_RATINGS:
+        return
+    values = {float(str(cell).replace(",", ".")) for cell in cells.to_pylist()}
+    with_times = "time" in places and all(0 <= v <= 10 and (2 * v).is_integer() for v in values)
+    if with_times or (len(values) >= 5 and values <= _STARS):
+        refuse(
+            sheet,
+            f"column {column_name(sheet, places['weight'])} holds {len(values)} numbers from "
+            f"{min(values):g} to {max(values):g}, as ratings: do users rate items, or are both "
+            "ends the same nodes? Say dataset.bipartite=true or dataset.bipartite=false",
         )
 
 
@@ -155,12 +182,15 @@ def refuse_missing_marks(sheet: Sheet, texts: EndTexts, ends: Sequence[int]) -> 
 def refuse_totals(sheet: Sheet, texts: EndTexts, ends: Sequence[int]) -> None:
     """A last row of sums: its word stands in no other row, in both ends or among numbers."""
     last, above = texts.codes[:, -1], texts.codes[:, :-1]
-    has_word = [_TOTALS.match(texts.text(end, -1)) for end in (0, 1)]
-    is_sum = np.array([bool(word) and not (above == code).any()
-                       for word, code in zip(has_word, last, strict=True)])  # fmt: skip
+    is_sum = [
+        _TOTALS.match(texts.text(end, -1)) is not None and not (above == last[end]).any()
+        for end in (0, 1)
+    ]
+    if not any(is_sum):
+        return
     others = np.setdiff1d(np.arange(len(texts.values)), last)
-    if is_sum.all() or (is_sum.any() and texts.matches(_WHOLE)[others].all()):
-        end = int(is_sum.argmax())
+    if all(is_sum) or texts.matches(_WHOLE)[others].all():
+        end = is_sum.index(True)
         refuse(
             sheet,
             f"{row_name(sheet, len(texts) - 1)}, the last one, has {texts.text(end, -1)!r} in "

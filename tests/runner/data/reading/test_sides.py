@@ -68,6 +68,50 @@ def test_kinds_that_overlap_are_refused_until_a_key_says_it(ratings):
     assert same.graph_fingerprint != apart.graph_fingerprint
 
 
+@pytest.mark.parametrize(
+    "form",
+    ["{u}\t{v}\t{star}\t{time}", "{u}::{v}::{star}::{time}", "U{u},I{v},{star}.0,{time}",
+     "{u},{v},{half},{time}", "{u},{v},{star}", "{u} {v} {half}", "{u},{v},{high},{time}"],
+)  # fmt: skip
+def test_ratings_without_names_of_columns_are_refused_until_a_key_says_it(tmp_path, form):
+    rows = [
+        form.format(
+            u=u,
+            v=v,
+            star=n % 5 + 1,
+            half=(n % 10 + 1) / 2,
+            high=n % 4 + 7,
+            time=880_000_000 + 977 * n,
+        )  # fmt: skip
+        for n, (u, v) in enumerate(sorted(RATED, key=lambda pair: pair[0] * 7 % 13))
+    ]
+    file = tmp_path / "u.data"
+    file.write_text("\n".join(rows))
+    with pytest.raises(RunnerError, match=r"number 2 holds \d+ numbers .*Say dataset\.bipartite="):
+        read(file)
+    assert read(file, bipartite=True).num_sources == 12
+    assert read(file, bipartite=False).num_sources is None
+
+
+@pytest.mark.parametrize(
+    ("form", "above"),
+    [
+        ("{u} {v} {few}", ""),
+        ("{u} {v} 1 {time}", ""),
+        ("{u} {v} {many} {time}", ""),
+        ("{u} {v} {few} {time}", "% sym positive\n"),
+        ("{u},{v},{few},{time}", "source,target,weight,time\n"),
+    ],
+)
+def test_weights_are_no_ratings(tmp_path, form, above):
+    rows = [
+        form.format(u=u, v=v, few=n % 3 + 1, many=n % 17, time=880_000_000 + 977 * n)
+        for n, (u, v) in enumerate(sorted(RATED, key=lambda pair: pair[0] * 7 % 13))
+    ]
+    (tmp_path / "out.graph").write_text(above + "\n".join(rows))
+    assert read(tmp_path / "out.graph").facts["columns"].keys() >= {"weight"}
+
+
 def test_names_are_kept_apart_too(tmp_path):
     rows = sorted(("abcdefghijkl"[u % 12], "abcdefghijklmnopqrst"[v % 20]) for u, v in RATED)
     (tmp_path / "graph.csv").write_text("User ID,item\n" + "\n".join(map(",".join, rows)))
