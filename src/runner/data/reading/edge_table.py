@@ -53,6 +53,7 @@ from runner.data.reading.table_shapes import (
     is_adjacency_list,
     read_adjacency_list,
     read_matrix,
+    refuse_transposed,
     with_ids,
 )
 from runner.data.reading.text_file import read_text
@@ -81,6 +82,7 @@ def read_edge_table(file: Path, keys: TableKeys) -> RawGraph:
         sheet.notes.append("read as Latin-1, since it is no UTF-8; else say dataset.encoding=…")
     find_separator(sheet, lines, keys)
     sheet.facts["separator"] = WORDS.get(sheet.separator, sheet.separator)
+    refuse_transposed(sheet, keys)
     if is_adjacency_list(sheet, keys):
         return read_adjacency_list(sheet)
     matrix = read_matrix(sheet, keys)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.data.reading import column_names
 
+csv.field_size_limit(sys.maxsize)  # a line is one field by a separator that it has not
 BLANKS, UNIT = " ", "\x1f"
 # In the order of preference where several fit every line.
 SEPARATORS = ("\t", "::", "->", ";", "|", ",", BLANKS)

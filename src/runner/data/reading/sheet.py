@@ -127,11 +127,9 @@ def count_rows(sheet: Sheet) -> int:
 
 
 def sample_lines(text: bytes) -> list[str]:
-    part = text[:SAMPLE_BYTES]
-    lines = part.split(b"\n")
-    if len(part) < len(text):
-        lines = lines[:-1]
-    return [line.decode() for line in lines if line.strip()][:SAMPLE]
+    end = text.find(b"\n", SAMPLE_BYTES)
+    part = text if end < 0 else text[:end]
+    return [line.decode() for line in part.split(b"\n") if line.strip()][:SAMPLE]
 
 
 def find_separator(sheet: Sheet, lines: Sequence[str], keys: TableKeys) -> None:

@@ -26,6 +26,7 @@ from runner.data.reading.sheet import (
 
 _NETWORKX = re.compile(r"\s*#\s*GMT ")  # its writer's comment
 _MOST = 0.9  # of the lines, of one width in a table with mistakes
+_MOST_COLUMNS = 4  # of links: their ends, a weight and a time
 _SMALLEST_MATRIX = 4  # rows; three columns of numbers in three rows may be weighted links
 
 
@@ -65,6 +66,20 @@ def _refuse_odd_line(sheet: Sheet) -> None:
         f"{row_name(sheet, row)} has {found} fields, most rows have {width}; mend the row, or put "
         "quotes around a name with a separator",
     )
+
+
+def refuse_transposed(sheet: Sheet, keys: TableKeys) -> None:
+    """PyG's `edge_index` as it stands: all sources in one line, all targets in the other."""
+    is_table = keys.name_columns or sheet.width <= _MOST_COLUMNS or len(sheet.rows) > 2
+    if is_table or count_rows(sheet) != 2:
+        return
+    rows = _all_rows(sheet)
+    if all(len(row) == sheet.width and all(map(NUMBER.match, row)) for row in rows):
+        refuse(
+            sheet,
+            f"it has two lines of {sheet.width} numbers each, as an edge_index with all sources in "
+            "one and all targets in the other; transpose it, so that each row has a link",
+        )
 
 
 def is_adjacency_list(sheet: Sheet, keys: TableKeys) -> bool:

@@ -82,7 +82,7 @@ def test_ratings_without_names_of_columns_are_refused_until_a_key_says_it(tmp_pa
             half=(n % 10 + 1) / 2,
             high=n % 4 + 7,
             time=880_000_000 + 977 * n,
-        )  # fmt: skip
+        )
         for n, (u, v) in enumerate(sorted(RATED, key=lambda pair: pair[0] * 7 % 13))
     ]
     file = tmp_path / "u.data"
