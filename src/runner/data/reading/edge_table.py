@@ -53,6 +53,7 @@ from runner.data.reading.table_shapes import (
     is_adjacency_list,
     read_adjacency_list,
     read_matrix,
+    refuse_oblong,
     refuse_transposed,
     with_ids,
 )
@@ -88,6 +89,7 @@ def read_edge_table(file: Path, keys: TableKeys) -> RawGraph:
     matrix = read_matrix(sheet, keys)
     if matrix is not None:
         return matrix
+    refuse_oblong(sheet, keys)
     take_names_from_comment(sheet)
     if any(re.match(r"\s*%\s*bip\b", line) for line in sheet.comments):
         sheet.facts["kinds"] = ["sources", "targets (of a bipartite graph, as % bip says)"]

@@ -27,6 +27,7 @@ from runner.data.reading.sheet import (
 _NETWORKX = re.compile(r"\s*#\s*GMT ")  # its writer's comment
 _MOST = 0.9  # of the lines, of one width in a table with mistakes
 _MOST_COLUMNS = 4  # of links: their ends, a weight and a time
+_SMALLEST_OBLONG = 3  # rows, and columns
 _SMALLEST_MATRIX = 4  # rows; three columns of numbers in three rows may be weighted links
 
 
@@ -165,6 +166,23 @@ def read_matrix(sheet: Sheet, keys: TableKeys) -> RawGraph | None:
     edges = torch.from_numpy(np.stack(np.nonzero(values)))
     found = None if names is None else np.array(names, dtype=object)
     return RawGraph(edges, len(values), names=found, notes=tuple(sheet.notes), facts=sheet.facts)
+
+
+def refuse_oblong(sheet: Sheet, keys: TableKeys) -> None:
+    """A matrix of numbers that is not square: wide, of 0 and 1, or each column mostly zeros."""
+    rows = sheet.rows
+    is_small = min(len(rows), sheet.width) < _SMALLEST_OBLONG
+    if keys.name_columns or is_small or not all(NUMBER.match(c) for row in rows for c in row):
+        return
+    cells = np.array([[float(cell.replace(",", ".")) for cell in row] for row in rows])
+    count = count_rows(sheet)
+    is_wide = count < sheet.width > _MOST_COLUMNS
+    if is_wide or np.isin(cells, (0, 1)).all() or (2 * (cells == 0).sum(axis=0) > len(rows)).all():
+        refuse(
+            sheet,
+            f"{count} rows of {sheet.width} numbers: a matrix of a bipartite graph? Write a .mtx, "
+            ".npz or .mat file, or a link in each row",
+        )
 
 
 def _names_around(

@@ -39,6 +39,29 @@ def test_named_columns_make_a_table_of_two_long_rows(read):
     assert read(rows, columns={"source": 0, "target": 1}).edges.tolist() == [[3, 1], [1, 2]]
 
 
+def matrix(rows, columns, kind):
+    rng = np.random.default_rng(0)
+    links = rng.random((rows, columns)) < 0.3
+    if kind in ("0, 1", "1, 0"):
+        return (links == (kind == "0, 1")).astype(int)
+    weights = {"weights": rng.integers(1, 9, links.shape), "fractions": rng.random(links.shape)}
+    return np.where(links, weights[kind].round(3), 0)
+
+
+@pytest.mark.parametrize("kind", ["0, 1", "1, 0", "weights", "fractions"])
+@pytest.mark.parametrize(("rows", "columns"), [(5, 7), (7, 5), (12, 3), (3, 40), (1500, 20)])
+def test_a_matrix_that_is_not_square(read, rows, columns, kind):
+    cells = matrix(rows, columns, kind)
+    with pytest.raises(RunnerError, match=rf"{rows} rows of {columns} numbers: a matrix of a bip"):
+        read([" ".join(map(str, row)) for row in cells.tolist()])
+
+
+def test_links_with_columns_of_zeros(read):
+    """One node is an end of most links, and further columns say nothing."""
+    rows = [f"0 {n} 0 0 0" for n in (7, *range(1, 7))] + [f"{n} 0 1 0 0" for n in range(1, 9)]
+    assert read(rows).edges.shape[1] == 15
+
+
 def test_a_node_with_very_many_neighbours(read):
     """By other separators than its own, its line is one long field."""
     hub = 40_000
