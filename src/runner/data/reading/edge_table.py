@@ -108,6 +108,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     refuse_ratings(sheet, table, places, keys)
     # Numbers with zeros in front, dates and the like are names, kept as they are written.
     written = [n for n in ends if not _is_whole(table, n) or _has_leading_zeros(sheet)]
+    has_fractions = any(pyarrow.types.is_floating(table.column(n).type) for n in ends)
     if any(not pyarrow.types.is_string(table.column(n).type) for n in written):
         table = parse(sheet, skip=skip, as_text=written)
     sheet.text = b""  # a large one is in the table now
@@ -129,6 +130,9 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
         return replace(with_ids(sheet, both), **timed)
     texts = EndTexts.of([column.cast(pyarrow.string()) for column in columns])
     del columns
+    as_written = texts.values
+    if has_fractions:
+        texts = texts.without_exponents()
     if not {"source", "target"} <= {k for k, v in keys.columns.items() if v is not None}:
         refuse_real_numbers(sheet, texts, ends)
         refuse_mixed_kinds(sheet, texts, ends)
@@ -138,6 +142,8 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     refuse_overlap(sheet, keys, [texts.values.take(texts.places(end)) for end in (0, 1)])
     whole = texts.as_whole()
     if whole is not None:
+        if texts.values != as_written:
+            sheet.notes.append("ids in exponent form (1.000e+00) are read as whole numbers")
         return replace(with_ids(sheet, whole), **timed)
     sheet.notes.extend(texts.twins())
     names = texts.values.to_numpy(zero_copy_only=False)

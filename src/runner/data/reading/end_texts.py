@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow
 import pyarrow.compute
 
 _WHOLE = r"^(0|-?[1-9]\d{0,17})$"
+_SCIENTIFIC = r"^[-+]?\d\.\d+[eE][-+]\d{2,3}$"  # 1e2 may be a name
+_EXACT = 2**53  # from here on a float no longer tells neighbouring whole numbers apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +96,15 @@ class EndTexts:
                 pair = f"{self.values[first].as_py()!r} and {self.values[place].as_py()!r}"
                 return [f"{count} names differ from others in their writing alone, as {pair}"]
         return []
+
+    def without_exponents(self) -> EndTexts:
+        """With the digits of whole numbers in the place of `1.000e+00`, as NumPy writes them."""
+        is_one = self.matches(_SCIENTIFIC)
+        numbers = np.zeros(len(is_one))
+        numbers[is_one] = self.values.filter(pyarrow.array(is_one)).cast(pyarrow.float64())
+        is_one &= (numbers == np.floor(numbers)) & (np.abs(numbers) < _EXACT)
+        digits = pyarrow.array(numbers.astype(np.int64)).cast(pyarrow.string())
+        return replace(self, values=pyarrow.compute.if_else(is_one, digits, self.values))
 
     def as_whole(self) -> np.ndarray | None:
         """The ends, (2, R) int64, if each is a whole number in its one way of writing it."""

@@ -111,8 +111,8 @@ def refuse_other_types(sheet: Sheet, table: pyarrow.Table, ends: Sequence[int]) 
 
 
 def refuse_real_numbers(sheet: Sheet, texts: EndTexts, ends: Sequence[int]) -> None:
-    is_real = texts.matches(r"^[-+]?\d*[.,]\d*[1-9]\d*$")
-    is_number = texts.matches(r"^[-+]?[\d.,]+$")
+    is_real = texts.matches(r"^[-+]?(\d*[.,]\d*[1-9]\d*|\d\.\d+[eE][-+]\d+)$")
+    is_number = texts.matches(r"^[-+]?[\d.,]+([eE][-+]\d+)?$")
     for end, number in enumerate(ends):
         places = texts.places(end)
         if is_number[places].all() and is_real[places].any():

@@ -139,3 +139,22 @@ def test_a_last_row_of_sums(read, header, form, last):
 @pytest.mark.parametrize("last", ["Total,n3", "Total,Total\nn3,n4", "Total,Total\nTotal,n3"])
 def test_a_node_whose_name_is_that_of_a_sum(read, last):
     assert "Total" in read("\n".join(["source,target", rows("n{u},n{v}"), last])).names
+
+
+@pytest.mark.parametrize("header", ["", "source,target,weight\n"])
+def test_whole_numbers_as_numpy_writes_them(read, header):
+    text = header + rows("{u:.18e},{v:.18e},1.5e+00")
+    data = read(text)
+    assert data.graph_fingerprint == read(header + rows("{u},{v},1.5")).graph_fingerprint
+    assert data.names is None and "ids in exponent form" in " ".join(data.notes)
+    assert read(header + rows("{u:.18e},{v},1")).names is None
+
+
+def test_numbers_in_exponent_form_that_are_no_ids(read):
+    for odd in ("1.5e+00", "1.0e-01", "1.0e+17", "nan"):
+        with pytest.raises(RunnerError, match=r"is no node id|often means no value"):
+            read(rows("{u:.3e} {v:.3e}") + f"\n{odd} 2.000e+00")
+
+
+def test_names_that_are_numbers_with_an_exponent(read):
+    assert "7e2" in read("source,target\n" + rows("{u}e2,{v}e2")).names
