@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 UNIX_TIMES = (631_152_000, 2_208_988_800)  # 1990 to 2040
 # Read by Python's `re` and by Arrow's RE2.
-_DATE = (
-    r"^\s*(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})"
+_CLOCK = (
     r"(?:[ T](?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<fraction>\.\d{1,9})?)?)?"
     r"\s?(?P<zone>Z|[-+]\d{2}:?\d{2})?\s*$"
 )
-DATE = re.compile(_DATE)
+DATE = re.compile(rf"^\s*(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}}){_CLOCK}")
+# The month first, where no number in the place of a month exceeds 12.
+_FEW = r"0?[1-9]|[12]\d|3[01]"
+YEAR_LAST = re.compile(
+    rf"^\s*(?P<day>{_FEW})[-/.](?P<month>{_FEW})[-/.](?P<year>(?:19|20)\d\d){_CLOCK}"
+)
 _NANO = 10**9
 _EXACT = 2**53  # from here on a float no longer tells neighbouring whole numbers apart
 
@@ -35,6 +39,10 @@ class NoTime(ValueError):
     def __init__(self, row: int, value: Any) -> None:
         super().__init__(row, value)
         self.row, self.value = row, value
+
+
+class OpenDate(NoTime):
+    """A date that may have the day or the month first, as all others of its column."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +71,13 @@ class Times:
 def read_times(column: pyarrow.Array | pyarrow.ChunkedArray) -> Times:
     """A column of dates, Unix times or other numbers.
 
-    Dates are taken as UTC where they name no other zone. Whole numbers stay as they are, numbers
-    with fractions are counted in 10^-9.
+    Dates are taken as UTC where they name no other zone. With the year last they have the day first
+    where one of the first numbers exceeds 12, and the month first where one of the second ones
+    does. Whole numbers stay as they are, numbers with fractions are counted in 10^-9.
 
     Raises:
         NoTime: with the first value that is none.
+        OpenDate: if all days and months may be either.
     """
     import pyarrow
 
@@ -94,11 +104,12 @@ def read_times(column: pyarrow.Array | pyarrow.ChunkedArray) -> Times:
 def _read_text(text: pyarrow.StringArray) -> Times:
     import pyarrow.compute as compute
 
-    parts = compute.extract_regex(text, _DATE)
-    if parts.null_count == 0:
-        return _read_dates(text, parts)
-    if parts.null_count < len(text):
-        raise NoTime(*_first(text, parts.is_null()))
+    for form in (DATE, YEAR_LAST):
+        parts = compute.extract_regex(text, form.pattern)
+        if parts.null_count == 0:
+            return _read_dates(text, parts, year_last=form is YEAR_LAST)
+        if parts.null_count < len(text):
+            raise NoTime(*_first(text, parts.is_null()))
     plain = compute.replace_substring(compute.utf8_trim_whitespace(text), ",", ".")
     is_number = compute.match_substring_regex(plain, r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$")
     if not compute.all(is_number).as_py():
@@ -110,17 +121,22 @@ def _read_text(text: pyarrow.StringArray) -> Times:
         return _read_floats(plain.cast("float64").to_numpy())
 
 
-def _read_dates(text: pyarrow.StringArray, parts: pyarrow.StructArray) -> Times:
+def _read_dates(text: pyarrow.StringArray, parts: pyarrow.StructArray, *, year_last: bool) -> Times:
     import pyarrow.compute as compute
 
     def numbers(name: str) -> np.ndarray:
         given = compute.replace_substring(parts.field(name), ".", "")
         return compute.if_else(compute.equal(given, ""), "0", given).cast("int64").to_numpy()
 
-    month, hour, minute, second = (numbers(n) for n in ("month", "hour", "minute", "second"))
+    day, month = numbers("day"), numbers("month")
+    if year_last and day.max() <= 12:
+        if month.max() <= 12:
+            raise OpenDate(0, text[0].as_py())
+        day, month = month, day
+    hour, minute, second = (numbers(n) for n in ("hour", "minute", "second"))
     months = (numbers("year") - 1970) * 12 + month - 1
     days = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    days += numbers("day") - 1
+    days += day - 1
     wrong = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) != months
     wrong |= (month < 1) | (month > 12) | (hour > 23) | (minute > 59) | (second > 59)
     zone = compute.replace_substring_regex(parts.field("zone"), "[Z:]", "")

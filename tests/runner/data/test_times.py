@@ -7,7 +7,7 @@ from fractions import Fraction
 import pyarrow
 import pytest
 
-from runner.data.times import NoTime, Times, read_times
+from runner.data.times import NoTime, OpenDate, Times, read_times
 
 RANDOM = random.Random(3)
 MOMENTS = [
@@ -29,6 +29,23 @@ def test_dates_are_seconds_of_utc(form):
     assert times.dates and times.scale == 1
     assert times.values.tolist() == [int(moment.timestamp()) for moment in MOMENTS]
     assert times.words(int(times.values[0])) == MOMENTS[0].strftime("%Y-%m-%d %H:%M:%S")
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["%d/%m/%Y %H:%M:%S", "%d.%m.%YT%H:%M:%SZ", " %d-%m-%Y %H:%M:%S ", "%m/%d/%Y %H:%M:%S"],
+)
+def test_the_day_or_the_month_first(form):
+    moments = [moment.replace(year=1950 + n % 120) for n, moment in enumerate(MOMENTS)
+               if (moment.month, moment.day) != (2, 29)]  # fmt: skip
+    times = read([moment.strftime(form) for moment in moments])
+    assert times.values.tolist() == [int(moment.timestamp()) for moment in moments]
+
+
+def test_days_that_may_be_months():
+    for values in (["01/05/2004", "12/12/2004 10:00", "3/7/2004"], ["1.5.2004", "2.5.2004"]):
+        with pytest.raises(OpenDate):
+            read(values)
 
 
 def test_zones_are_heeded():
@@ -114,6 +131,9 @@ def test_fractions_of_seconds():
         (["2004-05-01", "2004-05-01", "2004-05-01 24:00"], 2),
         (["2004-05-01", "2004", "2004-05-02"], 1),
         (["01/05/2004", "02/05/2004", "03/05/2004"], 0),
+        (["31/12/2004", "01/05/2004", "12/31/2004"], 2),
+        (["31/12/2004", "01/05/2004", "31/04/2004"], 2),
+        (["31/12/2004", "2004-12-31", "31/04/2004"], 0),
         (["5", "six", "7"], 1),
         ([0.5, 1.5, float("nan")], 2),
         ([0.5, float("inf"), 1.5], 1),

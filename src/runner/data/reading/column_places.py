@@ -12,7 +12,7 @@ from runner.data.reading.ends import refuse_shuffled_index
 from runner.data.reading.header import are_default_names
 from runner.data.reading.raw_graph import TableKeys
 from runner.data.reading.sheet import INTEGER, NUMBER, Sheet, refuse
-from runner.data.times import DATE, UNIX_TIMES
+from runner.data.times import DATE, UNIX_TIMES, YEAR_LAST
 from runner.errors import RunnerError
 
 
@@ -139,7 +139,7 @@ def _can_be_ends(columns: Sequence[Sequence[str]]) -> bool:
 
 
 def _are_times(cells: Sequence[str]) -> bool:
-    if all(map(DATE.match, cells)):
+    if all(map(DATE.match, cells)) or all(map(YEAR_LAST.match, cells)):
         return True
     if not all(map(INTEGER.match, cells)):
         return False

@@ -59,7 +59,7 @@ from runner.data.reading.table_shapes import (
 )
 from runner.data.reading.text_file import read_text
 from runner.data.reading.text_scan import has_leading_zeros
-from runner.data.times import NoTime, read_times
+from runner.data.times import YEAR_LAST, NoTime, OpenDate, read_times
 from runner.errors import RunnerError
 
 
@@ -160,15 +160,25 @@ def _read_times(
     """The links' times; a found column without them is refused once a split asks for times."""
     if "time" not in places:
         return {}
+    column, name = table.column(places["time"]), column_name(sheet, places["time"])
     try:
-        return {"times": read_times(table.column(places["time"]))}
+        times = read_times(column)
+        written = str(column[0])
+        if YEAR_LAST.match(written):
+            sheet.notes.append(f"{written} is read as {times.words(int(times.values[0]))}")
+        return {"times": times}
+    except OpenDate as error:
+        why = (
+            f"dates as {error.value!r}, in the column of times, {name}, may have the day or the "
+            "month first; write ISO dates (YYYY-MM-DD)"
+        )
     except NoTime as error:
         said = f"{str(error.value)!r}, which is no exact time" if error.value != "" else "no value"
         why = (
-            f"{row_name(sheet, error.row)} has {said}, in the column of "
-            f"times, {column_name(sheet, places['time'])}; mend it (2024-05-31 14:00:00, or a "
-            "number), or name another column with dataset.columns.time=…"
+            f"{row_name(sheet, error.row)} has {said}, in the column of times, {name}; mend it "
+            "(2024-05-31 14:00:00, or a number)"
         )
+    why += ", or name another column with dataset.columns.time=…"
     if keys.columns.get("time") is not None:
         refuse(sheet, why)
     return {"untimed": f"{sheet.key}={sheet.file}: {why}"}

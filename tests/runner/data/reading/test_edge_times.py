@@ -46,6 +46,25 @@ def test_rows_keep_their_times_in_the_order_of_the_file(tmp_path, ids, time, wor
     ]
 
 
+@pytest.mark.parametrize("names", [[], ["source,target,when"], ["source,target,date"]])
+@pytest.mark.parametrize("form", ["{2}.{1}.{0}", "{2}/{1}/{0} 10:30"])
+def test_dates_with_the_day_first(tmp_path, form, names):
+    days = [form.format(*day(n % 100).split("-")) for n in range(len(ROWS))]
+    rows = [f"{u},{v},{date}" for (u, v), date in zip(ROWS, days, strict=True)]
+    keys = TableKeys({"time": "when"} if "when" in "".join(names) else {})
+    raw = read_edge_table(write(tmp_path, [*names, *rows]), keys)
+    clock = "10:30:00" if " " in form else "00:00:00"
+    assert [raw.times.words(value) for value in raw.times.values.tolist()] == [
+        f"{day(n % 100)} {clock}" for n in range(len(ROWS))
+    ]
+    assert f"{days[0]} is read as 2019-01-01 {clock}" in raw.notes
+    early = [row for row, date in zip(rows, days, strict=True) if int(date[:2]) <= 12]
+    file = write(tmp_path, [*names, *early])
+    name = names[0].split(",")[2] if names else "number 2"
+    with pytest.raises(RunnerError, match=rf"times, {name}, may have the day or .*YYYY-MM-DD"):
+        edge_file(path=str(file), features=None, columns=keys.columns, split=BY_TIME)
+
+
 def day_of(n: int) -> str:
     lengths, n = (31, 28, 31, 30), n % 100
     for month, length in enumerate(lengths, start=1):
