@@ -58,6 +58,12 @@ def _name(value: str) -> str:
     return value
 
 
+def _word(value: str) -> str:
+    if "/" in value:
+        raise ValueError("it is one word of the run folder's name; write it without /")
+    return value
+
+
 Metrics = Annotated[list[Annotated[Any, AfterValidator(_metric)]], MinLen(1)]
 # Checked on its own, by its `_target_`.
 Node = Annotated[dict[str, Any], AfterValidator(_has_target)]
@@ -159,7 +165,7 @@ class Columns(Section):
 
 
 class Dataset(Section):
-    name: Name
+    name: Annotated[Name, AfterValidator(_word)]
     own: Annotated[Literal[True] | None, Effect.LABEL, Before(None)] = None
     root: Annotated[Text | None, Effect.PLACE] = None
     path: Annotated[Text | None, Effect.SOURCE] = None

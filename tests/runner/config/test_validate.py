@@ -153,6 +153,7 @@ def test_keys_that_follow_each_other_in_a_circle():
         ("model.completion.t=inf", "model.completion.t: inf does not fit"),
         ("model.beta=nan", "model.beta: nan does not fit"),
         ("run.cache=", "run.cache: '' does not fit"),
+        ("dataset.name=a/b", r"dataset\.name: 'a/b' does not fit: it is one word .* without /"),
         ("run.model=../x", r"run\.model: '\.\./x' does not fit: it is a part of the run folder"),
         ("protocol.split.valid_negatives=1e300", "valid_negatives: 1e.300 does not fit"),
         ("protocol.tuned=null", "protocol.tuned: None does not fit: input should be a valid dict"),
