@@ -1,5 +1,6 @@
 import dataclasses
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -132,3 +133,10 @@ def test_fingerprints_tell_data_apart():
     assert one.fingerprint == make(**CLEAN).fingerprint
     assert one.fingerprint != make(**{**CLEAN, "test": [(5, 4)]}).fingerprint
     assert one.fingerprint != make(**CLEAN, directed=True).fingerprint
+
+
+def test_the_names_of_all_overlaps_stand_in_the_docs():
+    text = (Path(__file__).parents[3] / "docs" / "own-graph.md").read_text()
+    _, _, text = text.partition("permitted_overlaps=[test_in_train]")
+    named = [line.split() for block in text.split("```")[1:5:2] for line in block.splitlines()]
+    assert sorted(name for line in named for name in line) == sorted(OVERLAPS)
