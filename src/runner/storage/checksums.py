@@ -27,7 +27,11 @@ def digest(*folders: Path) -> str:
 
 
 def seal(folder: Path, *, made_of: str) -> None:
-    """Record the checksum of every file below `folder`, and the digest of the raw files."""
+    """Record the checksum of every file below `folder`, and what it was made of.
+
+    Args:
+        made_of: the digest of the raw files, and behind a blank that of the code, if it matters.
+    """
     content = {"made_of": made_of, "files": _digest_files(folder)}
     (folder / SEAL).write_text(json.dumps(content, indent=2))
 
@@ -40,7 +44,8 @@ def broken(folder: Path, *, made_of: str) -> str | None:
     except (OSError, ValueError, TypeError, KeyError):
         return f"has no readable {SEAL}"
     if was_made_of != made_of:
-        return "was made of other raw files"
+        is_of_same_files = was_made_of.split()[:1] == made_of.split()[:1]
+        return "was made by other code" if is_of_same_files else "was made of other raw files"
     found = _digest_files(folder)
     found.pop(SEAL)
     wrong = sorted(file for file in files.keys() | found if files.get(file) != found.get(file))

@@ -6,7 +6,8 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from runner.storage.workshop import workshop
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_LONG = 1.0  # seconds
 
 
 class UnwritableCache(RunnerError):
@@ -30,7 +32,7 @@ def make_once(
 
     Args:
         kept: the folder.
-        made_of: digest of what it is made of; a folder of another one is made anew.
+        made_of: digests of what it is made of; a folder of others is made anew.
         make: fills an empty folder.
         read: reads a filled one.
         what: is made, for the log.
@@ -55,14 +57,26 @@ def make_once(
         if reason is not None:
             log.warning("the cache %s %s and is made anew", kept, reason)
             shutil.rmtree(kept, ignore_errors=True)
-        log.info("%s is processed, once, into %s", what, kept)
-        make(working)
+        with _told_if_long("%s is processed, once, into %s", what, kept):
+            make(working)
         seal(working, made_of=made_of)
         made = read(working)  # its pages stay where they are when the folder is moved
         # Without locks, of two processes that make it at once one is too late, which is no loss.
         with contextlib.suppress(OSError):
             os.rename(working, kept)
         return made
+
+
+@contextlib.contextmanager
+def _told_if_long(message: str, *values: object) -> Iterator[None]:
+    """Log what takes long while it does; what is refused at once needs no word of it."""
+    told = threading.Timer(_LONG, log.info, (message, *values))
+    told.daemon = True
+    told.start()
+    try:
+        yield
+    finally:
+        told.cancel()
 
 
 def _look(kept: Path, made_of: str, read: Callable[[Path], T]) -> tuple[T | None, str | None]:

@@ -20,6 +20,7 @@ from runner.data.reading.graph_cache import Names
 from runner.data.splits import RandomSplit
 from runner.data.whole_graph import Split
 from runner.errors import RunnerError
+from runner.storage import kept
 
 SPLIT = RandomSplit(valid=0.1, test=0.2, seed=0, valid_negatives=2.0, test_negatives=1.0)
 LINKS = [(u, v) for u in range(30) for v in range(u) if (u * v + u) % 3 == 0]
@@ -105,19 +106,35 @@ def test_changed_features_are_noticed(file, tmp_path, reads):
     assert len(reads) == 3 and not torch.equal(as_nodes.features, second.features)
 
 
-def test_another_version_of_the_reader_reads_anew(file, tmp_path, reads, monkeypatch):
+def test_another_version_of_the_reader_reads_anew(file, tmp_path, reads, monkeypatch, caplog):
     read(file, tmp_path / "cache")
     monkeypatch.setattr(graph_cache, "_digest_of_reader", lambda: "another")
     read(file, tmp_path / "cache")
-    assert len(reads) == 2
+    assert len(reads) == 2 and "was made by other code and is made anew" in caplog.text
+    write(file, LINKS[1:])
+    read(file, tmp_path / "cache")
+    assert len(reads) == 3 and "was made of other raw files and is made anew" in caplog.text
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.4])
+def test_reading_is_told_once_it_takes_long(file, tmp_path, monkeypatch, caplog, seconds):
+    monkeypatch.setattr(kept, "_LONG", 0.1)
+    monkeypatch.setattr(edges, "read_graph", lambda given: time.sleep(seconds) or refuse())
+    with caplog.at_level("INFO"), pytest.raises(RunnerError, match="no graph"):
+        read(file, tmp_path / "cache")
+    assert ("is processed, once, into" in caplog.text) == (seconds > 0)
+
+
+def refuse():
+    raise RunnerError("no graph")
 
 
 def test_a_damaged_cache_is_made_anew(file, tmp_path, reads, caplog):
     first = read(file, tmp_path / "cache")
-    (kept,) = (tmp_path / "cache").rglob("graph.pt")
-    content = bytearray(kept.read_bytes())
+    (stored,) = (tmp_path / "cache").rglob("graph.pt")
+    content = bytearray(stored.read_bytes())
     content[len(content) // 2] ^= 1
-    kept.write_bytes(content)
+    stored.write_bytes(content)
     assert alike(first, read(file, tmp_path / "cache"))
     assert len(reads) == 2 and "is damaged" in caplog.text
 
