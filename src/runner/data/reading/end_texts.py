@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow
 import pyarrow.compute
+
+from runner.data.reading.distinct_texts import distinct_texts
 
 _WHOLE = r"^(0|-?[1-9]\d{0,17})$"
 _SCIENTIFIC = r"^[-+]?\d\.\d+[eE][-+]\d{2,3}$"  # 1e2 may be a name
@@ -31,27 +32,11 @@ class EndTexts:
     @classmethod
     def of(cls, columns: Sequence[pyarrow.ChunkedArray]) -> EndTexts:
         """The texts of two columns, (R,) strings, none of them empty."""
-        with ThreadPoolExecutor() as pool:  # pyarrow encodes in one thread
-            encoded = list(pool.map(_encode, columns))
-        found = [pyarrow.compute.utf8_trim_whitespace(end.dictionary) for end in encoded]
-        indices = [end.indices.to_numpy() for end in encoded]
-        known = pyarrow.concat_arrays(found).dictionary_encode()
-        code = known.indices.to_numpy()
-        # Texts that differ in blanks alone are one, of which the first row counts.
-        first = np.full(len(known.dictionary), 2 * len(indices[0]), dtype=np.int64)
-        np.minimum.at(
-            first,
-            code,
-            np.concatenate([2 * _first_rows(index) + end for end, index in enumerate(indices)]),
-        )
-        order = first.argsort(kind="stable")
-        place = np.empty(len(order), dtype=np.int32)
-        place[order] = np.arange(len(order), dtype=np.int32)
-        values = known.dictionary.take(pyarrow.array(order))
-        codes = np.empty((2, len(indices[0])), dtype=np.int32)
-        to_place = np.split(place[code], [len(found[0])])
-        for end in (0, 1):
-            np.take(to_place[end], indices[end], out=codes[end], mode="clip")
+        values, codes = distinct_texts(columns)
+        trimmed = pyarrow.compute.utf8_trim_whitespace(values)
+        if not trimmed.equals(values):  # texts that differ in blanks alone are one
+            known = trimmed.dictionary_encode()
+            values, codes = known.dictionary, known.indices.to_numpy()[codes]
         return cls(values, codes)
 
     def __len__(self) -> int:
@@ -119,13 +104,3 @@ def _as_number(name: str) -> str:
         return repr(float(name)) if name[-1:].isdigit() and "_" not in name else name
     except ValueError:
         return name
-
-
-def _encode(column: pyarrow.ChunkedArray) -> pyarrow.DictionaryArray:
-    return column.dictionary_encode().combine_chunks()
-
-
-def _first_rows(index: np.ndarray) -> np.ndarray:
-    """The first row of each text: the dictionary has them in this order."""
-    highest = np.maximum.accumulate(index)
-    return np.flatnonzero(np.diff(highest, prepend=np.int32(-1)))
