@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from runner.keys import InConfig, Probability, Width
+from runner.models.explanation import COMMON, Explanation, part
 from runner.models.mlp import head, neighbour_mlp, pair_mlp
 from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pair_product
@@ -55,5 +59,20 @@ class GAECN(Predictor):
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
         graph = drop_entries(view.graph, self.edge_dropout) if self.training else view.graph
         count = common_neighbours(graph, pairs).counts().unsqueeze(1).to(h.dtype)
-        f_pair = self.f_pair(pair_product(h, pairs))
-        return self.head(self.beta * self.f_cn(count) + f_pair).squeeze(-1)
+        return self.combine(count, pair_product(h, pairs))
+
+    def combine(self, count: Tensor, product: Tensor) -> Tensor:
+        """Logits, (B,), from numbers of common neighbours, (B, 1), and pair products, (B, H)."""
+        return self.head(self.beta * self.f_cn(count) + self.f_pair(product)).squeeze(-1)
+
+    def why(self, h: Tensor, view: View) -> Callable[[Tensor], Explanation]:
+        exact, graph = copy.deepcopy(self).double(), view.graph
+
+        def explain(pair: Tensor) -> Explanation:
+            node = common_neighbours(graph, pair).node
+            product, count = pair_product(h, pair).double(), node.numel()
+            whole, less = exact.combine(product.new_tensor([[count], [count - 1]]), product)
+            each = (whole - less).expand(count)
+            return Explanation(float(self(h, view, pair)), (part(graph, COMMON, node, each),))
+
+        return explain

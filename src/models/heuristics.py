@@ -6,30 +6,22 @@ float64, so that sums over different neighbours tie only where they are equal.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from runner.keys import PositiveInt, Share, Weight
+from runner.models.explanation import COMMON, Explanation, part
 from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pool
 from runner.ops.csr import Graph
 from runner.ops.overlap import common_neighbours
 
 
-class CommonNeighbours(Predictor):
-    """|N(u) ∩ N(v)| (Newman 2001)."""
-
-    common_neighbours = "all"
-
-    def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
-        """Scores, (B,) float64, of ``pairs``, (2, B)."""
-        return common_neighbours(view.graph, pairs).counts().double()
-
-
 class WeightedNeighbours(Predictor):
-    """The sum over the common neighbours of a weight that falls with their degree."""
+    """The sum over the common neighbours of a weight that their degree decides."""
 
     common_neighbours = "all"
 
@@ -39,10 +31,33 @@ class WeightedNeighbours(Predictor):
 
     def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Scores, (B,) float64, of ``pairs``, (2, B)."""
-        # A common neighbour of two nodes has two neighbours; only u = v may see fewer.
-        weight = self.weight(view.graph.degree().clamp(min=2).double())
         common = common_neighbours(view.graph, pairs)
-        return pool(weight.unsqueeze(1), common.rowptr, common.node).squeeze(1)
+        return pool(self._weights(view.graph).unsqueeze(1), common.rowptr, common.node).squeeze(1)
+
+    def why(self, h: Tensor, view: View) -> Callable[[Tensor], Explanation]:
+        weights, graph = self._weights(view.graph), view.graph
+
+        def explain(pair: Tensor) -> Explanation:
+            node = common_neighbours(graph, pair).node
+            terms = part(graph, COMMON, node, weights[node])
+            return Explanation(float(self(h, view, pair)), (terms,))
+
+        return explain
+
+    def _weights(self, graph: Graph) -> Tensor:
+        # A common neighbour of two nodes has two neighbours; only u = v may see fewer.
+        return self.weight(graph.degree().clamp(min=2).double())
+
+
+class CommonNeighbours(WeightedNeighbours):
+    """|N(u) ∩ N(v)| (Newman 2001)."""
+
+    def weight(self, degree: Tensor) -> Tensor:
+        return torch.ones_like(degree)
+
+    def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
+        """Scores, (B,) float64, of ``pairs``, (2, B)."""
+        return common_neighbours(view.graph, pairs).counts().double()
 
 
 class AdamicAdar(WeightedNeighbours):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.models.encoder import Encoder
+from runner.models.explanation import Explanation
 from runner.models.node_embedding import node_embeddings
 from runner.models.predictor import Predictor, View
 from runner.ops.backend import exact
@@ -70,6 +71,17 @@ class LinkModel(nn.Module):
                 return exact(prepared(pairs))
 
         return score
+
+    def explainer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Explanation]:
+        """What explains the scores of pairs, (2,) or (2, 1), of one graph in turn."""
+        with self._autocast(h.device):
+            prepared = self.predictor.explainer(h, view)
+
+        def explain(pair: Tensor) -> Explanation:
+            with self._autocast(h.device):
+                return prepared(pair)
+
+        return explain
 
     def loss_terms(self) -> Iterator[Tensor]:
         """Further terms of the loss of what was just computed, scalars."""

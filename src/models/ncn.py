@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, reduce
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from runner.keys import InConfig, Probability, Width
+from runner.models.explanation import COMMON, Explanation, Part, contributions, part
 from runner.models.mlp import head, neighbour_mlp, node_mlp, pair_mlp
 from runner.models.predictor import Predictor, View
-from runner.ops.aggregate import pair_product
+from runner.ops.aggregate import pair_product, pool
 from runner.ops.csr import Graph
 from runner.ops.edge_dropout import drop_entries
-from runner.ops.overlap import pool_common_neighbours
+from runner.ops.overlap import NeighbourLists, common_neighbours, pool_common_neighbours
+
+Members = Mapping[str, NeighbourLists]
+Weighed = Sequence[tuple[str, NeighbourLists, Tensor]]
 
 
 class NCN(Predictor):
@@ -39,7 +44,7 @@ class NCN(Predictor):
     common_neighbours = "term"
 
     pools_twice: ClassVar[bool] = False
-    """Whether :meth:`pools` gives a second sum, for which there is then another f_cn, f_second."""
+    """Whether :meth:`members` gives a second sum, which then has another f_cn, f_second."""
 
     def __init__(
         self,
@@ -105,8 +110,63 @@ class NCN(Predictor):
         return self.combine(pooled, pair_product(h, pairs), second)
 
     def pools(self, x: Tensor, graph: Graph, pairs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The sums of x over the common neighbours and, in some relatives, over others; (B, H)."""
-        return pool_common_neighbours(graph, pairs, x), None
+        """The sums of x over the :meth:`members`, (B, H)."""
+        if not self.pools_twice:
+            return pool_common_neighbours(graph, pairs, x), None
+        first, second = (
+            reduce(torch.add, [pool(x, of.rowptr, of.node) for of in lists.values()])
+            for lists in self.members(graph, pairs)
+        )
+        return first, second
+
+    def members(self, graph: Graph, pairs: Tensor) -> tuple[Members, Members]:
+        """What the first sum and the second are over: lists of neighbours, by names for users."""
+        return {COMMON: common_neighbours(graph, pairs)}, {}
+
+    def why(self, h: Tensor, view: View) -> Callable[[Tensor], Explanation]:
+        x, graph, exact = self.transform(h), view.graph, self.exact()
+
+        def explain(pair: Tensor) -> Explanation:
+            first, second = (
+                [(name, of, x.new_ones(of.node.numel())) for name, of in lists.items()]
+                for lists in self.members(graph, pair)
+            )
+            parts = exact.parts(graph, x, pair_product(h, pair), first, second)
+            return Explanation(float(self.score(h, x, graph, pair)), parts)
+
+        return explain
+
+    def exact(self) -> NCN:
+        """A copy in float64: in float32, what one neighbour of many adds would be lost."""
+        return copy.deepcopy(self).double()
+
+    def parts(
+        self, graph: Graph, x: Tensor, product: Tensor, first: Weighed, second: Weighed = ()
+    ) -> tuple[Part, ...]:
+        """What each neighbour adds to the logit of one pair, of an :meth:`exact` predictor.
+
+        Args:
+            product: (1, H) of the pair.
+            first, second: names, lists and weights, (n,), of what the sums are over.
+        """
+        a, b = (
+            sum((pool(x, of.rowptr, of.node, weight=w) for _, of, w in lists), x.new_zeros(1, 1))
+            for lists in (first, second)
+        )
+        pooled, other, product = a.double(), b.double(), product.double()
+
+        def score(pooled: Tensor, other: Tensor) -> Tensor:
+            rows = max(pooled.size(0), other.size(0))
+            second = other if self.pools_twice else None
+            return self.combine(pooled.expand(rows, -1), product, second)
+
+        of_first = partial(contributions, lambda changed: score(changed, other), pooled, x)
+        of_second = partial(contributions, lambda changed: score(pooled, changed), other, x)
+        return tuple(
+            part(graph, name, of.node, without(of.node, weight))
+            for lists, without in ((first, of_first), (second, of_second))
+            for name, of, weight in lists
+        )
 
     def combine(
         self,

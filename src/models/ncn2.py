@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from runner.models.ncn import NCN
-from runner.ops.aggregate import pool
+from runner.models.explanation import COMMON
+from runner.models.ncn import NCN, Members
 from runner.ops.csr import Graph
+from runner.ops.overlap import common_neighbours
 from runner.ops.two_hop import two_hop_overlaps
+
+SOURCE_NEAR = "neighbours of the source two steps from the target"
+TARGET_NEAR = "neighbours of the target two steps from the source"
 
 
 class NCN2(NCN):
@@ -22,7 +26,7 @@ class NCN2(NCN):
 
     pools_twice = True
 
-    def pools(self, x: Tensor, graph: Graph, pairs: Tensor) -> tuple[Tensor, Tensor]:
-        common, _ = super().pools(x, graph, pairs)
-        of_u, of_v = (pool(x, lists.rowptr, lists.node) for lists in two_hop_overlaps(graph, pairs))
-        return common, of_u + of_v
+    def members(self, graph: Graph, pairs: Tensor) -> tuple[Members, Members]:
+        of_u, of_v = two_hop_overlaps(graph, pairs)
+        second = {SOURCE_NEAR: of_u, TARGET_NEAR: of_v}
+        return {COMMON: common_neighbours(graph, pairs)}, second

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from runner.models.ncn import NCN
-from runner.ops.aggregate import pool
+from runner.models.explanation import COMMON, SOURCE_ALONE, TARGET_ALONE
+from runner.models.ncn import NCN, Members
 from runner.ops.csr import Graph
 from runner.ops.overlap import neighbourhoods
 
@@ -21,8 +21,6 @@ class NCNDiff(NCN):
 
     pools_twice = True
 
-    def pools(self, x: Tensor, graph: Graph, pairs: Tensor) -> tuple[Tensor, Tensor]:
-        common, only_u, only_v = (
-            pool(x, lists.rowptr, lists.node) for lists in neighbourhoods(graph, pairs)
-        )
-        return common, only_u + only_v
+    def members(self, graph: Graph, pairs: Tensor) -> tuple[Members, Members]:
+        common, only_u, only_v = neighbourhoods(graph, pairs)
+        return {COMMON: common}, {SOURCE_ALONE: only_u, TARGET_ALONE: only_v}

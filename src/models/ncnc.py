@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from runner.keys import Depth, InConfig, Probability, Width
 from runner.models.completion import Completion
+from runner.models.explanation import COMMON, SOURCE_ALONE, TARGET_ALONE, Explanation
 from runner.models.inner_ncn import InnerNCN
 from runner.models.ncn import NCN
 from runner.models.predictor import Predictor, View
@@ -18,7 +19,9 @@ from runner.ops import dense
 from runner.ops.aggregate import pair_product, pool
 from runner.ops.csr import Graph
 from runner.ops.distinct import PairTable
-from runner.ops.overlap import neighbourhoods
+from runner.ops.overlap import NeighbourLists, neighbourhoods
+
+Completed = Sequence[tuple[NeighbourLists, Tensor]]  # the neighbours of each side, weighed
 
 _PAIR_BYTES = 64  # of a pair or a neighbour in lists: ids, list, position, logit, weight
 _TABLES = 0.5  # of the completion's memory, what tables of inner logits may take
@@ -116,6 +119,33 @@ class NCNC(Predictor):
         values = self.completion_probabilities(h, graph, pairs, most=most)
         return {"completion_probabilities": values}
 
+    def why(self, h: Tensor, view: View) -> Callable[[Tensor], Explanation]:
+        """See :meth:`Predictor.why`; with ``keep_eval``, of the neighbours that this score draws.
+
+        A neighbour's weight is its completion probability, alpha included; where neighbours are
+        drawn, times the weight of the draw.
+        """
+        levels, graph = self._levels(h, remember=True), view.graph
+        x, exact = levels.embeddings[1], self.ncn.exact()
+        column = "completion probability" if self.completion.keep is None else "weight"
+
+        def explain(pair: Tensor) -> Explanation:
+            common, completed, product = self._completed(levels, graph, pair)
+            weights = [weight for _, weight in completed]
+            lists = [common, *(kept for kept, _ in completed)]
+            factors = [x.new_ones(common.node.numel()), *weights]
+            names = (COMMON, SOURCE_ALONE, TARGET_ALONE)
+            weighed = list(zip(names, lists, factors, strict=True))
+            of_common, *others = exact.parts(graph, x, product, weighed)
+            others = [
+                replace(other, columns={**other.columns, column: weight})
+                for other, weight in zip(others, weights, strict=True)
+            ]
+            score = self.ncn.combine(_sums(x, common, completed), product)
+            return Explanation(float(score), (of_common, *others))
+
+        return explain
+
     @torch.no_grad()
     def completion_probabilities(
         self, h: Tensor, graph: Graph, pairs: Tensor, *, most: int
@@ -177,10 +207,16 @@ class NCNC(Predictor):
 
     def _pools(self, levels: _Levels, graph: Graph, pairs: Tensor) -> tuple[Tensor, Tensor]:
         """The sums over the completed neighbourhoods, and the pair products; (B, H)."""
+        common, completed, product = self._completed(levels, graph, pairs)
+        return _sums(levels.embeddings[1], common, completed), product
+
+    def _completed(
+        self, levels: _Levels, graph: Graph, pairs: Tensor
+    ) -> tuple[NeighbourLists, Completed, Tensor]:
+        """Common neighbours, of each side the others with their weights, and pair products."""
         h, x = levels.embeddings[:2]
         below = levels.below()
         common, only_u, only_v = neighbourhoods(graph, pairs)
-        pooled = pool(x, common.rowptr, common.node)
         product = pair_product(h, pairs)
 
         def inner_logit(inner_pairs: Tensor) -> Tensor:
@@ -197,9 +233,7 @@ class NCNC(Predictor):
             each_once=graph.num_nodes if each_once else None,
             table=levels.tables[0],
         )
-        for kept, weight in completed:
-            pooled = pooled + pool(x, kept.rowptr, kept.node, weight=weight)
-        return pooled, product
+        return common, completed, product
 
     def _bytes_a_pair(self, graph: Graph, x: Tensor, innermost: InnerNCN | None) -> float:
         """Memory that an inner pair takes, about, when all of a chunk are scored at once."""
@@ -213,6 +247,14 @@ class NCNC(Predictor):
         degree = graph.degree().cpu().double()
         neighbours = 2 * float(degree.square().sum() / max(1.0, float(degree.sum())))
         return matrices + _PAIR_BYTES * neighbours
+
+
+def _sums(x: Tensor, common: NeighbourLists, completed: Completed) -> Tensor:
+    """The sums over the completed neighbourhoods, (B, H)."""
+    pooled = pool(x, common.rowptr, common.node)
+    for kept, weight in completed:
+        pooled = pooled + pool(x, kept.rowptr, kept.node, weight=weight)
+    return pooled
 
 
 @dataclass(frozen=True, eq=False)

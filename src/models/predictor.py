@@ -6,9 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
+from runner.models.explanation import COMMON, Explanation, part
 from runner.ops.csr import Graph
+from runner.ops.overlap import check_pairs, common_neighbours
+from runner.ops.shortest_path import path_length
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +104,49 @@ class Predictor(nn.Module):
             most: values at most under each name, (n,).
         """
         return {}
+
+    def explain(self, h: Tensor, view: View | Graph, pair: Tensor) -> Explanation:
+        """Why ``pair``, (2,) or (2, 1) int64, has its score; see :meth:`explainer`."""
+        return self.explainer(h, view)(pair)
+
+    def explainer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Explanation]:
+        """What explains the scores of pairs, (2,) or (2, 1) int64, of one graph in turn.
+
+        Nodes of an explanation are those of ``view.graph``.
+
+        Raises:
+            RuntimeError: in training mode, where a score has chance in it.
+            ValueError: of the function returned, if it is not given one pair of the graph.
+        """
+        if self.training:
+            raise RuntimeError("an explanation is that of a score in evaluation: call eval() first")
+        seen = View.of(view)
+        with torch.no_grad():
+            why = self.why(h, seen)
+
+        @torch.no_grad()
+        def explain(pair: Tensor) -> Explanation:
+            pairs = pair.unsqueeze(1) if pair.dim() == 1 else pair
+            check_pairs(seen.graph, pairs)
+            if pairs.size(1) != 1:
+                raise ValueError(f"one pair is explained at a time, got {pairs.size(1)} pairs")
+            return why(pairs)
+
+        return explain
+
+    def why(self, h: Tensor, view: View) -> Callable[[Tensor], Explanation]:
+        """What :meth:`explainer` does, for pairs (2, 1), in evaluation and without gradient.
+
+        Here the common neighbours, and the length of the shortest path.
+        """
+        score, graph = self.scorer(h, view), view.graph
+
+        def explain(pair: Tensor) -> Explanation:
+            facts = {"shortest path": path_length(graph, *pair.flatten().tolist())}
+            common = part(graph, COMMON, common_neighbours(graph, pair).node)
+            return Explanation(float(score(pair)), (common,), facts)
+
+        return explain
 
     def names_elsewhere(self, name: str) -> tuple[str, ...]:
         """Under which names a related predictor may have the weight of this name."""
