@@ -13,6 +13,7 @@ from runner.ops.csr import Graph
 COMMON = "common neighbours"
 SOURCE_ALONE = "neighbours of the source alone"
 TARGET_ALONE = "neighbours of the target alone"
+PROBABILITY = "completion probability"  # of the link that a neighbour of one side lacks
 
 _ROWS = 2**12  # scores without a node computed at a time: bounds the memory of a hub
 

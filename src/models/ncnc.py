@@ -11,7 +11,7 @@ from torch import Tensor
 
 from runner.keys import Depth, InConfig, Probability, Width
 from runner.models.completion import Completion
-from runner.models.explanation import COMMON, SOURCE_ALONE, TARGET_ALONE, Explanation
+from runner.models.explanation import COMMON, PROBABILITY, SOURCE_ALONE, TARGET_ALONE, Explanation
 from runner.models.inner_ncn import InnerNCN
 from runner.models.ncn import NCN
 from runner.models.predictor import Predictor, View
@@ -127,7 +127,7 @@ class NCNC(Predictor):
         """
         levels, graph = self._levels(h, remember=True), view.graph
         x, exact = levels.embeddings[1], self.ncn.exact()
-        column = "completion probability" if self.completion.keep is None else "weight"
+        column = PROBABILITY if self.completion.keep is None else "weight"
 
         def explain(pair: Tensor) -> Explanation:
             common, completed, product = self._completed(levels, graph, pair)

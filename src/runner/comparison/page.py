@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from functools import cache
-from importlib.resources import files
 from statistics import fmean
 from typing import Any, Literal
 
-import jinja2
 import pandas
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
@@ -21,6 +17,7 @@ from runner.comparison import figures
 from runner.comparison.curves import curves
 from runner.comparison.differences import compact
 from runner.comparison.groups import Group
+from runner.comparison.html import asset, embed_json, look, sorted_tables, template
 from runner.comparison.importance import Search, importances, searches
 from runner.comparison.run import Run
 from runner.comparison.settings import ABSENT, in_words
@@ -28,6 +25,7 @@ from runner.comparison.significance import PAIRED_RUNS, PAIRS_AMONG, by_column, 
 from runner.comparison.table import mean_and_std, number, p_value, spread
 from runner.comparison.terminal import caveats
 
+_HERE = "runner.comparison"
 _UNSORTED = 30  # rows up to which a table keeps their order
 _BEST = 10  # runs in the table of a search
 
@@ -49,8 +47,6 @@ def page(
         title: the folders and conditions of the command.
         alpha: level of significance of the p-values.
     """
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_asset("page.html.j2"))
     columns = by_column(groups)
     numbers = {id(group): row for group, row in zip(groups, rows.to_dict("records"), strict=True)}
     found = searches(runs)
@@ -68,14 +64,17 @@ def page(
             "curves": [_curves(*of, members) for of, members in columns.items()],
             "shown": figures.SHOWN,
             "costs": [_costs(*of, members, numbers) for of, members in columns.items()],
-            "comparison": _embed_json(_comparison(runs, groups)),
+            "comparison": embed_json(_comparison(runs, groups)),
             "runs": [_run(run) for run in runs],
             "unfinished": [_run(run) for run in runs if run.status != "done"],
-            "style": Markup(_asset("page.css")),
-            "script": Markup(_asset("page.js")),
+            "style": look(),
+            "tables": sorted_tables(),
+            "script": Markup(asset(_HERE, "page.js")),
             "plotly": Markup(_plotly()),
         }
-        return template.render(parts, searches=list(map(_search, found, shares)))
+        return template(_HERE, "page.html.j2").render(
+            parts, searches=list(map(_search, found, shares))
+        )
 
 
 def _results(
@@ -248,27 +247,8 @@ def _run(run: Run) -> dict[str, Any]:
 
 
 def _plot(name: str, figure: figures.Figure) -> dict[str, Any]:
-    return {"name": name, "json": _embed_json(figure)}
-
-
-def _embed_json(content: Any) -> Markup:
-    """JSON, NaN as null, escaped so that it cannot end its script element."""
-    text = json.dumps(_replace_nan(content), separators=(",", ":"), ensure_ascii=False)
-    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))
-
-
-def _replace_nan(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: _replace_nan(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [_replace_nan(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
+    return {"name": name, "json": embed_json(figure)}
 
 
 def _plotly() -> str:
     return get_plotlyjs().replace("</script", "<\\/script")
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("runner.comparison") / "assets" / name).read_text(encoding="utf-8")
