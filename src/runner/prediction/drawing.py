@@ -80,8 +80,8 @@ class Form:
     letters: int
 
 
-WIDE = Form(tall=False, across=11, cell=(122, 50), end=150, letters=17)
-TALL = Form(tall=True, across=3, cell=(58, 112), end=96, letters=16)
+WIDE = Form(tall=False, across=11, cell=(122, 50), end=176, letters=17)
+TALL = Form(tall=True, across=3, cell=(58, 112), end=96, letters=13)
 
 
 def draw(what: Neighbourhood, form: Form) -> Drawing:
@@ -140,6 +140,8 @@ def _places(what: Neighbourhood, form: Form) -> tuple[float, dict[int, Point]]:
             of_line = min(math.ceil(len(members) / lines), len(members) - place + before)
             step = lines - 1 - line if block == "source" else line  # the largest beside the end
             across = (before - (of_line - 1) / 2) * form.cell[1]
+            if lines > 1 and not form.tall:  # labels of two columns side by side
+                across += form.cell[1] / 4 * (-1) ** line
             places[index] = (along + (step + 0.5) * form.cell[0], across)
         along += lines * form.cell[0]
     return along + _MARGIN, places

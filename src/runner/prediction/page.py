@@ -26,6 +26,7 @@ def page(explained: PairExplanation) -> str:
     described = {index: _describe(node) for index, node in nodes.items()}
     return template(_HERE, "explanation.html.j2").render(
         explained=explained,
+        contributes=any(node.contribution is not None for node in nodes.values()),
         figures=list(_figures(explained)),
         drawings={"wide": draw(drawn, WIDE), "tall": draw(drawn, TALL)},
         described=described,

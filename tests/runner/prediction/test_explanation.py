@@ -139,7 +139,10 @@ def test_the_largest_are_drawn_and_the_others_counted(tmp_path):
     assert len(found.drawn.neighbours) == MOST and found.drawn.left_out == 200 - MOST
     assert found.drawn.neighbours[0].name == "201"
     text = found.page(tmp_path / "why.html").read_text()
-    assert "140 more nodes are not" in text and text.count("<tr data-node=") == MOST
+    assert (
+        "the largest contributions; 140 more are not" in text
+        and text.count("<tr data-node=") == MOST
+    )
     rows = Page(text).rows["table"]
     assert len(rows) == 201 and rows[1][:3] == ["201", "+199", "2"]
 
