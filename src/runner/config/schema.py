@@ -111,6 +111,7 @@ class Hardware(Section):
 
 class Train(Section):
     epochs: Annotated[int, Ge(0), Effect.LENGTH]
+    all_links: Annotated[bool, Before(False)]
     batch_size: PositiveInt | None
     eval_batch_size: PositiveInt
     lr_encoder: LearningRate

@@ -73,13 +73,13 @@ def _count(data: LinkData) -> dict[str, int]:
         "valid_negative": data.valid.negative.reshape(2, -1),
         "test_negative": data.test.negative.reshape(2, -1),
     }
-    undirected = {name: _keys(pairs, data.num_nodes, False) for name, pairs in links.items()}
+    undirected = {name: link_keys(pairs, data.num_nodes, False) for name, pairs in links.items()}
     counts = {
         f"{part}_in_{other}": _inside(undirected[part], undirected[other])
         for part, other in _NOT_INSIDE
     }
     as_drawn = {
-        name: _keys(pairs, data.num_nodes, data.directed)
+        name: link_keys(pairs, data.num_nodes, data.directed)
         for name, pairs in {**links, **negatives}.items()
     }
     for negative in negatives:
@@ -97,7 +97,8 @@ _NOT_INSIDE = (
 )  # fmt: skip
 
 
-def _keys(pairs: Tensor, num_nodes: int, directed: bool) -> Tensor:
+def link_keys(pairs: Tensor, num_nodes: int, directed: bool) -> Tensor:
+    """A number for each of the pairs, (2, M) int64; the same in both directions unless directed."""
     first, second = pairs if directed else pairs.sort(dim=0).values
     return first * num_nodes + second
 

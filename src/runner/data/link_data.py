@@ -85,6 +85,14 @@ class LinkData:
         return hashlib.sha256("\n".join(self.names).encode()).hexdigest()
 
     @property
+    def num_pairs(self) -> int:
+        """The number of pairs of different nodes that could be linked."""
+        if self.num_sources is not None:
+            return self.num_sources * (self.num_nodes - self.num_sources)
+        ordered = self.num_nodes * (self.num_nodes - 1)
+        return ordered if self.directed else ordered // 2
+
+    @property
     def links(self) -> Mapping[str, Tensor]:
         """The links of every part, (2, M) each, by its name; support only where there is some."""
         supports = {"valid_support": self.valid_support, "test_support": self.test_support}

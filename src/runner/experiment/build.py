@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from runner.config.locate import locate
 from runner.config.places import PLACES
 from runner.config.schema import RunConfig, Train
+from runner.data.all_links import all_for_training
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.machine.out_of_memory import is_out_of_memory
@@ -111,8 +112,9 @@ def build_optimiser(
 
 
 def load_data(config: RunConfig) -> LinkData:
-    """The dataset of the config, with its split."""
-    return build("dataset.source", config.dataset.source)
+    """The dataset of the config, with its split, or with all links for training."""
+    data: LinkData = build("dataset.source", config.dataset.source)
+    return all_for_training(data) if config.train.all_links else data
 
 
 def without_idle_training(config: Mapping[str, Any]) -> Mapping[str, Any]:

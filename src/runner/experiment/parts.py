@@ -30,7 +30,7 @@ from runner.ops.csr import Graph
 from runner.ops.sparse_rows import SparseRows, compact
 from runner.records import checkpoint
 from runner.training.encoding import Encoding
-from runner.training.evaluator import Evaluator
+from runner.training.evaluator import Evaluator, NoEvaluator
 from runner.training.generators import Generators
 from runner.training.loop import Training
 from runner.training.negatives import AmongNodes, NegativeSampler
@@ -130,6 +130,11 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     hardware.reset_peak_memory(device)
     objective: Objective = build("objective", config.objective)
     evaluator: Evaluator = build("evaluator", config.evaluator)
+    if train.all_links and not isinstance(evaluator, NoEvaluator):
+        raise RunnerError(
+            "train.all_links=true: no links are left to evaluate on; give evaluator=none, or leave "
+            "it out"
+        )
     loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)
     data = loaded.data
     ranks.agree(data.fingerprint, "data")
@@ -227,7 +232,8 @@ def _place_embeddings(model: LinkModel, config: RunConfig) -> Path | None:
 
 def _load(config: RunConfig, folder: Path) -> _Loaded:
     data = load_data(config)
-    remember(config.dataset.source, config.run.cache, data)
+    if not config.train.all_links:
+        remember(config.dataset.source, config.run.cache, data)
     for note in (*data.notes, in_words(data)):
         log.info("%s: %s", config.run.dataset, note)
     refuse_other_data(data, folder, at=f"resume={folder}", remedy="start a new run")

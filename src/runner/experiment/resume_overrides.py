@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
-from hydra import compose, initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ValueType
 from hydra.errors import HydraException, OverrideParseException
@@ -17,6 +14,7 @@ from omegaconf import OmegaConf
 from runner.config.facts import CHANGEABLE, effect_of, has, sections
 from runner.config.hydra_messages import short
 from runner.config.schema import Train
+from runner.config.shipped import compose_shipped
 from runner.config.validate import absolute
 from runner.errors import RunnerError
 from runner.keys import Effect
@@ -142,8 +140,5 @@ def _has_key(config: Mapping[str, Any], name: str) -> bool:
 
 def _compose_option(line: str, group: str) -> dict[str, Any]:
     """Compose the node of a group for the option in an override."""
-    # Inside a Hydra command (resume=auto), Hydra knows our configs already.
-    known = GlobalHydra.instance().is_initialized()
-    with nullcontext() if known else initialize_config_module("runner.conf", version_base="1.3"):
-        config = compose("config", overrides=[line])
+    config = compose_shipped([line])
     return OmegaConf.to_container(config[group], resolve=True)  # type: ignore[return-value]

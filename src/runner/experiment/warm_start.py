@@ -18,6 +18,7 @@ from torch import Tensor
 from runner.config.published import column_of
 from runner.config.schema import RunConfig
 from runner.config.targets import foreign_targets, refuse_foreign
+from runner.data.all_links import fingerprint_with_all_links
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.experiment.build import build_model
@@ -96,10 +97,11 @@ def _is_repeat(summary: Path, config: RunConfig) -> bool:
     """Whether the run of a summary is finished and had the same seeds, and so the same split."""
     try:
         status = json.loads((summary.parent / "status.json").read_text())["status"]
-        seeds = json.loads((summary.parent / "meta.json").read_text())["seeds"]
+        meta = json.loads((summary.parent / "meta.json").read_text())
+        seeds, is_refit = meta["seeds"], "refit_of" in meta  # one has seen all links
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return status == "done" and seeds == config.seeds.model_dump()
+    return status == "done" and not is_refit and seeds == config.seeds.model_dump()
 
 
 def _uses_start(folder: Path, config: RunConfig, mode: str) -> bool:
@@ -179,10 +181,11 @@ def initialise(model: LinkModel, config: RunConfig, folder: Path, data: LinkData
 
 
 def _load_weights(folder: Path, data: LinkData) -> dict[str, Tensor]:
-    try:
-        return checkpoint.load(folder / "checkpoints" / "best.pt", data.fingerprint)["model"]
-    except checkpoint.OtherData:
+    content = checkpoint.read(folder / "checkpoints" / "best.pt")
+    seen = content["fingerprint"]
+    if data.fingerprint not in (seen, fingerprint_with_all_links(seen)):
         raise RunnerError(
             "train.init_from: that run has seen another dataset or another split, whose training "
             "links may be test links here; give a run on the same data with the same seed"
-        ) from None
+        )
+    return content["model"]

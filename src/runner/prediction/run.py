@@ -15,6 +15,8 @@ from runner.errors import RunnerError
 from runner.experiment.find_runs import latest_trained
 from runner.ops.csr import Graph
 from runner.prediction.added_links import add_links
+from runner.prediction.calibration import Calibration, Method
+from runner.prediction.kept_calibration import calibration_of
 from runner.prediction.known_links import KnownLinks
 from runner.prediction.node_labels import NodeLabels, Side
 from runner.prediction.pairs import read_pairs
@@ -62,6 +64,7 @@ class Run:
             raise RunnerError(f"graph={graph}: which links do scores see? Say test or all")
         self._trained = trained
         self._seen = graph
+        self._calibration: Calibration | None = None
         data = trained.data
         self._labels = NodeLabels(data.names, data.num_nodes, data.num_sources)
 
@@ -90,37 +93,51 @@ class Run:
         """The names of the nodes, (N,); their numbers where they have no names."""
         return self._labels
 
-    def score(self, pairs: Any) -> np.ndarray:
-        """Scores of pairs of nodes: logits, or what a heuristic gives.
+    def score(
+        self, pairs: Any, *, probability: bool = False, prior: float | None = None
+    ) -> np.ndarray:
+        """Scores of pairs of nodes: logits, or what a heuristic gives; or their probabilities.
 
         Args:
             pairs: (P, 2) array, a list of pairs, or a DataFrame with columns source and target.
                 Of a directed graph they are ordered; of a bipartite one the source comes first.
+            prior: the share of links among the pairs that are asked about; None for `density`.
 
         Returns:
             (P,) float64, in their order.
 
         Raises:
-            RunnerError: if a node is unknown, or a pair is of a node with itself.
+            RunnerError: if a node is unknown, a pair is of a node with itself, or the prior is no
+                share.
         """
+        if prior is not None and not probability:
+            raise RunnerError(f"prior={prior}: scores have none; ask with probability=True")
         numbers = read_pairs(pairs, self._labels)
         loops = (numbers[0] == numbers[1]).nonzero()
         if len(loops):
             name = self._labels[int(numbers[0, loops[0]])]
             raise RunnerError(f"pairs: {name} with itself is no pair; leave it out")
-        return self._scorer.score(numbers)
+        scores = self._scorer.score(numbers)
+        return self._probability(scores, prior) if probability else scores
 
     def top(
-        self, node: str | int, k: int = 20, *, side: Side | None = None, include_known: bool = False
+        self,
+        node: str | int,
+        k: int = 20,
+        *,
+        side: Side | None = None,
+        include_known: bool = False,
+        prior: float | None = None,
     ) -> DataFrame:
         """The k best new links of a node, the best first.
 
         Args:
             side: of a bipartite graph where a source and a target share the name.
             include_known: with the links that the data has, in a column `known`.
+            prior: of the probabilities, as for `score`.
 
         Returns:
-            columns source, target, score.
+            columns source, target, score, probability.
         """
         number = int(self._labels.require([node], side)[0])
         pairs = self._pairs_with(number)
@@ -128,7 +145,8 @@ class Run:
             pairs = pairs[:, ~self._known.has(pairs)]
         scores = self._scorer.score(pairs)
         order = np.argsort(-scores, kind="stable")[: _positive("k", k)]
-        return self._as_frame(pairs[:, torch.from_numpy(order)], scores[order], include_known)
+        best = pairs[:, torch.from_numpy(order)]
+        return self._as_frame(best, scores[order], include_known, prior)
 
     def with_links(self, links: Any, features: DataFrame | Mapping[Any, Any] | None = None) -> Run:
         """The run with further links in its graph; its weights stay as they are.
@@ -150,11 +168,41 @@ class Run:
     def score_numbers(self, pairs: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Internal: scores, probabilities, and whether the data has them, of (2, P) numbers."""
         scores = self._scorer.score(pairs)
-        return scores, np.full_like(scores, np.nan), self._known.has(pairs).numpy()
+        return scores, self._probability(scores, None), self._known.has(pairs).numpy()
+
+    @property
+    def calibration(self) -> Calibration:
+        """What makes scores probabilities, and how good these are on the test.
+
+        It is fitted once on validation, and kept in calibration.json.
+        """
+        if self._calibration is None:
+            self._calibration = calibration_of(self._trained, self._scorer_of)
+        return self._calibration
+
+    def calibrate(self, method: Method) -> Calibration:
+        """Calibrate by this method, "logistic" or "isotonic", from now on.
+
+        Raises:
+            RunnerError: if there is no such method, or the run has no validation.
+        """
+        self._calibration = calibration_of(self._trained, self._scorer_of, method)
+        return self._calibration
+
+    @cached_property
+    def density(self) -> float:
+        """The share of links, of whatever part, among all pairs that could be linked."""
+        return len(self._known) / self._trained.data.num_pairs
+
+    def _probability(self, scores: np.ndarray, prior: float | None) -> np.ndarray:
+        return self.calibration.probability(scores, self.density if prior is None else prior)
 
     @cached_property
     def _scorer(self) -> Scorer:
         return Scorer(self._trained, self._graph)
+
+    def _scorer_of(self, graph: Graph) -> Scorer:
+        return self._scorer if graph is self._scorer.graph else Scorer(self._trained, graph)
 
     @property
     def _graph(self) -> Graph:
@@ -181,13 +229,16 @@ class Run:
         is_target = data.num_sources is not None and node >= data.num_sources
         return torch.stack((others, same) if is_target else (same, others))
 
-    def _as_frame(self, pairs: Tensor, scores: np.ndarray, with_known: bool) -> DataFrame:
+    def _as_frame(
+        self, pairs: Tensor, scores: np.ndarray, with_known: bool, prior: float | None = None
+    ) -> DataFrame:
         from pandas import DataFrame  # slow to import
 
         columns: dict[str, Any] = {
             "source": self._labels.of(pairs[0]),
             "target": self._labels.of(pairs[1]),
             "score": scores,
+            "probability": self._probability(scores, prior),
         }
         if with_known:
             columns["known"] = self._known.has(pairs).numpy()

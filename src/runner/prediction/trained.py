@@ -24,6 +24,7 @@ from runner.models.predictor import NoPredictor
 from runner.ops.sparse_rows import SparseRows, compact
 from runner.records import checkpoint
 from runner.records.folder import RunFolder
+from runner.storage.seal import seal_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class Trained:
         graphs: of training, validation and the test, on the CPU.
         features: of the encoder, (N, F) floating point or (N,) int64.
         epoch: of the weights.
+        digest: SHA-256 of their checkpoint.
     """
 
     folder: RunFolder
@@ -45,6 +47,7 @@ class Trained:
     model: LinkModel
     device: torch.device
     epoch: int
+    digest: str
 
 
 def open_trained(path: Path, *, device: str = "auto", trusted: Collection[str] = ()) -> Trained:
@@ -62,7 +65,7 @@ def open_trained(path: Path, *, device: str = "auto", trusted: Collection[str] =
     saved, meta = folder.config(), folder.meta()
     refuse_foreign(saved, trusted=trusted, where=where)
     config = RunConfig.read(with_resumes(saved, meta))
-    content = _read_weights(folder)
+    digest, content = _read_weights(folder)
     data = load_data(config)
     refuse_other_data(data, folder.path, at=where, remedy="train a new run on this one")
     if content["fingerprint"] != data.fingerprint:
@@ -83,17 +86,19 @@ def open_trained(path: Path, *, device: str = "auto", trusted: Collection[str] =
         model=model.to(place).eval(),
         device=place,
         epoch=content["state"]["best"]["epoch"],
+        digest=digest,
     )
 
 
-def _read_weights(folder: RunFolder) -> Mapping[str, Any]:
+def _read_weights(folder: RunFolder) -> tuple[str, Mapping[str, Any]]:
     best = folder.checkpoints / "best.pt"
     if not best.is_file():
         raise RunnerError(
             f"{folder.path}: no weights here ({best.name} is missing); this run has evaluated no "
             f"epoch, or its checkpoints were removed: runner resume={folder.path}"
         )
-    return checkpoint.read(best)
+    # The digest first: of a run that is under way, it may be that of an earlier epoch, never later.
+    return seal_of(best), checkpoint.read(best)
 
 
 def _device(name: str) -> torch.device:

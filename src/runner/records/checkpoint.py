@@ -27,10 +27,6 @@ log = logging.getLogger(__name__)
 FORMAT = 2
 
 
-class OtherData(RunnerError):
-    """A checkpoint of a run on other data, or on another split of the same."""
-
-
 def snapshot(run: Training, state: TrainingState, fingerprint: str) -> dict[str, Any]:
     """The content of a checkpoint now; it shares the tensors of the run."""
     schedule = {"schedule": run.schedule.state_dict()} if run.schedule is not None else {}
@@ -124,22 +120,11 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def load(path: Path, fingerprint: str) -> dict[str, Any]:
-    """Read a checkpoint, and check that its run had these data.
-
-    Raises:
-        RunnerError: if it is damaged, has another format, or its run had other data.
-    """
-    content = read(path)
-    check_data(content, path, fingerprint)
-    return content
-
-
 def check_data(content: Mapping[str, Any], path: Path, fingerprint: str) -> None:
-    """Refuse a checkpoint of a run on data with another fingerprint."""
+    """Refuse a checkpoint of a run on other data, or on another split of the same."""
     made_on = str(content["fingerprint"])
     if made_on != fingerprint:
-        raise OtherData(
+        raise RunnerError(
             f"{path}: the dataset has changed since this run was started "
             f"(fingerprint {made_on[:12]} then, {fingerprint[:12]} now); "
             "restore the data, or start a new run"

@@ -93,6 +93,11 @@ def verify_archive(path: Path) -> None:
         raise Damaged("its checksum does not fit")
 
 
+def seal_of(path: Path) -> str:
+    """The SHA-256 that the seal of an archive states; its other bytes are not read."""
+    return _last_bytes(path).removeprefix(_COMMENT).decode(errors="replace")
+
+
 def has_seal(path: Path) -> bool:
     """Whether a file ends with the seal of an archive; its other bytes are not read."""
     return _last_bytes(path).startswith(_COMMENT)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from importlib.resources import files
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from runner.config.facts import effect_of, sections
 from runner.config.flat import flat
 from runner.config.groups import GROUPS
+from runner.config.shipped import compose_shipped
 from runner.keys import Effect
 from runner.tracking.media import Table
 
@@ -46,7 +44,7 @@ def config_diff(
     ]
     run = {f"run.{key}": config["run"][key] for key in ("model", "dataset", "protocol")}
     given = [f"{key}={option}" for key, option in options.items()]
-    shipped = flat(_compose_shipped(given, {**run, "seed": config["seed"]}), ".")
+    shipped = flat(_resolve_shipped(given, {**run, "seed": config["seed"]}), ".")
     actual = flat(config, ".")
     for key in sorted({*actual, *shipped}):
         before, now = shipped.get(key), actual.get(key)
@@ -74,13 +72,10 @@ def _default_options() -> dict[str, str]:
     }
 
 
-def _compose_shipped(overrides: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+def _resolve_shipped(overrides: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
     """The shipped config with these options and values."""
-    # Inside a Hydra command, Hydra knows our configs already.
-    known = GlobalHydra.instance().is_initialized()
-    with nullcontext() if known else initialize_config_module("runner.conf", version_base="1.3"):
-        own = ["~local"] if (files("runner.conf") / "local" / "default.yaml").is_file() else []
-        config = compose("config", overrides=[*overrides, *own])
+    own = ["~local"] if (files("runner.conf") / "local" / "default.yaml").is_file() else []
+    config = compose_shipped([*overrides, *own])
     OmegaConf.set_struct(config, False)
     typed: Any = OmegaConf.to_container(config, resolve=False)
     needed = [key for key, value in flat(typed, ".").items() if value == "???"]
