@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from runner.experiment.find_runs import latest_trained
 from runner.ops.csr import Graph
 from runner.prediction.added_links import add_links
 from runner.prediction.calibration import Calibration, Method
+from runner.prediction.evaluate import evaluate
 from runner.prediction.kept_calibration import calibration_of
 from runner.prediction.known_links import KnownLinks
 from runner.prediction.node_labels import NodeLabels, Side
@@ -76,6 +77,11 @@ class Run:
     def folder(self) -> Path:
         """The run's folder."""
         return self._trained.folder.path
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the weights: the best one."""
+        return self._trained.epoch
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -169,6 +175,28 @@ class Run:
         """Internal: scores, probabilities, and whether the data has them, of (2, P) numbers."""
         scores = self._scorer.score(pairs)
         return scores, self._probability(scores, None), self._known.has(pairs).numpy()
+
+    def evaluate(
+        self,
+        protocol: str | None = None,
+        metrics: Sequence[Any] | None = None,
+        *,
+        keys: Mapping[str, Any] | None = None,
+    ) -> dict[str, dict[str, float]]:
+        """Evaluate again, on the graph of the protocol: metrics for "valid" and "test".
+
+        Without arguments the figures are those of `metrics`; a model that draws while it scores
+        draws anew.
+
+        Args:
+            protocol: name of another one; the same graph is then split otherwise.
+            metrics: "mrr", "hits@20", or nodes with a `_target_`; None: those of the protocol.
+            keys: of the protocol, as {"split.test_negatives": 5}.
+
+        Raises:
+            RunnerError: if the split scores links that the run has been trained on.
+        """
+        return evaluate(self._trained, protocol=protocol, keys=keys, metrics=metrics)
 
     @property
     def calibration(self) -> Calibration:

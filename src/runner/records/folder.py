@@ -173,6 +173,14 @@ class RunFolder:
         """
         return aliases.modernise(yaml.safe_load(self._record("config.yaml")))
 
+    def overrides(self) -> list[str]:
+        """The overrides of the run, as typed.
+
+        Raises:
+            Damaged: if the file is missing or has changed.
+        """
+        return yaml.safe_load(self._record("overrides.yaml"))
+
     def meta(self) -> dict[str, Any]:
         """The contents of meta.json.
 

@@ -57,6 +57,23 @@ def closing_table(summary: Mapping[str, Any], console: Console) -> None:
         _line(console, "W&B", summary["url"])
 
 
+def evaluation_table(
+    title: str, found: Mapping[str, Mapping[str, float]], console: Console
+) -> None:
+    """Print metrics in [0, 1] of `valid` and `test`."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    table.add_column("metric")
+    table.add_column("valid %", justify="right")
+    table.add_column("test %", justify="right")
+    for metric, test in found["test"].items():
+        table.add_row(Text(metric), _percent(found["valid"][metric]), _percent(test))
+    _heading(console, title)
+    console.print(table)
+
+
 def sweep_table(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     """Print a row for each job of a sweep, then the folder or the error of each.
 

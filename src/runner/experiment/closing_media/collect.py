@@ -10,7 +10,6 @@ from functools import partial
 
 import numpy
 import torch
-import yaml
 from torch import Tensor, nn
 
 from runner.errors import RunnerError
@@ -21,7 +20,6 @@ from runner.models.link_model import LinkModel
 from runner.models.predictor import View
 from runner.records import checkpoint
 from runner.records.folder import RunFolder
-from runner.storage.seal import read_lines
 from runner.tracking.media import Histogram, Lines, Medium
 
 log = logging.getLogger(__name__)
@@ -66,9 +64,8 @@ def closing_media(
 
 
 def _diff_medium(parts: Parts, folder: RunFolder) -> dict[str, Medium]:
-    typed = yaml.safe_load(read_lines((folder.path / "overrides.yaml").read_text()))
     origins = folder.meta().get("hyperparameters", {})
-    return {"config_diff": config_diff(parts.config.model_dump(), typed, origins)}
+    return {"config_diff": config_diff(parts.config.model_dump(), folder.overrides(), origins)}
 
 
 def _curves_medium(folder: RunFolder, selection: str | None) -> dict[str, Medium]:
