@@ -53,7 +53,8 @@ def run(*overrides: str) -> Run:
     does not listen to signals.
 
     Args:
-        overrides: as on the command line, `"model=ncnc"`, `"resume=<folder>"` among them; no flags.
+        overrides: as on the command line, `"model=ncnc"`, with `"resume=<folder>"` and
+            `"refit=<folder>"` among them; no flags.
 
     Raises:
         RunnerError: with the sentence that the command prints.
@@ -62,8 +63,11 @@ def run(*overrides: str) -> Run:
     _refuse_flags(overrides)
     with _TURN, _process_kept():
         try:
-            resumed, others = command.split_resume(overrides)
-            if resumed is None or resumed == "auto":
+            resumed, others = command.split_off("resume", overrides)
+            refitted, others = command.split_off("refit", others)
+            if refitted is not None:
+                summary = command.refit_one(refitted, others if resumed is None else overrides)
+            elif resumed is None or resumed == "auto":
                 summary = _compose_and_run(others, go_on=resumed is not None)
             else:
                 summary = command.resume_one(resumed, others)

@@ -1,4 +1,4 @@
-"""The command line: `runner [group=option] [key=value] …` and `runner resume=<run folder>`.
+"""The command line: `runner [group=option] [key=value] …`, `runner resume=<run folder>`, `refit=`.
 
 torch, W&B and OGB are imported by what needs them, so that help and mistakes answer at once.
 """
@@ -57,19 +57,22 @@ def main() -> None:
     Plugins.instance().register(LedgerSweeper)  # which Hydra does not find in an editable install
     arguments = sys.argv[1:]
     try:
-        resumed, others = split_resume(arguments)
+        resumed, others = split_off("resume", arguments)
+        refitted, others = split_off("refit", others)
         if shared and {"-m", "--multirun"} & set(others):
             raise RunnerError("-m: torchrun starts one run; for many, hardware.processes=2 of each")
-        if resumed is None:
+        if refitted is not None:
+            _log_plainly()
+            refit_one(refitted, others if resumed is None else arguments)
+            code = 0
+        elif resumed is None:
             code = _compose_and_run(arguments)
         elif {"-m", "--multirun"} & set(others):
             code = _compose_and_run(arguments_of(resumed, others))
         elif resumed == "auto":
             code = _compose_and_run(others, go_on=True)
         else:
-            logging.basicConfig(
-                level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True
-            )
+            _log_plainly()
             resume_one(resumed, others)
             code = 0
     except KeyboardInterrupt:
@@ -79,16 +82,21 @@ def main() -> None:
     sys.exit(code)
 
 
-def split_resume(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """What `resume=` names, None without one, and the other arguments.
+def split_off(key: str, arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The run that `resume=` or `refit=` names, None without one, and the other arguments.
 
     Raises:
-        RunnerError: if several things are named.
+        RunnerError: if several runs are named.
     """
-    named = {a.removeprefix("resume=") for a in arguments if a.startswith("resume=")}
+    mark = f"{key}="
+    named = {a.removeprefix(mark) for a in arguments if a.startswith(mark)}
     if len(named) > 1:
-        raise RunnerError("resume takes one folder and key=value overrides")
-    return next(iter(named), None), [a for a in arguments if not a.startswith("resume=")]
+        raise RunnerError(f"{key} takes one folder and key=value overrides")
+    return next(iter(named), None), [a for a in arguments if not a.startswith(mark)]
+
+
+def _log_plainly() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
 
 
 def explained(error: Exception, arguments: Sequence[str]) -> RunnerError:
@@ -281,6 +289,25 @@ def resume_one(given: str, overrides: Sequence[str]) -> dict[str, Any]:
         from runner.experiment.resume import resume
 
         summary = resume(path, overrides)
+    _close(summary)
+    return summary
+
+
+def refit_one(given: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Train a run's config anew on all links; the summary of the new run."""
+    from runner.experiment.find_runs import latest_trained
+    from runner.records.folder import RunFolder
+
+    if any(override.startswith(("-", "resume=")) for override in overrides):
+        raise RunnerError("refit takes one run folder and key=value overrides, no flags")
+    path = latest_trained(Path("outputs")) if given == "latest" else Path(os.path.expanduser(given))
+    RunFolder.reopen(path, called="refit=")  # before torch is imported
+    from runner.prediction import refit
+
+    wanted = refit.prepare(path, overrides)
+    folder = refit.claim(wanted)
+    with _recorded(folder), folder.recording_status():
+        summary = refit.train(wanted, folder)
     _close(summary)
     return summary
 

@@ -56,7 +56,7 @@ def resume(
         folder.take_records(found[1]["records"])
     saved, meta = folder.config(), folder.meta()
     _refuse(check(saved))
-    overrides, confirmed = _split_confirmations(overrides, foreign_targets(saved))
+    overrides, confirmed = split_confirmations(overrides, foreign_targets(saved))
     refuse_foreign(saved, trusted={*trusted, *confirmed}, where=f"resume={path}")
     before = with_resumes(without_idle_training(saved), meta)
     config = apply(before, overrides)
@@ -90,7 +90,7 @@ def _refuse(problems: list[str]) -> None:
         raise RunnerError("\n  ".join(["the config has errors:", *problems]))
 
 
-def _split_confirmations(
+def split_confirmations(
     overrides: Sequence[str], foreign: Mapping[str, str]
 ) -> tuple[list[str], set[str]]:
     """The overrides that change the saved config, and the values of those that repeat it."""

@@ -68,6 +68,8 @@ def _published(config: RunConfig, meta: Mapping[str, Any]) -> dict[str, Any] | N
     """The published figure, if the run has the published sampler and warm start."""
     protocol = config.protocol
     trained = config.train.epochs > 0
+    if config.train.all_links:  # nothing is measured
+        return None
     if trained and config.sampler["_target_"] != protocol.tuned.get("sampler"):
         return None
     start = meta.get("init_from")
