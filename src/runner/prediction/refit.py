@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from runner.config import resolvers
 from runner.config.schema import RunConfig
 from runner.config.shipped import compose_shipped
-from runner.config.targets import foreign_targets
+from runner.config.targets import foreign_targets, refuse_foreign
 from runner.config.validate import absolute, check
 from runner.errors import RunnerError
 from runner.experiment.build import build
@@ -68,11 +68,12 @@ def prepare(path: Path, given: Sequence[str]) -> Refit:
     """
     source = RunFolder.reopen(path, called="refit=")
     where = f"refit={path}"
-    epochs = _refuse_unfit(source, where)
     saved = with_resumes(source.config(), source.meta())
     places = [line for line in given if line.startswith(_PLACE)]
     changes = [line for line in given if line not in places]
     changes, confirmed = split_confirmations(changes, foreign_targets(saved))
+    refuse_foreign(saved, trusted=confirmed, where=where)
+    epochs = _refuse_unfit(source, RunConfig.read(saved), where)
     trained = open_trained(path, device=saved["hardware"]["device"], trusted=confirmed)
     own = [f"train.epochs={epochs}", "train.all_links=true", "train.patience=null"]
     saved["train"].update(epochs=epochs, all_links=True, patience=None)
@@ -130,7 +131,7 @@ def train(refit: Refit, folder: RunFolder) -> dict[str, Any]:
     return run_experiment(refit.config, folder)
 
 
-def _refuse_unfit(source: RunFolder, where: str) -> int:
+def _refuse_unfit(source: RunFolder, config: RunConfig, where: str) -> int:
     """The number of epochs of the refit.
 
     Raises:
@@ -145,7 +146,6 @@ def _refuse_unfit(source: RunFolder, where: str) -> int:
             f"{where}: this run is unfinished (its status is {status}), and its best epoch may be "
             f"yet to come; first: runner resume={source.path}"
         )
-    config = RunConfig.read(source.config())
     predictor: Predictor = build("model", config.model)
     if isinstance(predictor, NoPredictor):
         raise RunnerError(

@@ -18,6 +18,7 @@ from runner.compare.collect import collect
 from runner.errors import RunnerError
 from runner.records.folder import RunFolder
 from runner.records.summary import read_summary
+from runner.storage.seal import read_lines, sealed_lines
 
 PLAIN = ("dataset=lesmis", "tracker=none")
 QUICK = (*PLAIN, "encoder.hidden=8", "train.epochs=5")
@@ -182,6 +183,21 @@ def test_a_run_without_training_and_a_pretraining(runner, source):
     code, _, err = runner(*arguments, f"train.init_from={source}", f"hydra.run.dir={place}")
     assert code == 0, err
     assert "has trained no epoch (train.epochs=0)" in refusal(runner, f"refit={place}")
+
+    trust = "objective._target_=tests.test_contracts.Reconstruction"
+    pretraining = (*PLAIN, "model=none", "evaluator=none", trust, "train.epochs=1")
+    code, _, err = runner(*pretraining, "hydra.run.dir=pretraining")
+    assert code == 0, err
+    assert "runs tests.test_contracts" in refusal(runner, "refit=pretraining")
+    found = refusal(runner, "refit=pretraining", trust)
+    assert "a pretraining (model=none) learns an encoder for other runs" in found
+
+
+def test_a_class_that_is_not_ours_is_not_run(runner, source):
+    config = source / "config.yaml"
+    text = read_lines(config.read_text()).replace("runner.models.ncnc.NCNC", "os.system")
+    config.write_text(sealed_lines(text))
+    assert "runs os.system (model._target_)" in refusal(runner, f"refit={source}")
 
 
 def test_mistakes_of_the_command(runner, source):
