@@ -19,6 +19,7 @@ from runner.models.convolution import (
     PureSum,
 )
 from runner.models.encoder import Encoder, NoEncoder
+from runner.models.explanation import Explanation, Part
 from runner.models.gae import GAE
 from runner.models.gae_cn import GAECN
 from runner.models.heuristics import (
@@ -51,6 +52,7 @@ __all__ = [
     "Completion",
     "Convolution",
     "Encoder",
+    "Explanation",
     "Katz",
     "LearnedPrior",
     "LinkModel",
@@ -58,6 +60,7 @@ __all__ = [
     "NCNDiff",
     "NoEncoder",
     "NoPredictor",
+    "Part",
     "PersonalisedPageRank",
     "Predictor",
     "PureConvolution",
