@@ -175,12 +175,12 @@ def refuse_oblong(sheet: Sheet, keys: TableKeys) -> None:
     if keys.name_columns or is_small or not all(NUMBER.match(c) for row in rows for c in row):
         return
     cells = np.array([[float(cell.replace(",", ".")) for cell in row] for row in rows])
-    count = count_rows(sheet)
-    is_wide = count < sheet.width > _MOST_COLUMNS
+    may_be_wide = max(len(rows), _MOST_COLUMNS) < sheet.width
+    is_wide = may_be_wide and count_rows(sheet) < sheet.width
     if is_wide or np.isin(cells, (0, 1)).all() or (2 * (cells == 0).sum(axis=0) > len(rows)).all():
         refuse(
             sheet,
-            f"{count} rows of {sheet.width} numbers: a matrix of a bipartite graph? Write a .mtx, "
+            f"{count_rows(sheet)} rows of {sheet.width} numbers: a matrix of a bipartite graph? Write a .mtx, "
             ".npz or .mat file, or a link in each row",
         )
 
