@@ -19,8 +19,12 @@ def lenient_console() -> Console:
     """A console on standard output, whose terminal or pipe may go away before the run ends."""
     from rich.console import Console
 
-    # Plain lines in a notebook too, where rich would make a display of its own of each.
-    return Console(file=cast("IO[str]", _LenientStream(sys.stdout)), force_jupyter=False)
+    return Console(
+        file=cast("IO[str]", _LenientStream(sys.stdout)),
+        # Plain lines in a notebook: it claims to be a terminal (FORCE_COLOR), and is none.
+        force_interactive=None if sys.stdout.isatty() else False,
+        force_jupyter=False,
+    )
 
 
 @contextmanager
