@@ -1,21 +1,24 @@
-"""The inner predictor of a completion: an NCN that scores millions of pairs without gradient."""
+"""An NCN that scores millions of pairs without gradient: many in turn, or within a completion."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from runner.models.mlp import MLP
-from runner.models.ncn import NCN
 from runner.ops import backend
 from runner.ops.aggregate import pair_product
 from runner.ops.blocks import map_blocks
 from runner.ops.csr import Graph
 from runner.ops.overlap import sum_over_common_neighbours
+
+if TYPE_CHECKING:
+    from runner.models.ncn import NCN
 
 _BLOCK_BYTES = 2**21  # of one matrix of a block of pairs: the few in use stay in the cache
 

@@ -12,12 +12,18 @@ from torch import Tensor, nn
 
 from runner.keys import InConfig, Probability, Width
 from runner.models.explanation import COMMON, Explanation, Part, contributions, part
+from runner.models.inner_ncn import InnerNCN
 from runner.models.mlp import head, neighbour_mlp, node_mlp, pair_mlp
 from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pair_product, pool
 from runner.ops.csr import Graph
 from runner.ops.edge_dropout import drop_entries
-from runner.ops.overlap import NeighbourLists, common_neighbours, pool_common_neighbours
+from runner.ops.overlap import (
+    NeighbourLists,
+    check_pairs,
+    common_neighbours,
+    pool_common_neighbours,
+)
 
 Members = Mapping[str, NeighbourLists]
 Weighed = Sequence[tuple[str, NeighbourLists, Tensor]]
@@ -84,8 +90,22 @@ class NCN(Predictor):
         return self.score(h, self.transform(h), self.thin(view.graph), pairs)
 
     def scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
+        """What gives the logits, (B,), of pairs, (2, B), for many batches of one graph in turn.
+
+        In evaluation, without gradient, it is :class:`~runner.models.inner_ncn.InnerNCN`; that of a
+        relative calls :meth:`score`.
+        """
         x, graph = self.transform(h), View.of(view).graph
-        return lambda pairs: self.score(h, x, self.thin(graph), pairs)
+        learns = self.training or torch.is_grad_enabled()
+        if learns or type(self) is not NCN or torch.is_autocast_enabled(h.device.type):
+            return lambda pairs: self.score(h, x, self.thin(graph), pairs)
+        inner = InnerNCN(self, h, x, dropout=False)
+
+        def score(pairs: Tensor) -> Tensor:
+            check_pairs(graph, pairs)
+            return inner(graph, pairs)
+
+        return score
 
     def names_elsewhere(self, name: str) -> tuple[str, ...]:
         return (name, f"ncn.{name}")

@@ -62,14 +62,19 @@ def test_each_pair_is_scored_alone(model, case, settle):
     torch.testing.assert_close(apart, whole[some])
 
 
-def test_prepared_for_a_graph(model, case, settle):
-    """In evaluation; ten pairs at a time and all at once."""
+@pytest.mark.parametrize("gradient", [False, True])
+def test_prepared_for_a_graph(model, case, settle, gradient):
+    """In evaluation; ten pairs at a time, all at once, and none."""
     module = settle(build(model))
-    score = LinkModel(nn.Identity(), module).scorer(case.h, case.graph)
     expected = module(case.h, case.graph, case.pairs)
-    found = torch.cat([score(pairs) for pairs in case.pairs.split(10, dim=1)])
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
-    torch.testing.assert_close(score(case.pairs), expected, rtol=0, atol=1e-11)
+    with torch.set_grad_enabled(gradient):
+        score = LinkModel(nn.Identity(), module).scorer(case.h, case.graph)
+        found = torch.cat([score(pairs) for pairs in case.pairs.split(10, dim=1)])
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
+        torch.testing.assert_close(score(case.pairs), expected, rtol=0, atol=1e-11)
+        assert score(case.pairs[:, :0]).shape == (0,)
+        with pytest.raises(ValueError, match="ids"):
+            score(case.pairs + NUM_NODES)
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -113,6 +113,22 @@ class NodeLabels(Sequence[str | int]):
                 )
         return torch.from_numpy(numbers.copy())
 
+    def require_either(self, labels: Any) -> Tensor:
+        """All nodes that have one of the labels, ascending; a shared name stands for both.
+
+        Raises:
+            RunnerError: if no node has a label, with the nearest ones.
+        """
+        sides: Sequence[Side | None] = [None]
+        if self._num_sources is not None and self._names is not None:
+            sides = ["source", "target"]
+        found = np.stack([self.find(labels, side) for side in sides])
+        unknown = np.flatnonzero((found < 0).all(axis=0))
+        if len(unknown):
+            first = labels[int(unknown[0])]
+            raise RunnerError(f"{first!s}: {self.why_unknown(first)}")
+        return torch.from_numpy(np.unique(found[found >= 0]))
+
     def why_unknown(self, label: Any) -> str:
         """Words for a label that no node has, with the nearest ones."""
         if self._names is None:

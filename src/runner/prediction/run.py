@@ -15,6 +15,7 @@ from runner.errors import RunnerError
 from runner.experiment.find_runs import latest_trained
 from runner.ops.csr import Graph
 from runner.prediction.added_links import add_links
+from runner.prediction.all_pairs import AllPairs
 from runner.prediction.calibration import Calibration, Method
 from runner.prediction.evaluate import evaluate
 from runner.prediction.kept_calibration import calibration_of
@@ -167,6 +168,44 @@ class Run:
         """
         return Run(add_links(self._trained, self._labels, links, features), graph=self._seen)
 
+    def top_links(
+        self,
+        k: int = 1000,
+        *,
+        least: float | None = None,
+        within: Collection[str | int] | None = None,
+        include_known: bool = False,
+        most_pairs: int = 10_000_000,
+    ) -> DataFrame:
+        """The k best new links of the whole graph, the best first; ties by number.
+
+        Args:
+            least: score that a link needs.
+            within: nodes among which both ends are; of a bipartite graph a name that a source and
+                a target share stands for both.
+            include_known: with the links that the data has, in a column `known`.
+            most_pairs: where there are more, candidates are scored: pairs with a common neighbour,
+                and the nearest embeddings, about so many.
+
+        Returns:
+            columns source, target, score; in `attrs` `candidates` and `recall`, which say how much
+            of the links to come may be among what was scored.
+        """
+        from runner.prediction.top_links import find_top_links  # SciPy is slow to import
+
+        found = find_top_links(
+            self._trained,
+            self._scorer,
+            self._pairs_among(within),
+            k=_positive("k", k),
+            least=least,
+            include_known=include_known,
+            most_pairs=_positive("most_pairs", most_pairs),
+        )
+        frame = self._as_frame(found.pairs, found.scores, include_known)
+        frame.attrs.update(found.facts)
+        return frame
+
     def embeddings(self) -> np.ndarray:
         """What the encoder gives: (N, H) float32, rows as in `nodes`."""
         return self._scorer.embeddings.float().cpu().numpy()
@@ -256,6 +295,18 @@ class Run:
         same = torch.full_like(others, node)
         is_target = data.num_sources is not None and node >= data.num_sources
         return torch.stack((others, same) if is_target else (same, others))
+
+    def _pairs_among(self, within: Collection[str | int] | None) -> AllPairs:
+        data = self._trained.data
+        nodes = torch.arange(data.num_nodes)
+        if within is not None:
+            nodes = self._labels.require_either(list(within))
+        pairs = AllPairs(
+            nodes, data.num_nodes, directed=data.directed, num_sources=data.num_sources
+        )
+        if not len(pairs):
+            raise RunnerError("within: no two of these nodes make a pair; name more")
+        return pairs
 
     def _as_frame(
         self, pairs: Tensor, scores: np.ndarray, with_known: bool, prior: float | None = None

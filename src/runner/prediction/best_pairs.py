@@ -1,0 +1,48 @@
+"""The best of many scored pairs, in bounded memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runner.errors import RunnerError
+
+
+class BestPairs:
+    """Keeps the k pairs of highest score; of equal ones, those of lower numbers.
+
+    Args:
+        least: score that a pair needs; None for any.
+    """
+
+    def __init__(self, k: int, *, least: float | None = None) -> None:
+        self._k = k
+        self._least = -np.inf if least is None else least
+        self._pairs = np.empty((2, 0), np.int64)
+        self._scores = np.empty(0)
+
+    def add(self, pairs: Tensor, scores: np.ndarray) -> None:
+        """Add (2, P) pairs with their scores, (P,).
+
+        Raises:
+            RunnerError: if a score is no number.
+        """
+        if np.isnan(scores).any():
+            raise RunnerError("the model gives scores that are no numbers (NaN): train it anew")
+        enough = scores >= self._least
+        self._pairs = np.concatenate([self._pairs, pairs.numpy()[:, enough]], axis=1)
+        self._scores = np.concatenate([self._scores, scores[enough]])
+        if len(self._scores) > 2 * self._k:
+            self._cut()
+
+    def result(self) -> tuple[Tensor, np.ndarray]:
+        """The pairs, (2, n), the best first, and their scores, (n,)."""
+        self._cut()
+        return torch.from_numpy(self._pairs), self._scores
+
+    def _cut(self) -> None:
+        order = np.lexsort((self._pairs[1], self._pairs[0], -self._scores))[: self._k]
+        self._pairs, self._scores = self._pairs[:, order], self._scores[order]
+        if len(order) == self._k:
+            self._least = max(self._least, self._scores[-1])
