@@ -180,8 +180,8 @@ def refuse_oblong(sheet: Sheet, keys: TableKeys) -> None:
     if is_wide or np.isin(cells, (0, 1)).all() or (2 * (cells == 0).sum(axis=0) > len(rows)).all():
         refuse(
             sheet,
-            f"{count_rows(sheet)} rows of {sheet.width} numbers: a matrix of a bipartite graph? Write a .mtx, "
-            ".npz or .mat file, or a link in each row",
+            f"{count_rows(sheet)} rows of {sheet.width} numbers: a matrix of a bipartite graph? "
+            "Write a .mtx, .npz or .mat file, or a link in each row",
         )
 
 
