@@ -50,10 +50,25 @@ def _parser() -> argparse.ArgumentParser:
         "--pairs", type=Path, metavar="FILE", help="score each row of a table of pairs"
     )
     what.add_argument("--node", nargs="+", metavar="NAME", help="the best new links of nodes")
+    what.add_argument("--all", action="store_true", help="the best new links of the whole graph")
+    what.add_argument(
+        "--explain", nargs=2, metavar="NAME", help="why a pair has its score, as a table"
+    )
     what.add_argument("--embeddings", type=Path, metavar="FILE", help="the embedding of each node")
     how = parser.add_argument_group("how")
     how.add_argument("--output", type=Path, metavar="FILE", help=".csv, .tsv or .parquet")
-    how.add_argument("--top", type=int, metavar="K", help="links of a node (20)")
+    how.add_argument("--top", type=int, metavar="K", help="links of a node (20), or of all (1000)")
+    how.add_argument(
+        "--threshold", type=float, metavar="P", help="probability that a link of --all needs"
+    )
+    how.add_argument(
+        "--prior",
+        type=float,
+        metavar="SHARE",
+        help="of links among the pairs that are asked about, for probabilities (default: the "
+        "graph's density)",
+    )
+    how.add_argument("--html", type=Path, metavar="FILE", help="--explain as a page")
     how.add_argument(
         "--include-known", action="store_true", help="links that the data has, too, so marked"
     )
@@ -116,17 +131,19 @@ def _with_links(run: Run, links: Path, features: Path | None) -> Run:
 def _action(options: argparse.Namespace) -> Callable[[Run, argparse.Namespace], int]:
     """What is asked for; contradictions are refused before anything is loaded."""
     actions = {
-        "pairs": _score_pairs, "node": _top_of_nodes, "embeddings": _write_embeddings,
+        "pairs": _score_pairs, "node": _top_of_nodes, "all": _top_of_all,
+        "embeddings": _write_embeddings, "explain": _explain,
     }  # fmt: skip
     asked = [name for name in actions if getattr(options, name)]
     if not asked:
         raise RunnerError(f"what is asked for? Say one of {', '.join(f'--{n}' for n in actions)}")
     belongs = {
-        "top": ("node",), "columns": ("pairs",), "side": ("node",),
-        "include_known": ("node",), "output": ("pairs", "node"),
+        "top": ("node", "all"), "columns": ("pairs",), "side": ("node",),
+        "include_known": ("node", "all"), "output": ("pairs", "node", "all", "explain"),
+        "threshold": ("all",), "html": ("explain",), "prior": ("pairs", "node", "all", "explain"),
     }  # fmt: skip
     for option, of in belongs.items():
-        if getattr(options, option) and asked[0] not in of:
+        if getattr(options, option) not in (None, False) and asked[0] not in of:
             others = " and ".join(f"--{name}" for name in of)
             raise RunnerError(f"--{option.replace('_', '-')}: it belongs to {others}")
     if asked[0] == "pairs" and options.output is None:
@@ -150,7 +167,11 @@ def _score_pairs(run: Run, options: argparse.Namespace) -> int:
         bar.show(options.pairs.name, "")
         with drawn(bar):
             outcome = score_table(
-                run, pairs, options.output, lambda done, _: bar.update(bar.task.id, completed=done)
+                run,
+                pairs,
+                options.output,
+                prior=options.prior,
+                show=lambda done, _: bar.update(bar.task.id, completed=done),
             )
     print(f"{outcome.scored} pairs scored: {options.output}")
     if outcome.unscored:
@@ -166,10 +187,33 @@ def _top_of_nodes(run: Run, options: argparse.Namespace) -> int:
 
     known = options.include_known
     frames = [
-        run.top(node, options.top or 20, side=options.side, include_known=known)
+        run.top(
+            node, options.top or 20, side=options.side, include_known=known, prior=options.prior
+        )
         for node in options.node
     ]
     return _give(pandas.concat(frames, ignore_index=True), options.output)
+
+
+def _top_of_all(run: Run, options: argparse.Namespace) -> int:
+    found = run.top_links(
+        options.top or 1000,
+        threshold=options.threshold,
+        include_known=options.include_known,
+        prior=options.prior,
+    )
+    return _give(found, options.output)
+
+
+def _explain(run: Run, options: argparse.Namespace) -> int:
+    explanation = run.explain(*options.explain, prior=options.prior)
+    if options.html is not None:
+        print(f"page: {explanation.page(options.html)}")
+        if options.output is None:
+            return 0
+    else:
+        print(explanation.in_words())
+    return _give(explanation.as_table(), options.output)
 
 
 def _write_embeddings(run: Run, options: argparse.Namespace) -> int:
@@ -199,10 +243,17 @@ def _give(frame: DataFrame, output: Path | None) -> int:
 
     shown = Table()
     for name in frame.columns:
-        shown.add_column(name, justify="left" if name in ("source", "target") else "right")
+        is_text = frame[name].dtype.kind not in "fiub"
+        shown.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text)
     for row in frame.head(_SHOWN).itertuples(index=False):
-        shown.add_row(*(Text(f"{x:.4g}" if isinstance(x, float) else str(x)) for x in row))
+        shown.add_row(*(Text(_cell(value)) for value in row))
     Console().print(shown)
     if len(frame) > _SHOWN:
         print(f"{_SHOWN} of {len(frame)} rows; all of them: --output FILE")
     return 0
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4g}"
+    return str(value)

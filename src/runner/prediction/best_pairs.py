@@ -10,15 +10,11 @@ from runner.errors import RunnerError
 
 
 class BestPairs:
-    """Keeps the k pairs of highest score; of equal ones, those of lower numbers.
+    """Keeps the k pairs of highest score; of equal ones, those of lower numbers."""
 
-    Args:
-        least: score that a pair needs; None for any.
-    """
-
-    def __init__(self, k: int, *, least: float | None = None) -> None:
+    def __init__(self, k: int) -> None:
         self._k = k
-        self._least = -np.inf if least is None else least
+        self._least = -np.inf
         self._pairs = np.empty((2, 0), np.int64)
         self._scores = np.empty(0)
 
@@ -45,4 +41,4 @@ class BestPairs:
         order = np.lexsort((self._pairs[1], self._pairs[0], -self._scores))[: self._k]
         self._pairs, self._scores = self._pairs[:, order], self._scores[order]
         if len(order) == self._k:
-            self._least = max(self._least, self._scores[-1])
+            self._least = self._scores[-1]

@@ -58,6 +58,18 @@ class PairExplanation:
     def target(self) -> Neighbour:
         return self.drawn.target
 
+    def in_words(self) -> str:
+        """Score, probability, and where they stand among those of the test, in a line."""
+        chance = "" if self.probability is None else f", probability {self.probability:.2g}"
+        above = " and ".join(
+            f"{share:.0f} % of the test {name}" for name, share in self.below.items()
+        )
+        return (
+            f"{self.source.name} - {self.target.name}: score {self.score:.4g}{chance}"
+            f"{f', above {above}' if above else ''}; the data has "
+            f"{'this link' if self.known else 'no such link'}"
+        )
+
     def as_table(self) -> pandas.DataFrame:
         """A row for each neighbour, the largest contribution first.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +29,11 @@ from runner.records.summary import read_summary
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from runner.models.explanation import Explanation
+    from runner.prediction.explanation import PairExplanation
+
+log = logging.getLogger(__name__)
 
 Seen = Literal["test", "all"]
 
@@ -67,6 +73,7 @@ class Run:
         self._trained = trained
         self._seen = graph
         self._calibration: Calibration | None = None
+        self._no_probability = False
         data = trained.data
         self._labels = NodeLabels(data.names, data.num_nodes, data.num_sources)
 
@@ -119,12 +126,7 @@ class Run:
         """
         if prior is not None and not probability:
             raise RunnerError(f"prior={prior}: scores have none; ask with probability=True")
-        numbers = read_pairs(pairs, self._labels)
-        loops = (numbers[0] == numbers[1]).nonzero()
-        if len(loops):
-            name = self._labels[int(numbers[0, loops[0]])]
-            raise RunnerError(f"pairs: {name} with itself is no pair; leave it out")
-        scores = self._scorer.score(numbers)
+        scores = self._scorer.score(self._numbers(pairs))
         return self._probability(scores, prior) if probability else scores
 
     def top(
@@ -155,6 +157,40 @@ class Run:
         best = pairs[:, torch.from_numpy(order)]
         return self._as_frame(best, scores[order], include_known, prior)
 
+    def explain(
+        self, source: str | int, target: str | int, *, prior: float | None = None
+    ) -> PairExplanation:
+        """Why a pair has its score: each neighbour with what the score loses without it.
+
+        Contributions are recomputed, not estimated. A notebook shows the explanation as a page.
+
+        Args:
+            prior: of the probability, as for `score`.
+
+        Raises:
+            RunnerError: if a node is unknown, or both are one.
+        """
+        from runner.prediction.explanation import explain_pair  # pandas is slow to import
+
+        pair = self._numbers([(source, target)])
+        with torch.no_grad():
+            explanation = self._explainer(pair.to(self._trained.device))
+        score = np.array([explanation.score])
+        probability = self._probability_or_none(score, prior)
+        links, negatives = self._test_scores
+        config = self._trained.config.run
+        return explain_pair(
+            explanation,
+            (int(pair[0]), int(pair[1])),
+            self._scorer.graph,
+            self._labels,
+            known=bool(self._known.has(pair)),
+            title=f"{config.model} on {config.dataset}",
+            probability=None if probability is None else float(probability[0]),
+            link_scores=links,
+            negative_scores=negatives,
+        )
+
     def with_links(self, links: Any, features: DataFrame | Mapping[Any, Any] | None = None) -> Run:
         """The run with further links in its graph; its weights stay as they are.
 
@@ -172,24 +208,26 @@ class Run:
         self,
         k: int = 1000,
         *,
-        least: float | None = None,
+        threshold: float | None = None,
         within: Collection[str | int] | None = None,
         include_known: bool = False,
+        prior: float | None = None,
         most_pairs: int = 10_000_000,
     ) -> DataFrame:
         """The k best new links of the whole graph, the best first; ties by number.
 
         Args:
-            least: score that a link needs.
+            threshold: probability that a link needs.
             within: nodes among which both ends are; of a bipartite graph a name that a source and
                 a target share stands for both.
             include_known: with the links that the data has, in a column `known`.
+            prior: of the probabilities, as for `score`.
             most_pairs: where there are more, candidates are scored: pairs with a common neighbour,
                 and the nearest embeddings, about so many.
 
         Returns:
-            columns source, target, score; in `attrs` `candidates` and `recall`, which say how much
-            of the links to come may be among what was scored.
+            columns source, target, score, probability; in `attrs` `candidates` and `recall`, which
+            say how much of the links to come may be among what was scored.
         """
         from runner.prediction.top_links import find_top_links  # SciPy is slow to import
 
@@ -198,11 +236,13 @@ class Run:
             self._scorer,
             self._pairs_among(within),
             k=_positive("k", k),
-            least=least,
             include_known=include_known,
             most_pairs=_positive("most_pairs", most_pairs),
         )
-        frame = self._as_frame(found.pairs, found.scores, include_known)
+        frame = self._as_frame(found.pairs, found.scores, include_known, prior)
+        if threshold is not None:
+            # Probabilities rise with scores: the best of those above it are the best ones above it.
+            frame = frame[self._probability(found.scores, prior) >= _share(threshold)]
         frame.attrs.update(found.facts)
         return frame
 
@@ -210,10 +250,15 @@ class Run:
         """What the encoder gives: (N, H) float32, rows as in `nodes`."""
         return self._scorer.embeddings.float().cpu().numpy()
 
-    def score_numbers(self, pairs: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def score_numbers(
+        self, pairs: Tensor, prior: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Internal: scores, probabilities, and whether the data has them, of (2, P) numbers."""
         scores = self._scorer.score(pairs)
-        return scores, self._probability(scores, None), self._known.has(pairs).numpy()
+        probabilities = self._probability_or_none(scores, prior)
+        if probabilities is None:
+            probabilities = np.full_like(scores, np.nan)
+        return scores, probabilities, self._known.has(pairs).numpy()
 
     def evaluate(
         self,
@@ -263,6 +308,38 @@ class Run:
 
     def _probability(self, scores: np.ndarray, prior: float | None) -> np.ndarray:
         return self.calibration.probability(scores, self.density if prior is None else prior)
+
+    def _probability_or_none(self, scores: np.ndarray, prior: float | None) -> np.ndarray | None:
+        """None, with a warning, where scores cannot be calibrated and nobody asked for it."""
+        if self._no_probability:
+            return None
+        try:
+            self.calibration  # noqa: B018
+        except RunnerError as error:
+            log.warning("no probabilities: %s", error)
+            self._no_probability = True
+            return None
+        return self._probability(scores, prior)
+
+    def _numbers(self, pairs: Any) -> Tensor:
+        numbers = read_pairs(pairs, self._labels)
+        loops = (numbers[0] == numbers[1]).nonzero()
+        if len(loops):
+            name = self._labels[int(numbers[0, loops[0]])]
+            raise RunnerError(f"pairs: {name} with itself is no pair; leave it out")
+        return numbers
+
+    @cached_property
+    def _explainer(self) -> Callable[[Tensor], Explanation]:
+        with torch.no_grad():
+            return self._trained.model.explainer(self._scorer.embeddings, self._scorer.view)
+
+    @cached_property
+    def _test_scores(self) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of the links and of the negatives of the test."""
+        test = self._trained.data.test
+        links, negatives = (part.reshape(2, -1) for part in (test.positive, test.negative))
+        return self._scorer.score(links), self._scorer.score(negatives)
 
     @cached_property
     def _scorer(self) -> Scorer:
@@ -317,11 +394,19 @@ class Run:
             "source": self._labels.of(pairs[0]),
             "target": self._labels.of(pairs[1]),
             "score": scores,
-            "probability": self._probability(scores, prior),
         }
+        probability = self._probability_or_none(scores, prior)
+        if probability is not None:
+            columns["probability"] = probability
         if with_known:
             columns["known"] = self._known.has(pairs).numpy()
         return DataFrame(columns)
+
+
+def _share(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise RunnerError(f"threshold={value}: it is a probability, from 0 to 1")
+    return value
 
 
 def _positive(name: str, value: int) -> int:

@@ -37,6 +37,8 @@ def score_table(
     run: Run,
     pairs: PairTable,
     output: Path,
+    *,
+    prior: float | None = None,
     show: Callable[[int, int], None] = lambda done, of: None,
 ) -> Outcome:
     """Write every row with all its columns, and `score`, `probability`, `known` and `reason`.
@@ -44,6 +46,7 @@ def score_table(
     A row that is no pair of two nodes keeps its place, with an empty score and the reason.
 
     Args:
+        prior: of the probabilities, as for `Run.score`.
         show: called after each block with the bytes that are read, and those of the file.
 
     Raises:
@@ -55,14 +58,14 @@ def score_table(
     outcome, row = Outcome(), 0
     with table_writer.written(output, schema) as write:
         for block in pairs.blocks:
-            write(_scored(run, pairs, block, outcome, row))
+            write(_scored(run, pairs, block, prior, outcome, row))
             row += block.table.num_rows
             show(block.position, pairs.size)
     return outcome
 
 
 def _scored(
-    run: Run, pairs: PairTable, block: Block, outcome: Outcome, begin: int
+    run: Run, pairs: PairTable, block: Block, prior: float | None, outcome: Outcome, begin: int
 ) -> pyarrow.Table:
     ends = [_combined(block.table.column(place)) for place in (pairs.source, pairs.target)]
     numbers = [run.nodes.find(end, side) for end, side in zip(ends, SIDES, strict=True)]
@@ -77,7 +80,7 @@ def _scored(
         )
     good = np.flatnonzero(~is_bad)
     found = torch.from_numpy(np.stack(numbers)[:, good])
-    scores, probabilities, known = run.score_numbers(found)
+    scores, probabilities, known = run.score_numbers(found, prior)
     bad = np.flatnonzero(is_bad)
     if len(bad) and not outcome.first:
         outcome.first = f"row {begin + int(bad[0]) + 1}: {reasons[int(bad[0])]}"

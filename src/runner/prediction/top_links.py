@@ -45,14 +45,12 @@ def find_top_links(
     pairs: AllPairs,
     *,
     k: int,
-    least: float | None,
     include_known: bool,
     most_pairs: int,
 ) -> TopLinks:
     """The k best of all pairs, or of candidates where there are more than ``most_pairs``.
 
     Args:
-        least: score that a link needs; None for any.
         include_known: with the links that the data has.
     """
     known = KnownLinks.of(trained.data)
@@ -64,7 +62,7 @@ def find_top_links(
             found = pairs.of(torch.cat([found, *trained.data.links.values()], dim=1))
         facts = {"candidates": "two hops and nearest embeddings", "recall": recall}
         count, block = found.size(1), lambda begin, end: found[:, begin:end]
-    best, facts["scored"] = BestPairs(k, least=least), 0
+    best, facts["scored"] = BestPairs(k), 0
     with _progress(count) as show:
         for begin in range(0, count, _BLOCK):
             some = block(begin, begin + _BLOCK)

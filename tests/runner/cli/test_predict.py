@@ -39,13 +39,35 @@ def test_embeddings(folder, tmp_path):
     assert len(found) == 77
 
 
+def test_links_of_the_whole_graph_above_a_probability(folder, capsys):
+    assert main([folder, "--all", "--top", "4", "--output", "all.csv"]) == 0
+    assert main([folder, "--all", "--prior", "0.5", "--output", "some.csv"]) == 0
+    every = pandas.read_csv("some.csv")
+    cut = every["probability"].median()
+    arguments = ["--threshold", str(cut), "--prior", "0.5", "--output", "cut.csv"]
+    assert main([folder, "--all", *arguments]) == 0
+    assert len(pandas.read_csv("all.csv")) == 4
+    assert len(pandas.read_csv("cut.csv")) == (every["probability"] >= cut).sum() < len(every)
+
+
+def test_an_explanation_as_a_table_and_a_page(folder, tmp_path, capsys):
+    assert main([folder, "--explain", "Valjean", "Cosette"]) == 0
+    assert "Valjean - Cosette: score" in capsys.readouterr().out
+    assert main([folder, "--explain", "Valjean", "Cosette", "--html", "why.html"]) == 0
+    assert "Cosette" in (tmp_path / "why.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "what is asked for"),
         (["--pairs", "p.csv"], "where to"),
         (["--node", "Valjean", "--columns", "a", "b"], "--columns: it belongs to --pairs"),
-        (["--embeddings", "e.csv", "--top", "3"], "--top: it belongs to --node"),
+        (["--embeddings", "e.csv", "--top", "3"], "--top: it belongs to --node and --all"),
+        (["--node", "Valjean", "--html", "a.html"], "--html: it belongs to --explain"),
+        (["--all", "--threshold", "1.5"], "threshold=1.5: it is a probability"),
+        (["--all", "--prior", "2"], "prior=2"),
+        (["--explain", "Valjean", "Valjean"], "Valjean with itself is no pair"),
         (["--node", "Valjean", "--top", "0"], "--top 0"),
         (["--node", "Valjeann"], "no node has this name; near are Valjean"),
         (["--embeddings", "e.xls"], "which kind of table"),

@@ -21,7 +21,7 @@ from runner.prediction.scored_pairs import score_table
 NAMES = tuple(f"n{number}" for number in range(30))
 
 
-def numbers_of(pairs):
+def numbers_of(pairs, prior=None):
     scores = (pairs[0] * 100 + pairs[1]).double().numpy()
     return scores, np.full_like(scores, np.nan), (pairs[0] < pairs[1]).numpy()
 
@@ -146,7 +146,7 @@ def test_an_interrupt_leaves_nothing(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), opened(file, RUN.nodes) as pairs:
-        score_table(RUN, pairs, output, interrupt)
+        score_table(RUN, pairs, output, show=interrupt)
     assert output.read_text() == "before"
     assert len([path for path in tmp_path.iterdir() if path.is_file()]) == 2
 

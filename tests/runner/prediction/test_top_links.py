@@ -97,13 +97,17 @@ def test_within_some_nodes(lesmis):
         run.top_links(within=["Valjean", "Valjean"])
 
 
-def test_above_a_score_and_with_known_links(lesmis):
+def test_above_a_probability_and_with_known_links(lesmis):
     run = lesmis("cn")
-    frame = run.top_links(10**6, least=4, include_known=True)
+    frame = run.top_links(10**6, threshold=0.5, prior=0.5, include_known=True)
     graph = run._graph
     pairs = list(itertools.combinations(range(77), 2))
     scores = dense_scores(run, pairs)
-    good = [(pair, score) for pair, score in zip(pairs, scores, strict=True) if score >= 4]
+    chances = run.calibration.probability(np.asarray(scores, dtype=float), 0.5)
+    rows = zip(pairs, scores, chances, strict=True)
+    good = [(pair, score) for pair, score, chance in rows if chance >= 0.5]
+    assert 0 < len(good) < len(pairs)
+    assert (frame["probability"] >= 0.5).all()
     assert expect(run, frame, *zip(*good, strict=True), 10**6)
     links = known(run)
     number = {name: place for place, name in enumerate(run.nodes)}
