@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import mmap
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -57,7 +59,7 @@ class _Known:
 
     def __init__(self) -> None:
         self._slots = _zeros(1 << 10)
-        self._records = np.empty(1 << 10, dtype=np.uint64)
+        self._records = _zeros(1 << 10)
         self._state = np.array([0, 1], dtype=np.uint64)  # no record is at 0
 
     @property
@@ -83,12 +85,12 @@ class _Known:
         if words >= 1 << 32:
             raise OverflowError("the distinct texts take more than 32 GiB")
         if words > len(self._records):
-            records = np.empty(2 * words, dtype=np.uint64)
+            records = _zeros(2 * words)
             records[:used] = self._records[:used]
             self._records = records
-        half_full = 2 * (self.count + texts)
-        if half_full > len(self._slots):
-            slots = _zeros(1 << half_full.bit_length())
+        least = 3 * (self.count + texts) // 2
+        if least > len(self._slots):
+            slots = _zeros(1 << least.bit_length())
             kernels.move_slots(self._slots, slots)
             self._slots = slots
 
@@ -100,7 +102,8 @@ class _Known:
 
 
 def _zeros(size: int) -> np.ndarray:
-    """Written at once: NumPy gives such an array large pages, and zeros of its own small ones."""
-    slots = np.empty(size, dtype=np.uint64)
-    slots.fill(0)
-    return slots
+    """Words in large pages, which go back to the system with the array, in whatever thread."""
+    memory = mmap.mmap(-1, kernels.WORD * size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(AttributeError, OSError):  # of Linux alone
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, dtype=np.uint64)

@@ -128,8 +128,10 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
         both = np.concatenate(pieces, dtype=np.int64).reshape(2, -1)
         del column, columns, pieces
         return replace(with_ids(sheet, both), **timed)
+    _release()
     texts = EndTexts.of([column.cast(pyarrow.string()) for column in columns])
     del columns
+    _release()
     as_written = texts.values
     if has_fractions:
         texts = texts.without_exponents()
@@ -182,6 +184,11 @@ def _read_times(
     if keys.columns.get("time") is not None:
         refuse(sheet, why)
     return {"untimed": f"{sheet.key}={sheet.file}: {why}"}
+
+
+def _release() -> None:
+    """Give back what pyarrow keeps, as much as the columns again, before more memory is taken."""
+    pyarrow.default_memory_pool().release_unused()
 
 
 def _has_leading_zeros(sheet: Sheet) -> bool:
