@@ -91,7 +91,7 @@ def split_off(key: str, arguments: Sequence[str]) -> tuple[str | None, list[str]
     mark = f"{key}="
     named = {a.removeprefix(mark) for a in arguments if a.startswith(mark)}
     if len(named) > 1:
-        raise RunnerError(f"{key} takes one folder and key=value overrides")
+        raise RunnerError(f"{key} takes one run folder and key=value overrides")
     return next(iter(named), None), [a for a in arguments if not a.startswith(mark)]
 
 

@@ -107,7 +107,7 @@ def _predict(options: argparse.Namespace) -> int:
     prepare_environment()
     from runner.prediction.run import load  # torch
 
-    run = load(options.run, graph=options.graph, device=options.device)
+    run = load(options.run, graph=options.graph, device=options.device, prior=options.prior)
     if options.add_links is not None:
         run = _with_links(run, options.add_links, options.add_features)
     return action(run, options)
@@ -170,7 +170,6 @@ def _score_pairs(run: Run, options: argparse.Namespace) -> int:
                 run,
                 pairs,
                 options.output,
-                prior=options.prior,
                 show=lambda done, _: bar.update(bar.task.id, completed=done),
             )
     print(f"{outcome.scored} pairs scored: {options.output}")
@@ -187,9 +186,7 @@ def _top_of_nodes(run: Run, options: argparse.Namespace) -> int:
 
     known = options.include_known
     frames = [
-        run.top(
-            node, options.top or 20, side=options.side, include_known=known, prior=options.prior
-        )
+        run.top(node, options.top or 20, side=options.side, include_known=known)
         for node in options.node
     ]
     return _give(pandas.concat(frames, ignore_index=True), options.output)
@@ -200,13 +197,12 @@ def _top_of_all(run: Run, options: argparse.Namespace) -> int:
         options.top or 1000,
         threshold=options.threshold,
         include_known=options.include_known,
-        prior=options.prior,
     )
     return _give(found, options.output)
 
 
 def _explain(run: Run, options: argparse.Namespace) -> int:
-    explanation = run.explain(*options.explain, prior=options.prior)
+    explanation = run.explain(*options.explain)
     if options.html is not None:
         print(f"page: {explanation.page(options.html)}")
         if options.output is None:

@@ -48,10 +48,7 @@ class Calibration:
         Raises:
             RunnerError: if the prior is no share between 0 and 1.
         """
-        if not isinstance(prior, Real) or not 0 < float(prior) < 1:
-            raise RunnerError(
-                f"prior={prior}: it is the share of links among pairs, above 0 and below 1"
-            )
+        require_share(prior)
         shift = np.log(prior) - np.log1p(-prior)
         return torch.from_numpy(self._log_odds(scores) + shift).sigmoid().numpy()
 
@@ -61,6 +58,18 @@ class Calibration:
             return found["slope"] * scores + found["intercept"]
         balanced = np.interp(scores, found["scores"], found["probabilities"])
         return torch.from_numpy(balanced).logit().numpy()
+
+
+def require_share(prior: float) -> None:
+    """Refuse a prior that is no share between 0 and 1.
+
+    Raises:
+        RunnerError: saying what it is.
+    """
+    if not isinstance(prior, Real) or not 0 < float(prior) < 1:
+        raise RunnerError(
+            f"prior={prior}: it is the share of links among pairs, above 0 and below 1"
+        )
 
 
 @dataclass(frozen=True)

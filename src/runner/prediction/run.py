@@ -17,7 +17,7 @@ from runner.experiment.find_runs import latest_trained
 from runner.ops.csr import Graph
 from runner.prediction.added_links import add_links
 from runner.prediction.all_pairs import AllPairs
-from runner.prediction.calibration import Calibration, Method
+from runner.prediction.calibration import Calibration, Method, require_share
 from runner.prediction.evaluate import evaluate
 from runner.prediction.kept_calibration import calibration_of
 from runner.prediction.known_links import KnownLinks
@@ -44,6 +44,7 @@ def load(
     graph: Seen = "test",
     device: str = "auto",
     trust: Collection[str] = (),
+    prior: float | None = None,
 ) -> Run:
     """Open a finished run, with the weights of its best epoch.
 
@@ -53,12 +54,16 @@ def load(
             included, for real use.
         device: "cpu", "cuda", "mps", or "auto": a GPU where there is one.
         trust: classes and functions of your own, by dotted path, that the run's config may name.
+        prior: of probabilities, the share of links among the pairs that are asked about; None for
+            `Run.density`.
 
     Raises:
         RunnerError: if it is no run, has no weights, or its data has changed.
     """
+    if prior is not None:
+        require_share(prior)
     place = latest_trained(Path("outputs")) if path == "latest" else Path(path).expanduser()
-    return Run(open_trained(place, device=device, trusted=trust), graph=graph)
+    return Run(open_trained(place, device=device, trusted=trust), graph=graph, prior=prior)
 
 
 class Run:
@@ -67,12 +72,16 @@ class Run:
     Nodes are given by name, or by number where they have no names.
     """
 
-    def __init__(self, trained: Trained, *, graph: Seen = "test") -> None:
+    def __init__(
+        self, trained: Trained, *, graph: Seen = "test", prior: float | None = None
+    ) -> None:
         if graph not in ("test", "all"):
             raise RunnerError(f"graph={graph}: which links do scores see? Say test or all")
         self._trained = trained
         self._seen = graph
+        self._prior = prior
         self._calibration: Calibration | None = None
+        self._measured = self  # the run without added links, which may be those of the test
         self._no_probability = False
         data = trained.data
         self._labels = NodeLabels(data.names, data.num_nodes, data.num_sources)
@@ -115,7 +124,7 @@ class Run:
         Args:
             pairs: (P, 2) array, a list of pairs, or a DataFrame with columns source and target.
                 Of a directed graph they are ordered; of a bipartite one the source comes first.
-            prior: the share of links among the pairs that are asked about; None for `density`.
+            prior: the share of links among the pairs that are asked about; None for that of `load`.
 
         Returns:
             (P,) float64, in their order.
@@ -136,14 +145,12 @@ class Run:
         *,
         side: Side | None = None,
         include_known: bool = False,
-        prior: float | None = None,
     ) -> DataFrame:
         """The k best new links of a node, the best first.
 
         Args:
             side: of a bipartite graph where a source and a target share the name.
             include_known: with the links that the data has, in a column `known`.
-            prior: of the probabilities, as for `score`.
 
         Returns:
             columns source, target, score, probability.
@@ -155,17 +162,12 @@ class Run:
         scores = self._scorer.score(pairs)
         order = np.argsort(-scores, kind="stable")[: _positive("k", k)]
         best = pairs[:, torch.from_numpy(order)]
-        return self._as_frame(best, scores[order], include_known, prior)
+        return self._as_frame(best, scores[order], include_known)
 
-    def explain(
-        self, source: str | int, target: str | int, *, prior: float | None = None
-    ) -> PairExplanation:
+    def explain(self, source: str | int, target: str | int) -> PairExplanation:
         """Why a pair has its score: each neighbour with what the score loses without it.
 
         Contributions are recomputed, not estimated. A notebook shows the explanation as a page.
-
-        Args:
-            prior: of the probability, as for `score`.
 
         Raises:
             RunnerError: if a node is unknown, or both are one.
@@ -176,7 +178,7 @@ class Run:
         with torch.no_grad():
             explanation = self._explainer(pair.to(self._trained.device))
         score = np.array([explanation.score])
-        probability = self._probability_or_none(score, prior)
+        probability = self._probability_or_none(score)
         links, negatives = self._test_scores
         config = self._trained.config.run
         return explain_pair(
@@ -202,7 +204,10 @@ class Run:
         Raises:
             RunnerError: if the model cannot use a new node, or lacks its features.
         """
-        return Run(add_links(self._trained, self._labels, links, features), graph=self._seen)
+        larger = add_links(self._trained, self._labels, links, features)
+        grown = Run(larger, graph=self._seen, prior=self._prior)
+        grown._measured = self._measured
+        return grown
 
     def top_links(
         self,
@@ -211,7 +216,6 @@ class Run:
         threshold: float | None = None,
         within: Collection[str | int] | None = None,
         include_known: bool = False,
-        prior: float | None = None,
         most_pairs: int = 10_000_000,
     ) -> DataFrame:
         """The k best new links of the whole graph, the best first; ties by number.
@@ -221,7 +225,6 @@ class Run:
             within: nodes among which both ends are; of a bipartite graph a name that a source and
                 a target share stands for both.
             include_known: with the links that the data has, in a column `known`.
-            prior: of the probabilities, as for `score`.
             most_pairs: where there are more, candidates are scored: pairs with a common neighbour,
                 and the nearest embeddings, about so many.
 
@@ -239,10 +242,10 @@ class Run:
             include_known=include_known,
             most_pairs=_positive("most_pairs", most_pairs),
         )
-        frame = self._as_frame(found.pairs, found.scores, include_known, prior)
+        frame = self._as_frame(found.pairs, found.scores, include_known)
         if threshold is not None:
             # Probabilities rise with scores: the best of those above it are the best ones above it.
-            frame = frame[self._probability(found.scores, prior) >= _share(threshold)]
+            frame = frame[self._probability(found.scores) >= _share(threshold)]
         frame.attrs.update(found.facts)
         return frame
 
@@ -250,12 +253,10 @@ class Run:
         """What the encoder gives: (N, H) float32, rows as in `nodes`."""
         return self._scorer.embeddings.float().cpu().numpy()
 
-    def score_numbers(
-        self, pairs: Tensor, prior: float | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def score_numbers(self, pairs: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Internal: scores, probabilities, and whether the data has them, of (2, P) numbers."""
         scores = self._scorer.score(pairs)
-        probabilities = self._probability_or_none(scores, prior)
+        probabilities = self._probability_or_none(scores)
         if probabilities is None:
             probabilities = np.full_like(scores, np.nan)
         return scores, probabilities, self._known.has(pairs).numpy()
@@ -280,7 +281,7 @@ class Run:
         Raises:
             RunnerError: if the split scores links that the run has been trained on.
         """
-        return evaluate(self._trained, protocol=protocol, keys=keys, metrics=metrics)
+        return evaluate(self._measured._trained, protocol=protocol, keys=keys, metrics=metrics)
 
     @property
     def calibration(self) -> Calibration:
@@ -288,9 +289,10 @@ class Run:
 
         It is fitted once on validation, and kept in calibration.json.
         """
-        if self._calibration is None:
-            self._calibration = calibration_of(self._trained, self._scorer_of)
-        return self._calibration
+        run = self._measured
+        if run._calibration is None:
+            run._calibration = calibration_of(run._trained, run._scorer_of)
+        return run._calibration
 
     def calibrate(self, method: Method) -> Calibration:
         """Calibrate by this method, "logistic" or "isotonic", from now on.
@@ -298,18 +300,20 @@ class Run:
         Raises:
             RunnerError: if there is no such method, or the run has no validation.
         """
-        self._calibration = calibration_of(self._trained, self._scorer_of, method)
-        return self._calibration
+        run = self._measured
+        run._calibration = calibration_of(run._trained, run._scorer_of, method)
+        return run._calibration
 
     @cached_property
     def density(self) -> float:
         """The share of links, of whatever part, among all pairs that could be linked."""
         return len(self._known) / self._trained.data.num_pairs
 
-    def _probability(self, scores: np.ndarray, prior: float | None) -> np.ndarray:
-        return self.calibration.probability(scores, self.density if prior is None else prior)
+    def _probability(self, scores: np.ndarray, prior: float | None = None) -> np.ndarray:
+        share = self._prior if prior is None else prior
+        return self.calibration.probability(scores, self.density if share is None else share)
 
-    def _probability_or_none(self, scores: np.ndarray, prior: float | None) -> np.ndarray | None:
+    def _probability_or_none(self, scores: np.ndarray) -> np.ndarray | None:
         """None, with a warning, where scores cannot be calibrated and nobody asked for it."""
         if self._no_probability:
             return None
@@ -319,7 +323,7 @@ class Run:
             log.warning("no probabilities: %s", error)
             self._no_probability = True
             return None
-        return self._probability(scores, prior)
+        return self._probability(scores)
 
     def _numbers(self, pairs: Any) -> Tensor:
         numbers = read_pairs(pairs, self._labels)
@@ -385,9 +389,7 @@ class Run:
             raise RunnerError("within: no two of these nodes make a pair; name more")
         return pairs
 
-    def _as_frame(
-        self, pairs: Tensor, scores: np.ndarray, with_known: bool, prior: float | None = None
-    ) -> DataFrame:
+    def _as_frame(self, pairs: Tensor, scores: np.ndarray, with_known: bool) -> DataFrame:
         from pandas import DataFrame  # slow to import
 
         columns: dict[str, Any] = {
@@ -395,7 +397,7 @@ class Run:
             "target": self._labels.of(pairs[1]),
             "score": scores,
         }
-        probability = self._probability_or_none(scores, prior)
+        probability = self._probability_or_none(scores)
         if probability is not None:
             columns["probability"] = probability
         if with_known:

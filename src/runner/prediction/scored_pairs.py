@@ -38,7 +38,6 @@ def score_table(
     pairs: PairTable,
     output: Path,
     *,
-    prior: float | None = None,
     show: Callable[[int, int], None] = lambda done, of: None,
 ) -> Outcome:
     """Write every row with all its columns, and `score`, `probability`, `known` and `reason`.
@@ -46,7 +45,6 @@ def score_table(
     A row that is no pair of two nodes keeps its place, with an empty score and the reason.
 
     Args:
-        prior: of the probabilities, as for `Run.score`.
         show: called after each block with the bytes that are read, and those of the file.
 
     Raises:
@@ -58,14 +56,14 @@ def score_table(
     outcome, row = Outcome(), 0
     with table_writer.written(output, schema) as write:
         for block in pairs.blocks:
-            write(_scored(run, pairs, block, prior, outcome, row))
+            write(_scored(run, pairs, block, outcome, row))
             row += block.table.num_rows
             show(block.position, pairs.size)
     return outcome
 
 
 def _scored(
-    run: Run, pairs: PairTable, block: Block, prior: float | None, outcome: Outcome, begin: int
+    run: Run, pairs: PairTable, block: Block, outcome: Outcome, begin: int
 ) -> pyarrow.Table:
     ends = [_combined(block.table.column(place)) for place in (pairs.source, pairs.target)]
     numbers = [run.nodes.find(end, side) for end, side in zip(ends, SIDES, strict=True)]
@@ -80,7 +78,7 @@ def _scored(
         )
     good = np.flatnonzero(~is_bad)
     found = torch.from_numpy(np.stack(numbers)[:, good])
-    scores, probabilities, known = run.score_numbers(found, prior)
+    scores, probabilities, known = run.score_numbers(found)
     bad = np.flatnonzero(is_bad)
     if len(bad) and not outcome.first:
         outcome.first = f"row {begin + int(bad[0]) + 1}: {reasons[int(bad[0])]}"

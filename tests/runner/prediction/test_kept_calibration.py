@@ -58,7 +58,7 @@ def test_probabilities_are_of_the_validation_graph_and_at_the_graphs_density(fol
 
 def test_top_has_probabilities(folder):
     run = public.load(folder)
-    frame = run.top("Valjean", 5, prior=0.3)
+    frame = public.load(run.folder, prior=0.3).top("Valjean", 5)
     pairs = frame[["source", "target"]]
     assert frame["probability"].to_numpy() == pytest.approx(
         run.score(pairs, probability=True, prior=0.3)
@@ -108,6 +108,19 @@ def test_heuristics_have_probabilities(made_once):
     assert run.calibration.test["after"]["brier"] < 0.25
 
 
+def test_further_links_change_scores_and_no_probability_of_a_score(folder):
+    run = public.load(folder, prior=0.2)
+    test = run._trained.data.test.positive
+    grown = run.with_links(run.nodes.of(test.T.flatten()).reshape(-1, 2))
+    assert grown.calibration is run.calibration and grown.evaluate() == run.metrics
+    scores = grown.score(PAIRS)
+    assert not np.array_equal(scores, run.score(PAIRS))
+    wanted = run.calibration.probability(scores, 0.2)
+    assert np.array_equal(grown.score(PAIRS, probability=True), wanted)
+
+
 def test_a_prior_goes_with_probabilities(folder):
     with pytest.raises(RunnerError, match=r"prior=0.1: .*probability=True"):
         public.load(folder).score(PAIRS, prior=0.1)
+    with pytest.raises(RunnerError, match=r"prior=2: .*share of links"):
+        public.load(folder, prior=2)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runner.compare.collect import collect
 from tests.conftest import run_folders
 from tests.runner.experiment.test_protocols import NEW_NODES, NODES, graph  # noqa: F401
 from tests.runner.experiment.test_resume import assert_same_weights, curve, kill_after, weights
 
 import runner as public
+from runner.comparison.collect import collect
 from runner.errors import RunnerError
 from runner.records.folder import RunFolder
 from runner.records.summary import read_summary

@@ -21,7 +21,7 @@ from runner.prediction.scored_pairs import score_table
 NAMES = tuple(f"n{number}" for number in range(30))
 
 
-def numbers_of(pairs, prior=None):
+def numbers_of(pairs):
     scores = (pairs[0] * 100 + pairs[1]).double().numpy()
     return scores, np.full_like(scores, np.nan), (pairs[0] < pairs[1]).numpy()
 

@@ -99,7 +99,8 @@ def test_within_some_nodes(lesmis):
 
 def test_above_a_probability_and_with_known_links(lesmis):
     run = lesmis("cn")
-    frame = run.top_links(10**6, threshold=0.5, prior=0.5, include_known=True)
+    run = public.load(run.folder, prior=0.5)
+    frame = run.top_links(10**6, threshold=0.5, include_known=True)
     graph = run._graph
     pairs = list(itertools.combinations(range(77), 2))
     scores = dense_scores(run, pairs)
