@@ -22,7 +22,7 @@ _SHOWN = 100  # rows of a table on a terminal
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns 0, 1 for an error or rows without a score, 130 for an interrupt."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
@@ -45,6 +45,12 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("run", help="a run folder, or latest: the newest below outputs/")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="where the dataset lies now: dataset.path=…, dataset.root=…",
+    )
     what = parser.add_argument_group("what (one of these)").add_mutually_exclusive_group()
     what.add_argument(
         "--pairs", type=Path, metavar="FILE", help="score each row of a table of pairs"
@@ -54,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--explain", nargs=2, metavar="NAME", help="why a pair has its score, as a table"
     )
+    what.add_argument("--export", type=Path, metavar="FOLDER", help="the run as a folder to share")
     what.add_argument("--embeddings", type=Path, metavar="FILE", help="the embedding of each node")
     how = parser.add_argument_group("how")
     how.add_argument("--output", type=Path, metavar="FILE", help=".csv, .tsv or .parquet")
@@ -107,7 +114,13 @@ def _predict(options: argparse.Namespace) -> int:
     prepare_environment()
     from runner.prediction.run import load  # torch
 
-    run = load(options.run, graph=options.graph, device=options.device, prior=options.prior)
+    run = load(
+        options.run,
+        graph=options.graph,
+        device=options.device,
+        prior=options.prior,
+        overrides=options.overrides,
+    )
     if options.add_links is not None:
         run = _with_links(run, options.add_links, options.add_features)
     return action(run, options)
@@ -132,7 +145,7 @@ def _action(options: argparse.Namespace) -> Callable[[Run, argparse.Namespace], 
     """What is asked for; contradictions are refused before anything is loaded."""
     actions = {
         "pairs": _score_pairs, "node": _top_of_nodes, "all": _top_of_all,
-        "embeddings": _write_embeddings, "explain": _explain,
+        "embeddings": _write_embeddings, "explain": _explain, "export": _export,
     }  # fmt: skip
     asked = [name for name in actions if getattr(options, name)]
     if not asked:
@@ -219,6 +232,11 @@ def _write_embeddings(run: Run, options: argparse.Namespace) -> int:
     frame.columns = [str(number) for number in frame.columns]
     frame.insert(0, "node", list(run.nodes))
     return _give(frame, options.embeddings)
+
+
+def _export(run: Run, options: argparse.Namespace) -> int:
+    print(f"to share: {run.export(options.export)}")
+    return 0
 
 
 def _give(frame: DataFrame, output: Path | None) -> int:

@@ -22,6 +22,7 @@ from runner.experiment.resume_overrides import apply, lengths
 from runner.machine import hardware
 from runner.machine.profiler import profiled
 from runner.machine.signals import StopOnSignals
+from runner.records import shared_model
 from runner.records.checkpoint import check_data, set_damaged_aside, write
 from runner.records.folder import RunFolder
 from runner.records.recorder import Judge, RunRecorder, Watched
@@ -88,6 +89,8 @@ def run_experiment(
             selection = training.evaluator.selection
             media = closing_media(parts, folder, selection, lambda: stop.requested)
             tracked.tracker.show_media(media)
+        if tracked.tracker.wants_model:
+            tracked.tracker.keep_model(partial(shared_model.write, folder, config))
     return {
         **read_summary(folder.path),
         "folder": str(folder.path),

@@ -25,6 +25,7 @@ from runner.prediction.node_labels import NodeLabels, Side
 from runner.prediction.pairs import read_pairs
 from runner.prediction.scorer import Scorer
 from runner.prediction.trained import Trained, open_trained
+from runner.records import shared_model
 from runner.records.summary import read_summary
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def load(
     device: str = "auto",
     trust: Collection[str] = (),
     prior: float | None = None,
+    overrides: Sequence[str] = (),
 ) -> Run:
     """Open a finished run, with the weights of its best epoch.
 
@@ -56,6 +58,7 @@ def load(
         trust: classes and functions of your own, by dotted path, that the run's config may name.
         prior: of probabilities, the share of links among the pairs that are asked about; None for
             `Run.density`.
+        overrides: where the dataset lies now, as in ["dataset.path=graph.csv"].
 
     Raises:
         RunnerError: if it is no run, has no weights, or its data has changed.
@@ -63,7 +66,8 @@ def load(
     if prior is not None:
         require_share(prior)
     place = latest_trained(Path("outputs")) if path == "latest" else Path(path).expanduser()
-    return Run(open_trained(place, device=device, trusted=trust), graph=graph, prior=prior)
+    trained = open_trained(place, device=device, trusted=trust, overrides=overrides)
+    return Run(trained, graph=graph, prior=prior)
 
 
 class Run:
@@ -282,6 +286,19 @@ class Run:
             RunnerError: if the split scores links that the run has been trained on.
         """
         return evaluate(self._measured._trained, protocol=protocol, keys=keys, metrics=metrics)
+
+    def export(self, folder: str | Path) -> Path:
+        """Write the run as a folder to share: safetensors, config, names, calibration, a card.
+
+        `runner.load` opens it where the dataset is at hand; paths of this machine are left out.
+
+        Raises:
+            RunnerError: if the folder is not empty, or cannot be written.
+        """
+        target = Path(folder).expanduser()
+        self._probability_or_none(np.zeros(0))  # so that the calibration is there
+        shared_model.write(self._trained.folder, self.config, target)
+        return target
 
     @property
     def calibration(self) -> Calibration:

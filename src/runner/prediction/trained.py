@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ from runner.errors import RunnerError
 from runner.experiment import warm_start
 from runner.experiment.build import build_model, load_data
 from runner.experiment.graphs import Graphs, build_graphs
-from runner.experiment.resume_overrides import with_resumes
+from runner.experiment.resume_overrides import apply, with_resumes
 from runner.experiment.same_data import refuse_other_data
 from runner.models.link_model import LinkModel
 from runner.models.predictor import NoPredictor
 from runner.ops.sparse_rows import SparseRows, compact
-from runner.records import checkpoint
+from runner.records import checkpoint, shared_model
 from runner.records.folder import RunFolder
 from runner.storage.seal import seal_of
 
@@ -50,12 +50,19 @@ class Trained:
     digest: str
 
 
-def open_trained(path: Path, *, device: str = "auto", trusted: Collection[str] = ()) -> Trained:
+def open_trained(
+    path: Path,
+    *,
+    device: str = "auto",
+    trusted: Collection[str] = (),
+    overrides: Sequence[str] = (),
+) -> Trained:
     """Read a run folder, its data, and the weights of its best epoch.
 
     Args:
         device: "cpu", "cuda", "mps", or "auto": a GPU where there is one.
         trusted: classes and functions, by dotted path, that the saved config may name.
+        overrides: where the data lies now, as a resume takes them.
 
     Raises:
         RunnerError: if it is no run, has no weights, or its data has changed.
@@ -64,7 +71,7 @@ def open_trained(path: Path, *, device: str = "auto", trusted: Collection[str] =
     where = str(folder.path)
     saved, meta = folder.config(), folder.meta()
     refuse_foreign(saved, trusted=trusted, where=where)
-    config = RunConfig.read(with_resumes(saved, meta))
+    config = RunConfig.read(apply(with_resumes(saved, meta), overrides))
     digest, content = _read_weights(folder)
     data = load_data(config)
     refuse_other_data(data, folder.path, at=where, remedy="train a new run on this one")
@@ -91,7 +98,9 @@ def open_trained(path: Path, *, device: str = "auto", trusted: Collection[str] =
 
 
 def _read_weights(folder: RunFolder) -> tuple[str, Mapping[str, Any]]:
-    best = folder.checkpoints / "best.pt"
+    shared, best = folder.path / shared_model.WEIGHTS, folder.checkpoints / "best.pt"
+    if shared.is_file():
+        return shared_model.read_weights(shared)
     if not best.is_file():
         raise RunnerError(
             f"{folder.path}: no weights here ({best.name} is missing); this run has evaluated no "

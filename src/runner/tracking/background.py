@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from time import monotonic
@@ -61,6 +62,13 @@ class SafeTracker(Tracker):
 
     def show_media(self, media: Mapping[str, Medium]) -> None:
         self._calls.put(partial(self._tracker.show_media, media))
+
+    @property
+    def wants_model(self) -> bool:  # type: ignore[override]
+        return not self._failed and self._tracker.wants_model
+
+    def keep_model(self, write: Callable[[Path], None]) -> None:
+        self._calls.put(partial(self._tracker.keep_model, write))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
         self._end = partial(self._tracker.finish, summary, exit_code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ class RunInfo:
 class Tracker:
     """A tracker that does nothing. A subclass overrides the methods that it needs.
 
-    A run calls `start` once, `log` once for each epoch, `show_media` at most once, `finish` once.
+    A run calls `start` once, `log` once for each epoch, `show_media` and `keep_model` at most once,
+    `finish` once.
     The calls may be slow, and may fail: `tracking.background` keeps both from the run.
 
     Attributes:
@@ -43,6 +44,7 @@ class Tracker:
         upload_command: the shell command that uploads local records; None if there are none.
         url: the address of an online run.
         wants_media: whether the run computes media for the tracker.
+        wants_model: whether it gives the trained model.
     """
 
     init_timeout: float = 0.0
@@ -50,6 +52,7 @@ class Tracker:
     upload_command: str | None = None
     url: str | None = None
     wants_media: bool = False
+    wants_model: bool = False
 
     def start(self, run: RunInfo) -> None:
         """Begin or resume a run."""
@@ -59,6 +62,9 @@ class Tracker:
 
     def show_media(self, media: Mapping[str, Medium]) -> None:
         """Take the media of a run by name; called once, after the last `log`."""
+
+    def keep_model(self, write: Callable[[Path], None]) -> None:
+        """Take the model of the best epoch; `write` writes it into an empty folder."""
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
         """End the run; `summary` is the content of summary.json, empty before a first epoch."""

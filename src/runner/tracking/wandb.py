@@ -6,9 +6,10 @@ import json
 import logging
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Annotated, Any, Literal
 
@@ -40,6 +41,7 @@ class WandbTracker(Tracker):
         init_timeout: seconds until an unreachable server means offline.
         finish_timeout: seconds that the end of a run waits for its upload.
         media: show media at the end of a run.
+        model_artifact: keep the model of the best epoch as an artifact, as `Run.export` writes it.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class WandbTracker(Tracker):
         init_timeout: Seconds,
         finish_timeout: Seconds,
         media: Annotated[bool, Before(True)] = True,
+        model_artifact: Annotated[bool, Before(False)] = False,
     ) -> None:
         self.project = project
         self.entity = entity
@@ -58,6 +61,7 @@ class WandbTracker(Tracker):
         self.init_timeout = init_timeout
         self.finish_timeout = finish_timeout
         self.wants_media = media
+        self.wants_model = model_artifact
         self.upload_command: str | None = None
         self.url: str | None = None
         self._run: Any = None
@@ -105,7 +109,7 @@ class WandbTracker(Tracker):
 
         mode = self._choose_mode(wandb.setup(wandb.Settings(silent=True)).settings)
         if mode == "disabled":
-            self.wants_media = False
+            self.wants_media = self.wants_model = False
             return
         if mode == "online":
             try:
@@ -140,6 +144,18 @@ class WandbTracker(Tracker):
                 key: render(medium, self._run, key, self._step) for key, medium in shown.items()
             }
             self._run.log(rendered, step=self._step, commit=False)
+
+    def keep_model(self, write: Callable[[Path], None]) -> None:
+        """Log the model as an artifact of type model, named after the run."""
+        if self._run is None:
+            return
+        import wandb
+
+        with TemporaryDirectory() as folder:
+            write(Path(folder))
+            artifact = wandb.Artifact(f"model-{self._run.id}", type="model")
+            artifact.add_dir(folder)  # W&B copies it
+            self._run.log_artifact(artifact)
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
         """End the run with every metric of the best epoch, and the values of `summary`."""
