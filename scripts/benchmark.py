@@ -1,7 +1,7 @@
 """Measure the speed and memory of `runner` on this machine.
 
     python scripts/benchmark.py                      # everything: about half an hour
-    python scripts/benchmark.py kernels              # some: kernels, steps, epoch, growth, reading
+    python scripts/benchmark.py kernels              # some: kernels, steps, …
     python scripts/benchmark.py steps --models ncn,ncnc --graphs collab-shaped
     python scripts/benchmark.py --write docs/performance.md
     python scripts/benchmark.py steps --graphs ogbl-ppa,ogbl-citation2 --models ncn,ncnc --repeats 1
@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from benchmarks import graphs, kernels, reading, steps
+from benchmarks import graphs, kernels, predict, reading, steps
 from benchmarks.timing import UNIT_ROWS, Times, unit
 
 from runner.machine import hardware
@@ -37,7 +37,7 @@ from runner.machine.environment import prepare_environment
 from runner.machine.provenance import describe_machine
 
 MODELS = ("gae", "ncn", "ncn2", "ncn_diff", "ncnc", "ncnc2")
-PARTS = ("kernels", "steps", "epoch", "growth", "reading")
+PARTS = ("kernels", "steps", "epoch", "growth", "reading", "predict")
 MILLIONS_OF_EDGES = (0.25, 0.5, 1.0, 2.0, 4.0)
 LIMIT = 120  # seconds of a cell, unless --limit says so
 OTHERS = ("plain PyTorch", "SciPy", "torch_sparse")
@@ -206,6 +206,42 @@ def _reading(arguments: argparse.Namespace) -> str:
     return f"### Reading\n\n{note}\n\n{_table(rows)}"
 
 
+def _predict(arguments: argparse.Namespace) -> str:
+    rows, links, starts = [], [], []
+    for model in predict.MODELS:
+        if model not in arguments.models.split(","):
+            continue
+        found = _in_child("predict", arguments, part="scoring", model=model)
+        times = {name: Times(tuple(found[name])) for name in ("evaluation", "score")}
+        rows.append(
+            {
+                "graph": found["graph"],
+                "model": model,
+                **{f"{name}, s": str(seconds) for name, seconds in times.items()},
+                "score / evaluation": f"{times['score'].median / times['evaluation'].median:.2f}",
+            }
+        )
+    for part in ("facebook", "million"):
+        found = _in_child("predict", arguments, part=part, model="ncn", scale=arguments.scale)
+        row = {"graph": found.get("graph", "collab-shaped")}
+        if part == "million":
+            row["scores, s"] = f"{found['score']:.1f} of {found['pairs']:,} pairs"
+        row["top_links, s"] = f"{found['top']:.1f}"
+        row["of"] = f"{found['scored']:,}, {found['candidates']}"
+        row["recall, %"] = f"{100 * found['recall']:.1f}"
+        if part == "facebook":
+            row["explain, s"] = str(Times(tuple(found["explain"])))
+        links.append(row)
+    found = _in_child("predict", arguments, part="start")
+    starts.append({name: str(Times(tuple(seconds))) for name, seconds in found.items()})
+    note = (
+        f"The same {steps.EVALUATED_PAIRS:,} pairs by an evaluation and by `Run.score`, the "
+        "encoder once in each. Then NCN on whole graphs, and the seconds of a start: "
+        "`runner-predict --pairs` of ten pairs, `runner model=cn dataset=lesmis`."
+    )
+    return f"### Prediction\n\n{note}\n\n{_table(rows)}\n\n{_table(links)}\n\n{_table(starts)}"
+
+
 def _fill(
     row: dict[str, Any], name: str, seconds: list[float] | None, unit_: float, limit: int
 ) -> None:
@@ -241,6 +277,7 @@ def _child(what: dict[str, Any]) -> Any:
         "epoch": steps.measure_epoch,
         "kernels": kernels.measure,
         "reading": reading.measure,
+        "predict": predict.measure,
     }
     return tasks[what.pop("task")](**what)
 
