@@ -60,6 +60,13 @@ def test_all_links_are_trained_on_for_the_best_epochs_number(runner, source):
     assert_same_weights(folder, other)
 
 
+def test_patience_ends_no_refit(runner, copied):
+    """Without validation no epoch is worse, but those that are not evaluated are no better."""
+    more = ("train.patience=1", "train.evaluate_every=2")
+    source = copied("patient", "model=gae", *QUICK, *more)
+    assert read_summary(refitted(runner, source, "train.epochs=4"))["epochs"] == 4
+
+
 def test_without_a_folder_it_lies_beside_other_runs(runner, source, tmp_path):
     before = set(run_folders(tmp_path))
     assert runner(f"refit={source}")[0] == 0
