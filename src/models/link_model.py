@@ -63,8 +63,17 @@ class LinkModel(nn.Module):
 
     def scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
         """What gives the logits, (B,), of pairs, (2, B): for many batches of one graph."""
+        return self._exact_scorer(self.predictor.scorer, h, view)
+
+    def fast_scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
+        """The same up to rounding, where the predictor has a faster way."""
+        return self._exact_scorer(self.predictor.fast_scorer, h, view)
+
+    def _exact_scorer(
+        self, prepare: Callable[..., Callable[[Tensor], Tensor]], h: Tensor, view: View | Graph
+    ) -> Callable[[Tensor], Tensor]:
         with self._autocast(h.device):
-            prepared = self.predictor.scorer(h, view)
+            prepared = prepare(h, view)
 
         def score(pairs: Tensor) -> Tensor:
             with self._autocast(h.device):

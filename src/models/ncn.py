@@ -90,16 +90,16 @@ class NCN(Predictor):
         return self.score(h, self.transform(h), self.thin(view.graph), pairs)
 
     def scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
-        """What gives the logits, (B,), of pairs, (2, B), for many batches of one graph in turn.
-
-        In evaluation, without gradient, it is :class:`~runner.models.inner_ncn.InnerNCN`; that of a
-        relative calls :meth:`score`.
-        """
         x, graph = self.transform(h), View.of(view).graph
+        return lambda pairs: self.score(h, x, self.thin(graph), pairs)
+
+    def fast_scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
+        """:class:`~runner.models.inner_ncn.InnerNCN`; of a relative, or with chance, the scorer."""
         learns = self.training or torch.is_grad_enabled()
         if learns or type(self) is not NCN or torch.is_autocast_enabled(h.device.type):
-            return lambda pairs: self.score(h, x, self.thin(graph), pairs)
-        inner = InnerNCN(self, h, x, dropout=False)
+            return self.scorer(h, view)
+        graph = View.of(view).graph
+        inner = InnerNCN(self, h, self.transform(h), dropout=False)
 
         def score(pairs: Tensor) -> Tensor:
             check_pairs(graph, pairs)

@@ -82,6 +82,10 @@ class Predictor(nn.Module):
         seen = View.of(view)
         return lambda pairs: self(h, seen, pairs)
 
+    def fast_scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
+        """As :meth:`scorer`, up to rounding, for very many pairs; evaluation keeps its bits."""
+        return self.scorer(h, view)
+
     def structure(self, graph: Graph) -> Any:
         """What is computed once of a graph: tensors, in dicts, lists or tuples; None for nothing.
 

@@ -62,19 +62,27 @@ def test_each_pair_is_scored_alone(model, case, settle):
     torch.testing.assert_close(apart, whole[some])
 
 
+@pytest.mark.parametrize("way", ["scorer", "fast_scorer"])
 @pytest.mark.parametrize("gradient", [False, True])
-def test_prepared_for_a_graph(model, case, settle, gradient):
+def test_prepared_for_a_graph(model, case, settle, gradient, way):
     """In evaluation; ten pairs at a time, all at once, and none."""
     module = settle(build(model))
     expected = module(case.h, case.graph, case.pairs)
     with torch.set_grad_enabled(gradient):
-        score = LinkModel(nn.Identity(), module).scorer(case.h, case.graph)
+        score = getattr(LinkModel(nn.Identity(), module), way)(case.h, case.graph)
         found = torch.cat([score(pairs) for pairs in case.pairs.split(10, dim=1)])
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
         torch.testing.assert_close(score(case.pairs), expected, rtol=0, atol=1e-11)
         assert score(case.pairs[:, :0]).shape == (0,)
         with pytest.raises(ValueError, match="ids"):
             score(case.pairs + NUM_NODES)
+
+
+def test_evaluation_keeps_its_bits(model, case, settle):
+    module = settle(build(model))
+    with torch.no_grad():
+        score = module.scorer(case.h, case.graph)
+        assert torch.equal(score(case.pairs), module(case.h, case.graph, case.pairs))
 
 
 @pytest.mark.parametrize("training", [False, True])

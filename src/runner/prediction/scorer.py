@@ -16,7 +16,7 @@ from runner.prediction.trained import Trained
 
 
 class Scorer:
-    """Scores as evaluation does; the encoder runs once.
+    """Scores as evaluation does, up to rounding; the encoder runs once.
 
     Args:
         graph: of the links that encoder and predictor see, on the CPU.
@@ -53,4 +53,4 @@ class Scorer:
 
     @cached_property
     def _score_batch(self) -> Callable[[Tensor], Tensor]:
-        return self._trained.model.scorer(self.embeddings, self.view)
+        return self._trained.model.fast_scorer(self.embeddings, self.view)
