@@ -63,7 +63,8 @@ class GAECN(Predictor):
 
     def combine(self, count: Tensor, product: Tensor) -> Tensor:
         """Logits, (B,), from numbers of common neighbours, (B, 1), and pair products, (B, H)."""
-        return self.head(self.beta * self.f_cn(count) + self.f_pair(product)).squeeze(-1)
+        f_pair = self.f_pair(product)  # first: the order decides which entries dropout draws
+        return self.head(self.beta * self.f_cn(count) + f_pair).squeeze(-1)
 
     def why(self, h: Tensor, view: View) -> Callable[[Tensor], Explanation]:
         exact, graph = copy.deepcopy(self).double(), view.graph
