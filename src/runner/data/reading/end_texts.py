@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow
 import pyarrow.compute
+import torch
 
 from runner.data.reading.distinct_texts import distinct_texts
 
@@ -42,15 +44,18 @@ class EndTexts:
     def __len__(self) -> int:
         return self.codes.shape[1]
 
-    def places(self, end: int) -> np.ndarray:
-        """The places in `values` of the texts of one end, ascending."""
-        seen = np.zeros(len(self.values), dtype=bool)
-        seen[self.codes[end]] = True
-        return np.flatnonzero(seen)
+    @cached_property
+    def _counts(self) -> list[np.ndarray]:
+        kinds = len(self.values)
+        return [torch.from_numpy(end).bincount(minlength=kinds).numpy() for end in self.codes]
 
     def counts(self, end: int) -> np.ndarray:
         """How many rows of one end have each of the values, (K,)."""
-        return np.bincount(self.codes[end], minlength=len(self.values))
+        return self._counts[end]
+
+    def places(self, end: int) -> np.ndarray:
+        """The places in `values` of the texts of one end, ascending."""
+        return np.flatnonzero(self.counts(end))
 
     def matches(self, pattern: str) -> np.ndarray:
         """Whether each of the values matches, (K,) bool."""
