@@ -29,13 +29,13 @@ def number_texts(batches: Sequence[Sequence[Texts]]) -> tuple[Texts, np.ndarray]
             each begins and the last ends, (n + 1,) integers, in bytes, (B,) uint8.
 
     Returns:
-        The K distinct texts in the same form, and the numbers, (C, R) int32.
+        The K distinct texts in the same form, and the numbers, (C, R) int64.
 
     Raises:
         OverflowError: if the distinct texts take 32 GiB or more.
     """
     starts = list(itertools.accumulate((len(batch[0][0]) - 1 for batch in batches), initial=0))
-    codes = np.empty((len(batches[0]), starts[-1]), dtype=np.int32)
+    codes = np.empty((len(batches[0]), starts[-1]), dtype=np.int64)
 
     def number(first: int, last: int) -> _Known:
         known = _Known()
@@ -47,7 +47,7 @@ def number_texts(batches: Sequence[Sequence[Texts]]) -> tuple[Texts, np.ndarray]
     bounds = [len(batches) * part // parts for part in range(parts + 1)]
     known, *others = run(number, list(itertools.pairwise(bounds)))
     for other, first, last in zip(others, bounds[1:], bounds[2:], strict=False):
-        numbers = np.empty((1, other.count), dtype=np.int32)
+        numbers = np.empty((1, other.count), dtype=np.int64)
         known.number([other.texts()], numbers, 0)
         for begin, end in itertools.pairwise(starts[first : last + 1]):
             codes[:, begin:end] = numbers[0, codes[:, begin:end]]

@@ -67,7 +67,7 @@ def require_same(rows, bounds=(), offset=0):
     found, codes = texts.number_texts(batches_of(rows, bounds, offset))
     wanted, numbers = by_dictionary(rows)
     assert listed(found) == wanted
-    assert codes.dtype == np.int32 and np.array_equal(codes, numbers)
+    assert codes.dtype == np.int64 and np.array_equal(codes, numbers)
 
 
 @settings(deadline=None)  # the first call compiles

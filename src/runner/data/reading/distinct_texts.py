@@ -16,7 +16,7 @@ _BATCH = 1 << 16  # rows, whose texts the caches of a core hold
 
 def distinct_texts(columns: Sequence[pyarrow.ChunkedArray]) -> tuple[pyarrow.Array, np.ndarray]:
     """The texts of C columns, (R,) strings, no nulls: each distinct one once, (K,), and their
-    places there, (C, R) int32."""
+    places there, (C, R) int64."""
     few = len(columns[0]) < _FEW or backend.only_plain()
     return (plain if few else compiled)(columns)
 
@@ -27,7 +27,7 @@ def plain(columns: Sequence[pyarrow.ChunkedArray]) -> tuple[pyarrow.Array, np.nd
     row_by_row = np.arange(len(texts)).reshape(len(columns), -1).T.reshape(-1)
     encoded = texts.take(pyarrow.array(row_by_row)).dictionary_encode()
     codes = encoded.indices.to_numpy().reshape(-1, len(columns)).T
-    return encoded.dictionary, np.ascontiguousarray(codes)
+    return encoded.dictionary, codes.astype(np.int64, order="C")
 
 
 def compiled(columns: Sequence[pyarrow.ChunkedArray]) -> tuple[pyarrow.Array, np.ndarray]:

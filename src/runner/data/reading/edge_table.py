@@ -150,7 +150,7 @@ def _read_links(sheet: Sheet, keys: TableKeys) -> RawGraph:
     sheet.notes.extend(texts.twins())
     names = texts.values.to_numpy(zero_copy_only=False)
     sheet.notes.append(f"numbered {len(names)} names in the order of their first appearance")
-    edges = torch.from_numpy(texts.codes.astype(np.int64))
+    edges = torch.from_numpy(texts.codes)
     return RawGraph(
         edges, len(names), names=names, notes=tuple(sheet.notes), facts=sheet.facts, **timed
     )

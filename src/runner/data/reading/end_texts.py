@@ -25,7 +25,7 @@ class EndTexts:
     Shapes:
         - ``values``: (K,) strings, without blanks around them, in the order of their first
           appearance, row by row, source before target
-        - ``codes``: (2, R) int32, places in ``values``
+        - ``codes``: (2, R) int64, places in ``values``
     """
 
     values: pyarrow.Array
@@ -38,7 +38,7 @@ class EndTexts:
         trimmed = pyarrow.compute.utf8_trim_whitespace(values)
         if not trimmed.equals(values):  # texts that differ in blanks alone are one
             known = trimmed.dictionary_encode()
-            values, codes = known.dictionary, known.indices.to_numpy()[codes]
+            values, codes = known.dictionary, known.indices.to_numpy().astype(np.int64)[codes]
         return cls(values, codes)
 
     def __len__(self) -> int:

@@ -32,7 +32,7 @@ def test_compiled_is_as_plain(rows, bounds):
     values, codes = compiled(columns)
     wanted, numbers = plain(columns)
     assert values.equals(wanted) and values.type == pyarrow.string()
-    assert codes.dtype == numbers.dtype == np.int32 and np.array_equal(codes, numbers)
+    assert codes.dtype == numbers.dtype == np.int64 and np.array_equal(codes, numbers)
 
 
 def test_by_row_and_source_before_target():
