@@ -28,6 +28,7 @@ from runner.ops.csr import Graph
 
 _WIDEST_GAP = 100  # nodes a used id; beyond it a number of nodes is a mistake
 _SMALL = 1_000_000  # nodes that any machine can hold
+_BLOCK = 1 << 22  # rows that are looked up together, in memory that does not grow with the file
 _PATIENCE = 600  # seconds for a MATLAB file
 _FORMATS = (
     "text with a link in each row (.csv, .tsv, .txt, .edges, out.*, …; also .gz, .bz2, .xz, .zst), "
@@ -183,14 +184,17 @@ def _distinct(rows: Tensor, graph: Graph) -> int:
     A pair that two rows have, in either direction, has two ends with fewer neighbours than rows;
     only rows between such nodes are looked up.
     """
-    is_link = rows[0] != rows[1]
-    loops = rows[0, ~is_link]
+    loops = rows[0, rows[0] == rows[1]]
     counts = [torch.bincount(ends, minlength=graph.num_nodes) for ends in (*rows, loops)]
     repeats = counts[0] + counts[1] - 2 * counts[2] != graph.degree()
-    asked = is_link & repeats[rows[0]] & repeats[rows[1]]
     seen = torch.zeros(graph.num_entries, dtype=torch.bool)
-    seen[graph.find(rows[:, asked])] = True
-    return int((is_link & ~asked).sum()) + int(seen.sum())
+    once = 0
+    for some in rows.split(_BLOCK, dim=1):
+        is_link = some[0] != some[1]
+        asked = is_link & repeats[some[0]] & repeats[some[1]]
+        seen[graph.find(some[:, asked])] = True
+        once += int((is_link & ~asked).sum())
+    return once + int(seen.sum())
 
 
 def _are_apart(edges: Tensor, whole: WholeGraph) -> bool:
