@@ -126,7 +126,7 @@ def read_once(
 def _digest_of_reader() -> str:
     """Digest of the code that reads: another version may read the same file otherwise."""
     total = hashlib.sha256()
-    for package in ("runner.data", "runner.data.reading"):
+    for package in ("runner.data", "runner.data.reading", "runner.ops", "runner.ops.kernels"):
         for module in sorted(files(package).iterdir(), key=lambda file: file.name):
             if module.name.endswith(".py"):
                 total.update(module.read_bytes())
