@@ -251,6 +251,9 @@ def _give(frame: DataFrame, output: Path | None) -> int:
             write(table)
         print(f"{len(frame)} rows: {output}")
         return 0
+    if frame.empty:
+        print("no rows")
+        return 0
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

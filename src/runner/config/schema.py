@@ -14,8 +14,9 @@ from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from runner.errors import RunnerError
 from runner.keys import (
     NO_COLUMNS,
     Before,
@@ -229,8 +230,19 @@ class RunConfig(Section):
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> RunConfig:
-        """The typed sections of a resolved and checked config."""
-        return cls.model_validate(dict(config))
+        """The typed sections of a resolved and checked config.
+
+        Raises:
+            RunnerError: if a key does not fit, as in a run of another version.
+        """
+        try:
+            return cls.model_validate(dict(config))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise RunnerError(
+                f"{key}: {first['msg']}; this config is of another version, run it anew"
+            ) from None
 
 
 class Search(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +25,11 @@ from runner.prediction.trained import Trained
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+log = logging.getLogger(__name__)
+
 
 def read_links(file: Path) -> np.ndarray:
-    """The links of a file of any kind that a dataset may have, (M, 2) labels.
+    """The links of a file of any kind that a dataset may have, (M, 2) labels; says what it took.
 
     Raises:
         RunnerError: if it cannot be read.
@@ -37,6 +40,8 @@ def read_links(file: Path) -> np.ndarray:
         raw = read_raw(file, None, TableKeys())
     except RunnerError as error:
         raise RunnerError(str(error).replace(f"dataset.path={file}", str(file))) from None
+    for note in raw.notes:
+        log.warning("%s: %s", file, note)
     edges = raw.edges.numpy().T
     return edges if raw.names is None else np.asarray(raw.names)[edges]
 

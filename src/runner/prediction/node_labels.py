@@ -131,6 +131,8 @@ class NodeLabels(Sequence[str | int]):
 
     def why_unknown(self, label: Any) -> str:
         """Words for a label that no node has, with the nearest ones."""
+        if label is None or label != label:
+            return "an empty cell is no node"
         if self._names is None:
             return f"no node has this number; nodes are 0 to {self._num_nodes - 1}"
         from rapidfuzz import process  # slow to import

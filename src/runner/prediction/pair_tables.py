@@ -6,11 +6,12 @@ import bz2
 import csv
 import gzip
 import io
+import logging
 import lzma
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -20,6 +21,8 @@ from runner.data.reading import column_names
 from runner.data.reading.separators import BLANKS, SEPARATORS, cut, split_line
 from runner.errors import RunnerError
 from runner.prediction.node_labels import SIDES, NodeLabels
+
+log = logging.getLogger(__name__)
 
 BLOCK = 100_000  # rows at a time
 PARQUET = (".parquet", ".pq")
@@ -71,7 +74,8 @@ def opened(
 ) -> Iterator[PairTable]:
     """Open a table of pairs.
 
-    A first row is one of names unless both its ends are nodes.
+    A first row is one of names unless an end of it is a node; names that do not say which are the
+    ends are told.
 
     Args:
         labels: of the nodes.
@@ -88,7 +92,7 @@ def opened(
                 return
             with _as_text(stream) as lines:
                 yield _read_text(file, lines, stream.tell, labels, ends)
-    except (OSError, EOFError, pyarrow.ArrowInvalid, csv.Error, lzma.LZMAError) as error:
+    except (OSError, EOFError, pyarrow.ArrowException, csv.Error, lzma.LZMAError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise RunnerError(f"{file}: it cannot be read ({reason})") from None
     except UnicodeDecodeError as error:
@@ -122,10 +126,17 @@ def _read_text(
     ends: Sequence[str] | None,
 ) -> PairTable:
     sample = [line for line in islice(lines, _SAMPLE) if line.strip()]
-    while sample and sample[0].startswith(("#", "%")):
-        sample.pop(0)
+    lines_of_comments = list(takewhile(lambda line: line.startswith(("#", "%")), sample))
+    sample = sample[len(lines_of_comments) :]
     if not sample:
         raise RunnerError(f"{file}: it has no rows")
+    if lines_of_comments:
+        log.warning(
+            "%s: left out %s lines of comments before the rows, the first is %s",
+            file,
+            len(lines_of_comments),
+            lines_of_comments[0].rstrip(),
+        )
     cuts = [cut([line.rstrip("\n") for line in sample], mark) for mark in SEPARATORS]
     several = [found for found in cuts if found.width > 1]
     if not several:
@@ -178,12 +189,14 @@ def _names(
         places = int(ends[0]), int(ends[1])
     if len(first) <= max(places):
         return numbered, False
+    ends_of_first = [first[place] for place in places]
     found = [
-        labels.find([first[place]], side)[0] >= 0 for place, side in zip(places, SIDES, strict=True)
+        labels.find([end], side)[0] >= 0 for end, side in zip(ends_of_first, SIDES, strict=True)
     ]
-    if not all(found) or given:
-        return first, True
-    return numbered, False
+    # One node beside an unknown one is a pair with a mistake, which its row then tells.
+    is_pair = all(found) or (any(found) and column_names.ends(first) is None)
+    is_pair |= labels.are_numbers and all(end.strip().isdigit() for end in ends_of_first)
+    return (numbered, False) if is_pair and not given else (first, True)
 
 
 def _find_ends(file: Path, names: Sequence[str], ends: Sequence[str] | None) -> tuple[int, int]:
@@ -202,6 +215,7 @@ def _find_ends(file: Path, names: Sequence[str], ends: Sequence[str] | None) -> 
     found = column_names.ends(names)
     if found is None and len(names) == 2:
         found = 0, 1
+        log.warning("%s: its columns are taken as source %s, target %s", file, *names)
     if found is None:
         raise RunnerError(
             f"{file}: which of its columns {', '.join(names)} are the two ends? Say "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +22,7 @@ from runner.prediction.calibration import Calibration, Method, require_share
 from runner.prediction.evaluate import evaluate
 from runner.prediction.kept_calibration import calibration_of
 from runner.prediction.known_links import KnownLinks
-from runner.prediction.node_labels import NodeLabels, Side
+from runner.prediction.node_labels import SIDES, NodeLabels, Side
 from runner.prediction.pairs import read_pairs
 from runner.prediction.scorer import Scorer
 from runner.prediction.trained import Trained, open_trained
@@ -153,12 +154,15 @@ class Run:
         """The k best new links of a node, the best first.
 
         Args:
-            side: of a bipartite graph where a source and a target share the name.
+            side: of a bipartite graph where a source and a target share the name. Of a directed
+                graph the node is the source of all its pairs.
             include_known: with the links that the data has, in a column `known`.
 
         Returns:
             columns source, target, score, probability.
         """
+        if side is not None:
+            self._require_side(side)
         number = int(self._labels.require([node], side)[0])
         pairs = self._pairs_with(number)
         if not include_known:
@@ -238,6 +242,9 @@ class Run:
         """
         from runner.prediction.top_links import find_top_links  # SciPy is slow to import
 
+        if threshold is not None:  # refused before hours of scoring, if at all
+            _share(threshold)
+            self.calibration  # noqa: B018
         found = find_top_links(
             self._trained,
             self._scorer,
@@ -249,7 +256,7 @@ class Run:
         frame = self._as_frame(found.pairs, found.scores, include_known)
         if threshold is not None:
             # Probabilities rise with scores: the best of those above it are the best ones above it.
-            frame = frame[self._probability(found.scores) >= _share(threshold)]
+            frame = frame[self._probability(found.scores) >= threshold]
         frame.attrs.update(found.facts)
         return frame
 
@@ -394,8 +401,16 @@ class Run:
         is_target = data.num_sources is not None and node >= data.num_sources
         return torch.stack((others, same) if is_target else (same, others))
 
+    def _require_side(self, side: str) -> None:
+        if side not in SIDES:
+            raise RunnerError(f"side={side}: say {' or '.join(SIDES)}")
+        if self._trained.data.num_sources is None:
+            raise RunnerError(f"side={side}: this graph is not bipartite; leave it out")
+
     def _pairs_among(self, within: Collection[str | int] | None) -> AllPairs:
         data = self._trained.data
+        if isinstance(within, str):
+            raise RunnerError(f"within={within}: it takes several nodes; give a list")
         nodes = torch.arange(data.num_nodes)
         if within is not None:
             nodes = self._labels.require_either(list(within))
@@ -423,12 +438,12 @@ class Run:
 
 
 def _share(value: float) -> float:
-    if not 0 <= value <= 1:
+    if not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise RunnerError(f"threshold={value}: it is a probability, from 0 to 1")
     return value
 
 
 def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
         raise RunnerError(f"{name}={value}: it takes a whole number from 1")
-    return value
+    return int(value)

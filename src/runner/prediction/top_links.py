@@ -89,8 +89,8 @@ def _candidates(
         if measured is not scorer:
             proposed = find_candidates(scorer.graph, scorer.embeddings, pairs, most=most)
     log.warning(
-        "%s pairs are too many to score (most_pairs=%s); %s are scored, with a common neighbour or "
-        "near embeddings: %s",
+        "%s pairs are too many to score (most_pairs=%s); %s are candidates, with a common "
+        "neighbour or near embeddings: %s",
         *(f"{number:,}" for number in (len(pairs), most, proposed.size(1))),
         "there are no validation links to say what these miss"
         if recall is None

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from runner.config.facts import effect_of
 from runner.config.schema import RunConfig
 from runner.config.targets import refuse_foreign
 from runner.data.link_data import LinkData
@@ -17,8 +18,9 @@ from runner.errors import RunnerError
 from runner.experiment import warm_start
 from runner.experiment.build import build_model, load_data
 from runner.experiment.graphs import Graphs, build_graphs
-from runner.experiment.resume_overrides import apply, with_resumes
+from runner.experiment.resume_overrides import apply, parse, with_resumes
 from runner.experiment.same_data import refuse_other_data
+from runner.keys import Effect
 from runner.models.link_model import LinkModel
 from runner.models.predictor import NoPredictor
 from runner.ops.sparse_rows import SparseRows, compact
@@ -69,6 +71,7 @@ def open_trained(
     """
     folder = RunFolder.reopen(path, called="")
     where = str(folder.path)
+    _refuse_what_is_no_place(overrides)
     saved, meta = folder.config(), folder.meta()
     refuse_foreign(saved, trusted=trusted, where=where)
     config = RunConfig.read(apply(with_resumes(saved, meta), overrides))
@@ -95,6 +98,17 @@ def open_trained(
         epoch=content["state"]["best"]["epoch"],
         digest=digest,
     )
+
+
+def _refuse_what_is_no_place(overrides: Sequence[str]) -> None:
+    if isinstance(overrides, str):
+        raise RunnerError(f"overrides={overrides}: give a list, as [{overrides!r}]")
+    for line in overrides:
+        if effect_of(parse(line)[0], {}) not in (Effect.PLACE, Effect.SOURCE):
+            raise RunnerError(
+                f"{line}: a trained run stays as it is; say here only where its data lies, as in "
+                "dataset.path=… or dataset.root=…"
+            )
 
 
 def _read_weights(folder: RunFolder) -> tuple[str, Mapping[str, Any]]:

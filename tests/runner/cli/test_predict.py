@@ -50,6 +50,11 @@ def test_links_of_the_whole_graph_above_a_probability(folder, capsys):
     assert len(pandas.read_csv("cut.csv")) == (every["probability"] >= cut).sum() < len(every)
 
 
+def test_a_table_without_rows_is_told(folder, capsys):
+    assert main([folder, "--all", "--threshold", "1"]) == 0
+    assert capsys.readouterr().out == "no rows\n"
+
+
 def test_an_explanation_as_a_table_and_a_page(folder, tmp_path, capsys):
     assert main([folder, "--explain", "Valjean", "Cosette"]) == 0
     assert "Valjean - Cosette: score" in capsys.readouterr().out

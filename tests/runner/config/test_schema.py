@@ -1,7 +1,10 @@
 """The keys of a user's own graph stand in the schema and at its reader, with the same facts."""
 
-from runner.config.schema import Dataset
+import pytest
+
+from runner.config.schema import Dataset, RunConfig
 from runner.config.signatures import signature
+from runner.errors import RunnerError
 from runner.keys import Before, Effect
 
 OF_THE_SECTION = {"name", "own", "root", "source"}
@@ -19,3 +22,9 @@ def test_the_keys_of_an_own_graph_have_the_same_facts_in_both_places():
 
 def facts_of(parameter):
     return [repr(fact) for fact in (parameter.effect, parameter.before) if fact is not None]
+
+
+def test_a_config_of_another_version_is_one_sentence():
+    with pytest.raises(RunnerError, match=r"^\w+: .*; this config is of another version") as error:
+        RunConfig.read({"seed": 0})
+    assert "\n" not in str(error.value)

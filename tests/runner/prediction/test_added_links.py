@@ -14,6 +14,7 @@ from runner.cli import main as cli
 from runner.cli.predict import main
 from runner.errors import RunnerError
 from runner.ops.csr import Graph
+from runner.prediction.added_links import read_links
 
 LESMIS = ("dataset=lesmis", "model=ncnc", "tracker=none", "train.epochs=2", "encoder.hidden=16")
 
@@ -110,3 +111,10 @@ def test_the_command_reads_links_from_a_file(made_once, tmp_path, capsys):
     assert "Late" in capsys.readouterr().out
     assert main([folder, "--node", "Late", "--add-links", "none.csv"]) == 1
     assert "none.csv: there is no such file" in capsys.readouterr().err
+
+
+def test_what_a_file_of_links_is_taken_for_is_told(tmp_path, caplog):
+    file = tmp_path / "links.csv"
+    file.write_text("0,1\n5,9\n")
+    assert read_links(file).tolist() == [[5, 9]]
+    assert any("0,1" in record.getMessage() for record in caplog.records)

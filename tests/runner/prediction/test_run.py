@@ -72,11 +72,38 @@ def test_embeddings_and_names(run):
         ),
         (lambda run: run.score([("Javert", "Javert")]), "Javert with itself is no pair"),
         (lambda run: run.top("Javert", 0), "k=0: it takes"),
+        (lambda run: run.top("Javert", 1.5), "k=1.5: it takes"),
+        (lambda run: run.top("Javert", side="target"), "side=target: this graph is not bipartite"),
+        (lambda run: run.top("Javert", side="left"), "side=left: say source or target"),
+        (lambda run: run.top_links(1, within="ab"), "within=ab: it takes several"),
+        (lambda run: run.top_links(1, threshold="high"), "threshold=high: it is a probability"),
+        (lambda run: run.score([("Javert", None)]), "None: an empty cell is no node"),
+        (
+            lambda run: public.load(run.folder, overrides=["train.epochs=9"]),
+            "train.epochs=9: a trained run stays as it is",
+        ),
+        (lambda run: public.load(run.folder, overrides="dataset.root=x"), "give a list"),
     ],
 )
 def test_mistakes_are_told(run, ask, message):
     with pytest.raises(RunnerError, match=message):
         ask(run)
+
+
+def test_a_threshold_without_calibration_is_refused_before_anything_is_scored(run, monkeypatch):
+    def refuse(*_):
+        raise RunnerError("no validation")
+
+    monkeypatch.setattr("runner.prediction.run.calibration_of", refuse)
+    monkeypatch.setattr(
+        "runner.prediction.top_links.find_top_links", lambda *_, **__: pytest.fail("scored")
+    )
+    with pytest.raises(RunnerError, match="no validation"):
+        run.top_links(threshold=0.5)
+
+
+def test_numbers_of_numpy_are_numbers(run):
+    assert len(run.top("Javert", np.int64(2))) == 2
 
 
 def test_folders_that_are_no_runs_or_have_no_weights(tmp_path, copied):

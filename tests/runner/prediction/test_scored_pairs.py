@@ -137,6 +137,39 @@ def test_a_first_row_of_two_nodes_is_a_pair(tmp_path):
             assert next(pairs.blocks).table.num_rows == count
 
 
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [(NAMES, "n1,n99\nn2,n3\n"), (None, "77,99\n2,3\n")],
+    ids=["a misspelt name", "unknown numbers"],
+)
+def test_a_mistake_in_the_first_row_is_no_header(tmp_path, names, text):
+    file = tmp_path / "in.csv"
+    file.write_text(text)
+    with opened(file, NodeLabels(names, 30)) as pairs:
+        assert next(pairs.blocks).table.num_rows == 2
+
+
+def test_a_column_of_lists_is_refused(tmp_path):
+    file = tmp_path / "in.parquet"
+    pandas.DataFrame({"source": [["n1"]], "target": ["n2"]}).to_parquet(file)
+    with pytest.raises(RunnerError, match="it cannot be read"):
+        score(file, tmp_path / "out.csv")
+
+
+def test_what_is_taken_is_told(tmp_path, caplog):
+    file = tmp_path / "in.csv"
+    file.write_text("# by hand\n#n1,n2\nitem_id,user_id\nn1,n2\n")
+    assert score(file, tmp_path / "out.csv").scored == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{file}: left out 2 lines of comments before the rows, the first is # by hand",
+        f"{file}: its columns are taken as source item_id, target user_id",
+    ]
+    caplog.clear()
+    file.write_text("target,source\nn1,n2\n")
+    score(file, tmp_path / "out.csv")
+    assert not caplog.records
+
+
 def test_an_interrupt_leaves_nothing(tmp_path):
     file, output = tmp_path / "in.csv", tmp_path / "out.csv"
     file.write_text("n1,n2\n")
