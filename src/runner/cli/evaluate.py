@@ -46,14 +46,14 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="key=value",
         help="evaluator.metrics=[mrr,hits@20], protocol=NAME, protocol.split.test_negatives=5, "
-        "hardware.threads=4, …",
+        "hardware.threads=4, dataset.path=… where the data has moved",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    protocol, keys, metrics, machine = _read(options.overrides)
+    protocol, keys, metrics, machine, places = _read(options.overrides)
     from runner.experiment.find_runs import latest_trained
     from runner.experiment.resume_overrides import apply, with_resumes
     from runner.machine import hardware
@@ -64,7 +64,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     folder = RunFolder.reopen(path.expanduser(), called="")
     config = apply(with_resumes(folder.config(), folder.meta()), machine)
     device = hardware.set_up(**{key: config["hardware"][key] for key in _HARDWARE})
-    run = load(folder.path, device=str(device))
+    run = load(folder.path, device=str(device), overrides=places)
     found = run.evaluate(protocol=protocol, keys=keys, metrics=metrics)
     epoch, name = run.epoch, protocol or run.config["run"]["protocol"]
     if options.json:
@@ -81,12 +81,12 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _read(
     overrides: Sequence[str],
-) -> tuple[str | None, dict[str, Any], list[Any] | None, list[str]]:
-    """Protocol, its keys, metrics, and the overrides of the machine."""
+) -> tuple[str | None, dict[str, Any], list[Any] | None, list[str], list[str]]:
+    """Protocol, its keys, metrics, and the overrides of the machine and of the data's place."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    protocol, keys, metrics, machine = None, {}, None, []
+    protocol, keys, metrics, machine, places = None, {}, None, [], []
     for line in overrides:
         try:
             parsed = OverridesParser.create().parse_override(line)
@@ -103,12 +103,14 @@ def _read(
             keys[key.removeprefix("protocol.")] = value
         elif key == "hardware" or key.removeprefix("hardware.") in _HARDWARE:
             machine.append(line)
+        elif key.startswith("dataset."):
+            places.append(line)
         else:
             raise RunnerError(
                 f"{line}: an evaluation takes protocol, keys of it, evaluator.metrics and "
                 f"hardware.{{{','.join(_HARDWARE)}}}; all else is the run's"
             )
-    return protocol, keys, metrics, machine
+    return protocol, keys, metrics, machine, places
 
 
 if __name__ == "__main__":

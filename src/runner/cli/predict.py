@@ -188,7 +188,7 @@ def _score_pairs(run: Run, options: argparse.Namespace) -> int:
     print(f"{outcome.scored} pairs scored: {options.output}")
     if outcome.unscored:
         raise RunnerError(
-            f"{options.pairs}: {outcome.unscored} rows have no score, column reason says why "
+            f"{options.pairs}: without a score: {outcome.unscored} rows; column reason says why "
             f"({outcome.first})"
         )
     return 0

@@ -68,6 +68,7 @@ class PairExplanation:
             f"{self.source.name} - {self.target.name}: score {self.score:.4g}{chance}"
             f"{f', above {above}' if above else ''}; the data has "
             f"{'this link' if self.known else 'no such link'}"
+            + "".join(f"; {name} {value:g}" for name, value in self.facts.items())
         )
 
     def as_table(self) -> pandas.DataFrame:

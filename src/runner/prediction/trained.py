@@ -76,7 +76,13 @@ def open_trained(
     refuse_foreign(saved, trusted=trusted, where=where)
     config = RunConfig.read(apply(with_resumes(saved, meta), overrides))
     digest, content = _read_weights(folder)
-    data = load_data(config)
+    try:
+        data = load_data(config)
+    except RunnerError as error:
+        raise RunnerError(
+            f"{error}; this run needs its dataset: where it has moved, say dataset.path=… or "
+            "dataset.root=…"
+        ) from None
     refuse_other_data(data, folder.path, at=where, remedy="train a new run on this one")
     if content["fingerprint"] != data.fingerprint:
         raise RunnerError(f"{where}: the dataset is split otherwise than in this run; train anew")

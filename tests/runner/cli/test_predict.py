@@ -21,7 +21,7 @@ def test_pairs(folder, tmp_path, capsys):
     found = pandas.read_csv("s.csv")
     assert code == 1
     assert found["score"].notna().tolist() == [True, False]
-    assert "1 rows have no score" in capsys.readouterr().err
+    assert "without a score: 1 rows" in capsys.readouterr().err
 
 
 def test_top_of_nodes_on_the_terminal_and_into_a_file(folder, tmp_path, capsys):
