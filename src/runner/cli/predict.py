@@ -86,7 +86,6 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--graph",
         choices=("test", "all"),
-        default="test",
         help="the links that scores see: those of the test, or all, for real use (default: test)",
     )
     how.add_argument(
@@ -106,17 +105,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    prepare_environment()
     action = _action(options)
     if options.output is not None:
         from runner.prediction.table_writer import check
 
         check(options.output, [])
-    prepare_environment()
     from runner.prediction.run import load  # torch
 
     run = load(
         options.run,
-        graph=options.graph,
+        graph=options.graph or "test",
         device=options.device,
         prior=options.prior,
         overrides=options.overrides,
@@ -150,10 +149,11 @@ def _action(options: argparse.Namespace) -> Callable[[Run, argparse.Namespace], 
     asked = [name for name in actions if getattr(options, name)]
     if not asked:
         raise RunnerError(f"what is asked for? Say one of {', '.join(f'--{n}' for n in actions)}")
+    seen = tuple(name for name in actions if name != "export")
     belongs = {
         "top": ("node", "all"), "columns": ("pairs",), "side": ("node",),
         "include_known": ("node", "all"), "output": ("pairs", "node", "all", "explain"),
-        "threshold": ("all",), "html": ("explain",), "prior": ("pairs", "node", "all", "explain"),
+        "add_links": seen, "graph": seen, "threshold": ("all",), "html": ("explain",), "prior": ("pairs", "node", "all", "explain"),
     }  # fmt: skip
     for option, of in belongs.items():
         if getattr(options, option) not in (None, False) and asked[0] not in of:

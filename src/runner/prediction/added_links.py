@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from runner.errors import RunnerError
 from runner.models.node_embedding import node_embeddings
 from runner.ops.csr import Graph
 from runner.ops.sparse_rows import compact
-from runner.prediction.node_labels import SIDES, NodeLabels
+from runner.prediction.node_labels import SIDES, NodeLabels, texts_of
 from runner.prediction.pairs import two_columns
 from runner.prediction.trained import Trained
 
@@ -64,7 +64,7 @@ def add_links(
         RunnerError: if a new node has no features or the model cannot use it, or a link is of a
             node with itself.
     """
-    columns = two_columns(links)
+    columns = [texts_of(column) for column in two_columns(links)]
     ends = [labels.find(column, side) for column, side in zip(columns, SIDES, strict=True)]
     new = _new_labels(columns, ends)
     data = trained.data
@@ -74,7 +74,7 @@ def add_links(
         number = {label: data.num_nodes + place for place, label in enumerate(new)}
         for column, end in zip(columns, ends, strict=True):
             for row in np.flatnonzero(end < 0):
-                end[row] = number[str(column[row]).strip()]
+                end[row] = number[column[row]]
     added = torch.from_numpy(np.stack(ends))
     loops = (added[0] == added[1]).nonzero()
     if len(loops):
@@ -86,16 +86,16 @@ def add_links(
     return replace(trained, data=larger, graphs=(train, valid, test))
 
 
-def _new_labels(columns: Any, ends: list[np.ndarray]) -> list[str]:
+def _new_labels(columns: Sequence[Sequence[str | None]], ends: list[np.ndarray]) -> list[str]:
     """The labels that no node has, in the order of the rows."""
     found: dict[str, None] = {}
     for row in np.flatnonzero((ends[0] < 0) | (ends[1] < 0)):
         for column, end in zip(columns, ends, strict=True):
             if end[row] < 0:
                 label = column[row]
-                if label is None or label != label or not str(label).strip():
+                if not label:
                     raise RunnerError(f"links: row {row + 1} has an empty end; fill it in")
-                found[str(label).strip()] = None
+                found[label] = None
     return list(found)
 
 
@@ -138,10 +138,11 @@ def _rows_of(
     new: list[str], features: DataFrame | Mapping[Any, Any] | None, like: Tensor
 ) -> Tensor:
     """The features of new nodes, (n, F) or (n,) as those of the others are."""
-    given: dict[str, Any] = {}
+    given: dict[str | None, Any] = {}
     if features is not None:
         items = features.iterrows() if hasattr(features, "iterrows") else features.items()
-        given = {str(label).strip(): np.asarray(row) for label, row in items}
+        labels, values = zip(*items, strict=True) if len(features) else ((), ())
+        given = dict(zip(texts_of(list(labels)), map(np.asarray, values), strict=True))
     missing = [label for label in new if label not in given]
     width = like.shape[-1] if like.dim() == 2 else 1
     if missing:

@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runner.errors import RunnerError
-
 
 class BestPairs:
     """Keeps the k pairs of highest score; of equal ones, those of lower numbers."""
@@ -19,13 +17,7 @@ class BestPairs:
         self._scores = np.empty(0)
 
     def add(self, pairs: Tensor, scores: np.ndarray) -> None:
-        """Add (2, P) pairs with their scores, (P,).
-
-        Raises:
-            RunnerError: if a score is no number.
-        """
-        if np.isnan(scores).any():
-            raise RunnerError("the model gives scores that are no numbers (NaN): train it anew")
+        """Add (2, P) pairs with their scores, (P,), none of them NaN."""
         enough = scores >= self._least
         self._pairs = np.concatenate([self._pairs, pairs.numpy()[:, enough]], axis=1)
         self._scores = np.concatenate([self._scores, scores[enough]])

@@ -65,9 +65,9 @@ def neighbourhood(
         table: a row for each role of a node, in order: `number`, `group`, `contribution`, `degree`
             and further columns.
     """
-    roles = {node: rows for node, rows in table.groupby("number", sort=False)}
-    listed = [int(node) for node in roles if node not in pair]
+    listed = [node for node in table["number"].unique().tolist() if node not in pair]
     shown = listed[:MOST]
+    roles = dict(iter(table[table["number"].isin([*pair, *shown])].groupby("number")))
     nodes = torch.tensor([*pair, *shown])
     all_pairs = torch.cartesian_prod(nodes, nodes).T.contiguous()
     cpu = graph.to("cpu")

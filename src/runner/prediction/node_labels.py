@@ -75,11 +75,11 @@ class NodeLabels(Sequence[str | int]):
             labels: (n,) texts or whole numbers: a sequence, an array, or a pyarrow array.
             side: of a bipartite graph; None looks at sources first.
         """
-        found = labels if isinstance(labels, pyarrow.Array) else _as_array(labels)
+        found = _as_array(labels)
         if self._names is None and pyarrow.types.is_integer(found.type):
             numbers = found.cast(pyarrow.int64(), safe=False).fill_null(-1)
-            return self._in_range(numbers.to_numpy(zero_copy_only=False))
-        texts = pyarrow.compute.utf8_trim_whitespace(_as_text(found))
+            return self._in_range(numbers.to_numpy(zero_copy_only=False), side)
+        texts = _as_text(found)
         if self._names is not None:
             of_side = None if self._num_sources is None else side
             places = pyarrow.compute.index_in(texts, self._texts(of_side)).fill_null(-1)
@@ -87,7 +87,7 @@ class NodeLabels(Sequence[str | int]):
             return numbers if of_side != "target" else self._shifted(numbers)
         is_number = pyarrow.compute.match_substring_regex(texts, _NUMBER)
         numbers = pyarrow.compute.if_else(is_number, texts, None).cast(pyarrow.int64())
-        return self._in_range(numbers.fill_null(-1).to_numpy(zero_copy_only=False))
+        return self._in_range(numbers.fill_null(-1).to_numpy(zero_copy_only=False), side)
 
     def require(self, labels: Any, side: Side | None = None) -> Tensor:
         """The number of each label, (n,) int64.
@@ -101,7 +101,7 @@ class NodeLabels(Sequence[str | int]):
         if len(unknown):
             first = labels[int(unknown[0])]
             more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-            raise RunnerError(f"{first!s}{more}: {self.why_unknown(first)}")
+            raise RunnerError(f"{first!s}{more}: {self.why_unknown(first, side)}")
         if side is None and self._num_sources is not None and self._names is not None:
             shared = np.flatnonzero(
                 (self.find(labels, "target") >= 0) & (numbers < self._num_sources)
@@ -129,20 +129,30 @@ class NodeLabels(Sequence[str | int]):
             raise RunnerError(f"{first!s}: {self.why_unknown(first)}")
         return torch.from_numpy(np.unique(found[found >= 0]))
 
-    def why_unknown(self, label: Any) -> str:
+    def why_unknown(self, label: Any, side: Side | None = None) -> str:
         """Words for a label that no node has, with the nearest ones."""
         if label is None or label != label:
             return "an empty cell is no node"
         if self._names is None:
-            return f"no node has this number; nodes are 0 to {self._num_nodes - 1}"
+            first, last = self._bounds(side)
+            kind = "node" if self._num_sources is None or side is None else side
+            return f"no {kind} has this number; {kind}s are {first} to {last - 1}"
         from rapidfuzz import process  # slow to import
 
         near = process.extract(str(label), self._names[:], limit=_SHOWN, score_cutoff=60)
         hint = f"; near are {', '.join(name for name, _, _ in near)}" if near else ""
         return f"no node has this name{hint}"
 
-    def _in_range(self, numbers: np.ndarray) -> np.ndarray:
-        return np.where((numbers >= 0) & (numbers < self._num_nodes), numbers, -1)
+    def _in_range(self, numbers: np.ndarray, side: Side | None) -> np.ndarray:
+        first, last = self._bounds(side)
+        return np.where((numbers >= first) & (numbers < last), numbers, -1)
+
+    def _bounds(self, side: Side | None) -> tuple[int, int]:
+        """The numbers of the nodes of a side: from the first to before the last."""
+        if side is None or self._num_sources is None:
+            return 0, self._num_nodes
+        cut = self._num_sources
+        return (0, cut) if side == "source" else (cut, self._num_nodes)
 
     def _shifted(self, numbers: np.ndarray) -> np.ndarray:
         assert self._num_sources is not None
@@ -150,12 +160,17 @@ class NodeLabels(Sequence[str | int]):
 
     def _make_texts(self, side: Side | None) -> pyarrow.Array:
         assert self._names is not None
-        cut = self._num_sources
-        bounds = {None: slice(None), "source": slice(cut), "target": slice(cut, None)}
-        return pyarrow.array(self._names[bounds[side]], pyarrow.large_string())
+        return pyarrow.array(self._names[slice(*self._bounds(side))], pyarrow.large_string())
+
+
+def texts_of(labels: Any) -> list[str | None]:
+    """Labels, in any form of `NodeLabels.find`, as texts; None where there is none."""
+    return _as_text(_as_array(labels)).to_pylist()
 
 
 def _as_array(labels: Any) -> pyarrow.Array:
+    if isinstance(labels, pyarrow.Array):
+        return labels
     if isinstance(labels, Tensor):
         labels = labels.numpy()
     try:
@@ -165,11 +180,13 @@ def _as_array(labels: Any) -> pyarrow.Array:
 
 
 def _as_text(values: pyarrow.Array) -> pyarrow.Array:
-    """Texts; those of whole numbers are the same for every type of number."""
+    """Texts without blanks around; those of whole numbers are the same for every type of number."""
     kind = values.type
     if pyarrow.types.is_dictionary(kind):
         return _as_text(values.dictionary_decode())
     if pyarrow.types.is_floating(kind):
         whole = pyarrow.compute.equal(values, pyarrow.compute.round(values))
-        values = pyarrow.compute.if_else(whole, values, None).cast(pyarrow.int64(), safe=False)
-    return values.cast(pyarrow.large_string())
+        numbers = values.cast(pyarrow.int64(), safe=False).cast(pyarrow.large_string())
+        texts = pyarrow.compute.if_else(whole, numbers, values.cast(pyarrow.large_string()))
+        return pyarrow.compute.if_else(pyarrow.compute.is_nan(values), None, texts)
+    return pyarrow.compute.utf8_trim_whitespace(values.cast(pyarrow.large_string()))

@@ -21,11 +21,11 @@ from runner.data.reading import column_names
 from runner.data.reading.separators import BLANKS, SEPARATORS, cut, split_line
 from runner.errors import RunnerError
 from runner.prediction.node_labels import SIDES, NodeLabels
+from runner.prediction.table_writer import PARQUET
 
 log = logging.getLogger(__name__)
 
 BLOCK = 100_000  # rows at a time
-PARQUET = (".parquet", ".pq")
 _SAMPLE = 100  # lines
 _ENCODINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
@@ -74,8 +74,7 @@ def opened(
 ) -> Iterator[PairTable]:
     """Open a table of pairs.
 
-    A first row is one of names unless an end of it is a node; names that do not say which are the
-    ends are told.
+    A first row is one of names where these say so, or where neither of its ends is a node.
 
     Args:
         labels: of the nodes.
@@ -193,10 +192,20 @@ def _names(
     found = [
         labels.find([end], side)[0] >= 0 for end, side in zip(ends_of_first, SIDES, strict=True)
     ]
-    # One node beside an unknown one is a pair with a mistake, which its row then tells.
-    is_pair = all(found) or (any(found) and column_names.ends(first) is None)
-    is_pair |= labels.are_numbers and all(end.strip().isdigit() for end in ends_of_first)
-    return (numbered, False) if is_pair and not given else (first, True)
+    says_so = column_names.ends(first) is not None and not all(found)
+    if given or says_so:
+        return first, True
+    if any(found) or all(_is_number(first[place]) for place in places):
+        return numbered, False
+    log.warning(
+        "%s: its first row, %s, is taken for the names of its columns, since neither is a node",
+        *(file, " and ".join(first[place] for place in places)),
+    )
+    return first, True
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().lstrip("-").replace(".", "", 1).isdigit()
 
 
 def _find_ends(file: Path, names: Sequence[str], ends: Sequence[str] | None) -> tuple[int, int]:

@@ -151,7 +151,9 @@ class Run:
         side: Side | None = None,
         include_known: bool = False,
     ) -> DataFrame:
-        """The k best new links of a node, the best first.
+        """The k best new links of a node, the best first; ties by number.
+
+        Of a directed graph, links from it.
 
         Args:
             side: of a bipartite graph where a source and a target share the name. Of a directed
@@ -242,9 +244,9 @@ class Run:
         """
         from runner.prediction.top_links import find_top_links  # SciPy is slow to import
 
-        if threshold is not None:  # refused before hours of scoring, if at all
-            _share(threshold)
-            self.calibration  # noqa: B018
+        if threshold is not None:
+            _require_probability("threshold", threshold)
+            self.calibration  # noqa: B018  before hours of scoring
         found = find_top_links(
             self._trained,
             self._scorer,
@@ -300,8 +302,13 @@ class Run:
         `runner.load` opens it where the dataset is at hand; paths of this machine are left out.
 
         Raises:
-            RunnerError: if the folder is not empty, or cannot be written.
+            RunnerError: if the folder is not empty or cannot be written, or links were added.
         """
+        if self._measured is not self:
+            raise RunnerError(
+                "export: a shared run has weights and no links, so none that were added; export "
+                "the run as it was loaded, and add them where it is loaded"
+            )
         target = Path(folder).expanduser()
         self._probability_or_none(np.zeros(0))  # so that the calibration is there
         shared_model.write(self._trained.folder, self.config, target)
@@ -437,10 +444,9 @@ class Run:
         return DataFrame(columns)
 
 
-def _share(value: float) -> float:
+def _require_probability(name: str, value: float) -> None:
     if not isinstance(value, Real) or not 0 <= float(value) <= 1:
-        raise RunnerError(f"threshold={value}: it is a probability, from 0 to 1")
-    return value
+        raise RunnerError(f"{name}={value}: it is a probability, from 0 to 1")
 
 
 def _positive(name: str, value: int) -> int:

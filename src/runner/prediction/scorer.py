@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from runner.errors import RunnerError
 from runner.experiment.structures import structure_of
 from runner.models.predictor import View
 from runner.ops.csr import Graph
@@ -41,7 +42,11 @@ class Scorer:
             return self._trained.model.encode(self._trained.features, self.view.graph)
 
     def score(self, pairs: Tensor) -> np.ndarray:
-        """Logits, or what a heuristic gives, (P,) float64, of ``pairs``, (2, P) int64."""
+        """Logits, or what a heuristic gives, (P,) float64, of ``pairs``, (2, P) int64.
+
+        Raises:
+            RunnerError: if a score is no number.
+        """
         scores = np.empty(pairs.size(1))
         at = 0
         with torch.no_grad():
@@ -49,6 +54,11 @@ class Scorer:
                 found = self._score_batch(batch.to(self._trained.device))
                 scores[at : at + batch.size(1)] = found.double().cpu().numpy()
                 at += batch.size(1)
+        if np.isnan(scores).any():
+            raise RunnerError(
+                f"{self._trained.folder.path}: its model gives scores that are no numbers (NaN); "
+                "train it anew"
+            )
         return scores
 
     @cached_property

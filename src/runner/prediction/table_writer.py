@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow
 
 from runner.errors import RunnerError
-from runner.prediction.pair_tables import PARQUET
 from runner.storage.files import atomic
 
+PARQUET = (".parquet", ".pq")
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 SUFFIXES = (*_SEPARATORS, *PARQUET)
 

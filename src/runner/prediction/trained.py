@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ from runner.ops.sparse_rows import SparseRows, compact
 from runner.records import checkpoint, shared_model
 from runner.records.folder import RunFolder
 from runner.storage.seal import seal_of
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +76,9 @@ def open_trained(
     folder = RunFolder.reopen(path, called="")
     where = str(folder.path)
     _refuse_what_is_no_place(overrides)
-    saved, meta = folder.config(), folder.meta()
+    saved = with_resumes(folder.config(), folder.meta())
     refuse_foreign(saved, trusted=trusted, where=where)
-    config = RunConfig.read(apply(with_resumes(saved, meta), overrides))
+    config = RunConfig.read(apply(saved, overrides))
     digest, content = _read_weights(folder)
     try:
         data = load_data(config)
@@ -91,6 +95,12 @@ def open_trained(
     model = build_model(config, num_features=features.shape[-1], num_categories=num_categories)
     if isinstance(model.predictor, NoPredictor):
         raise RunnerError(f"{where}: a run without a predictor (model=none) scores no pairs")
+    if model.predictor.normalises_pairs:
+        log.warning(
+            "%s: this model normalises pairs that are scored together: a score depends on the "
+            "pairs beside it, train.eval_batch_size=%s at a time",
+            *(where, config.train.eval_batch_size),
+        )
     model.load_state_dict(content["model"])
     place = _device(device)
     return Trained(

@@ -18,10 +18,11 @@ from runner.keys import Effect
 from runner.records import checkpoint
 from runner.records.folder import RunFolder
 from runner.records.summary import read_summary
-from runner.storage.seal import seal_of, sealed_json, sealed_lines
+from runner.storage.seal import read_json, seal_of, sealed_json, sealed_lines
 
 WEIGHTS = "model.safetensors"
-_COPIED = ("summary.json", "nodes.csv", "calibration.json")
+_COPIED = ("summary.json", "nodes.csv")
+_CALIBRATION = "calibration.json"
 # What another machine needs of meta.json; the rest is about this one.
 _META = (
     "run_id",
@@ -47,7 +48,8 @@ def write(source: RunFolder, config: Mapping[str, Any], target: Path) -> None:
     best = source.checkpoints / "best.pt"
     if not best.is_file():
         raise RunnerError(f"{source.path}: no weights to share ({best.name} is missing)")
-    content, digest = checkpoint.read(best), seal_of(best)
+    # The digest first, as a run is opened: with that of older weights, no calibration is of these.
+    digest, content = seal_of(best), checkpoint.read(best)
     try:
         target.mkdir(parents=True, exist_ok=True)
         if any(target.iterdir()):
@@ -61,6 +63,9 @@ def write(source: RunFolder, config: Mapping[str, Any], target: Path) -> None:
         for name in _COPIED:
             if (source.path / name).is_file():
                 shutil.copy(source.path / name, target / name)
+        calibration = source.path / _CALIBRATION
+        if calibration.is_file():
+            (target / _CALIBRATION).write_text(_without_source(calibration.read_text()))
         if (source.path / "init").is_dir() and config["train"]["init_mode"] == "embeddings":
             shutil.copytree(source.path / "init", target / "init")  # whose embeddings it reads
         (target / "README.md").write_text(_card(source, config, meta))
@@ -115,6 +120,19 @@ def _without_places(config: Mapping[str, Any]) -> dict[str, Any]:
     return cleaned(config, "")
 
 
+def _without_source(calibration: str) -> str:
+    """A calibration without the folder of the run that a refit has it from.
+
+    Raises:
+        RunnerError: if it is damaged.
+    """
+    content = read_json(calibration)
+    taken_from = content["taken_from"]
+    if taken_from is not None:
+        content["taken_from"] = {key: x for key, x in taken_from.items() if key != "folder"}
+    return sealed_json(content)
+
+
 def _card(source: RunFolder, config: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
     model, dataset = config["run"]["model"], config["run"]["dataset"]
     lines = [
@@ -139,8 +157,7 @@ def _card(source: RunFolder, config: Mapping[str, Any], meta: Mapping[str, Any])
         ]
     else:
         lines.append("Trained without evaluation.")
-    calibration = source.path / "calibration.json"
-    if calibration.is_file():
+    if (source.path / _CALIBRATION).is_file():
         lines += ["", "Scores are calibrated: `run.score(pairs, probability=True)`."]
     lines += [
         "", "## Load", "", "```python", "import runner",

@@ -84,3 +84,17 @@ def test_mistakes_are_one_sentence(folder, arguments, message, capsys):
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_the_environment_is_set_before_anything_imports_torch(monkeypatch):
+    def stop():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runner.cli.predict.prepare_environment", stop)
+    assert main(["run", "--all", "--output", "no.kind"]) == 130
+
+
+@pytest.mark.parametrize("option", [["--graph", "all"], ["--add-links", "f.csv"]])
+def test_what_an_export_would_leave_out_is_refused(option, capsys):
+    assert main(["run", "--export", "shared", *option]) == 1
+    assert f"{option[0]}: it belongs to --pairs and" in capsys.readouterr().err

@@ -118,3 +118,15 @@ def test_what_a_file_of_links_is_taken_for_is_told(tmp_path, caplog):
     file.write_text("0,1\n5,9\n")
     assert read_links(file).tolist() == [[5, 9]]
     assert any("0,1" in record.getMessage() for record in caplog.records)
+
+
+def test_new_nodes_whose_numbers_came_as_fractions(own):
+    links = pandas.DataFrame({"source": [1000.0, 1000.0], "target": [1001.0, 1002.0]})
+    features = pandas.DataFrame(np.ones((3, 4)), index=[1000.0, 1001.0, 1002.0])
+    assert list(own.with_links(links, features).nodes)[-3:] == ["1000", "1001", "1002"]
+
+
+def test_added_links_are_not_lost_in_an_export(run, tmp_path):
+    with pytest.raises(RunnerError, match="none that were added"):
+        run.with_links([("Valjean", "Napoleon")]).export(tmp_path / "shared")
+    assert not (tmp_path / "shared").exists()

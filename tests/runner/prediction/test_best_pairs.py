@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from runner.errors import RunnerError
 from runner.prediction.best_pairs import BestPairs
 
 
@@ -23,8 +22,3 @@ def test_as_a_sort_of_all(k, size):
     rows = rows[:k]
     found, scored = best.result()
     assert [(-s, *p) for s, p in zip(scored, found.T.tolist(), strict=True)] == rows
-
-
-def test_scores_that_are_no_numbers():
-    with pytest.raises(RunnerError, match="no numbers"):
-        BestPairs(3).add(torch.zeros(2, 2, dtype=torch.int64), np.array([1, np.nan]))

@@ -60,3 +60,16 @@ def test_labels_of_numbers_and_the_sequence():
     assert NodeLabels(None, 9).of(torch.tensor([2, 0])).tolist() == [2, 0]
     assert (len(labels), labels[1], list(labels)) == (4, "Bob", list(NAMES))
     assert list(NodeLabels(None, 3)) == [0, 1, 2]
+
+
+def test_numbers_of_two_kinds_of_nodes_are_looked_up_on_their_side():
+    labels = NodeLabels(None, 5, num_sources=2)
+    assert labels.find([0, 2, 4], "source").tolist() == [0, -1, -1]
+    assert labels.find(["0", "2", "4"], "target").tolist() == [-1, 2, 4]
+    assert labels.find([0, 2, 4]).tolist() == [0, 2, 4]
+    with pytest.raises(RunnerError, match="1: no target has this number; targets are 2 to 4"):
+        labels.require([1], "target")
+
+
+def test_names_that_are_fractions():
+    assert NodeLabels(("1.5", "2"), 2).find([1.5, 2.0, float("nan")]).tolist() == [0, 1, -1]

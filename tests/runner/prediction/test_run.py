@@ -137,3 +137,17 @@ def test_a_class_that_is_not_ours_is_not_run(copied):
     config.write_text(sealed_lines(text))
     with pytest.raises(RunnerError, match=r"runs os.system \(model._target_\)"):
         public.load(folder)
+
+
+def test_scores_that_are_no_numbers_are_refused(run):
+    with torch.no_grad():
+        next(run._trained.model.predictor.parameters()).fill_(float("nan"))
+    for ask in (lambda: run.top("Valjean"), lambda: run.score([("Valjean", "Javert")])):
+        with pytest.raises(RunnerError, match="no numbers"):
+            ask()
+
+
+def test_pairs_that_are_normalised_together_are_told(folder, monkeypatch, caplog):
+    monkeypatch.setattr("runner.models.ncnc.NCNC.normalises_pairs", True)
+    public.load(folder)
+    assert "normalises pairs that are scored together" in caplog.text

@@ -188,3 +188,18 @@ def test_an_interrupt_leaves_nothing(tmp_path):
 def test_places_that_cannot_be_written(tmp_path, name):
     with pytest.raises(RunnerError, match="--output"):
         table_writer.check(tmp_path / name, [])
+
+
+@pytest.mark.parametrize(
+    ("first", "kept", "told"),
+    [("n1,who", True, False), ("5,99", True, False), ("from,to", False, False),
+     ("who,knows", False, True)],
+)  # fmt: skip
+def test_a_first_row_is_dropped_only_as_names_of_columns(tmp_path, caplog, first, kept, told):
+    file, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    file.write_text(f"{first}\nn1,n2\n")
+    score(file, output)
+    written = rows(output)
+    assert written[0][:2] == (["source", "target"] if kept else first.split(","))
+    assert [row[:2] for row in written[1:]] == [first.split(",")] * kept + [["n1", "n2"]]
+    assert ("is taken for the names of its columns" in caplog.text) == told
