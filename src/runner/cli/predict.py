@@ -153,7 +153,8 @@ def _action(options: argparse.Namespace) -> Callable[[Run, argparse.Namespace], 
     belongs = {
         "top": ("node", "all"), "columns": ("pairs",), "side": ("node",),
         "include_known": ("node", "all"), "output": ("pairs", "node", "all", "explain"),
-        "add_links": seen, "graph": seen, "threshold": ("all",), "html": ("explain",), "prior": ("pairs", "node", "all", "explain"),
+        "add_links": seen, "graph": seen, "threshold": ("all",), "html": ("explain",),
+        "prior": ("pairs", "node", "all", "explain"),
     }  # fmt: skip
     for option, of in belongs.items():
         if getattr(options, option) not in (None, False) and asked[0] not in of:

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from runner.config.facts import effect_of
 from runner.config.schema import RunConfig
+from runner.config.shipped import compose_shipped
 from runner.config.targets import refuse_foreign
+from runner.config.validate import absolute
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.experiment import warm_start
@@ -28,7 +30,6 @@ from runner.ops.sparse_rows import SparseRows, compact
 from runner.records import checkpoint, shared_model
 from runner.records.folder import RunFolder
 from runner.storage.seal import seal_of
-
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ def open_trained(
     where = str(folder.path)
     _refuse_what_is_no_place(overrides)
     saved = with_resumes(folder.config(), folder.meta())
+    if (folder.path / shared_model.WEIGHTS).is_file():
+        _use_cache_of_this_machine(saved)
     refuse_foreign(saved, trusted=trusted, where=where)
     config = RunConfig.read(apply(saved, overrides))
     digest, content = _read_weights(folder)
@@ -125,6 +128,13 @@ def _refuse_what_is_no_place(overrides: Sequence[str]) -> None:
                 f"{line}: a trained run stays as it is; say here only where its data lies, as in "
                 "dataset.path=… or dataset.root=…"
             )
+
+
+def _use_cache_of_this_machine(config: dict[str, Any]) -> None:
+    cache = absolute(compose_shipped([]).run.cache)
+    for section in (config["run"], config["dataset"]["source"]):
+        if "cache" in section:
+            section["cache"] = cache
 
 
 def _read_weights(folder: RunFolder) -> tuple[str, Mapping[str, Any]]:

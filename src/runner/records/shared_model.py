@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePath
@@ -19,6 +20,7 @@ from runner.records import checkpoint
 from runner.records.folder import RunFolder
 from runner.records.summary import read_summary
 from runner.storage.seal import read_json, seal_of, sealed_json, sealed_lines
+from runner.storage.workshop import sync, workshop
 
 WEIGHTS = "model.safetensors"
 _COPIED = ("summary.json", "nodes.csv")
@@ -39,6 +41,8 @@ _META = (
 def write(source: RunFolder, config: Mapping[str, Any], target: Path) -> None:
     """Write what `runner.load` needs of a run, but for its dataset, into a new folder.
 
+    The folder appears whole or not at all.
+
     Args:
         config: of the run, with the overrides of its resumes.
 
@@ -50,27 +54,35 @@ def write(source: RunFolder, config: Mapping[str, Any], target: Path) -> None:
         raise RunnerError(f"{source.path}: no weights to share ({best.name} is missing)")
     # The digest first, as a run is opened: with that of older weights, no calibration is of these.
     digest, content = seal_of(best), checkpoint.read(best)
+    target = target.absolute()
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        if any(target.iterdir()):
+        if target.exists() and any(target.iterdir()):
             raise RunnerError(f"export: {target} is not empty; name a new folder")
-        _write_weights(target / WEIGHTS, content, digest)
-        text = yaml.safe_dump(_without_places(config), sort_keys=False)
-        (target / "config.yaml").write_text(sealed_lines(text))
-        meta = source.meta()
-        kept = {key: meta[key] for key in _META if key in meta}
-        (target / "meta.json").write_text(sealed_json({**kept, "resumes": []}))
-        for name in _COPIED:
-            if (source.path / name).is_file():
-                shutil.copy(source.path / name, target / name)
-        calibration = source.path / _CALIBRATION
-        if calibration.is_file():
-            (target / _CALIBRATION).write_text(_without_source(calibration.read_text()))
-        if (source.path / "init").is_dir() and config["train"]["init_mode"] == "embeddings":
-            shutil.copytree(source.path / "init", target / "init")  # whose embeddings it reads
-        (target / "README.md").write_text(_card(source, config, meta))
+        with workshop(target) as working:
+            _write_weights(working / WEIGHTS, content, digest)
+            _write_records(source, config, working)
+            sync(working)
+            working.chmod(0o755)
+            os.rename(working, target)
     except OSError as error:
         raise RunnerError(f"export: {target} cannot be written ({error.strerror})") from None
+
+
+def _write_records(source: RunFolder, config: Mapping[str, Any], folder: Path) -> None:
+    text = yaml.safe_dump(_without_places(config), sort_keys=False)
+    (folder / "config.yaml").write_text(sealed_lines(text))
+    meta = source.meta()
+    kept = {key: meta[key] for key in _META if key in meta}
+    (folder / "meta.json").write_text(sealed_json({**kept, "resumes": []}))
+    for name in _COPIED:
+        if (source.path / name).is_file():
+            shutil.copy(source.path / name, folder / name)
+    calibration = source.path / _CALIBRATION
+    if calibration.is_file():
+        (folder / _CALIBRATION).write_text(_without_source(calibration.read_text()))
+    if (source.path / "init").is_dir() and config["train"]["init_mode"] == "embeddings":
+        shutil.copytree(source.path / "init", folder / "init")  # whose embeddings it reads
+    (folder / "README.md").write_text(_card(source, config, meta))
 
 
 def _write_weights(path: Path, content: Mapping[str, Any], digest: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 import runner as public
 from runner.cli.predict import main
 from runner.errors import RunnerError
+from runner.prediction.kept_calibration import keep
 from runner.records import shared_model
 from runner.records.folder import RunFolder
 from runner.storage.seal import read_lines, sealed_lines
@@ -125,3 +127,32 @@ def test_wandb_keeps_it_as_an_artifact(runner, tmp_path):
     assert "tracker" not in err
     staged = [path for path in (tmp_path / "wandb").rglob("*") if path.is_file()]
     assert any(b"link-runner" in path.read_bytes() for path in staged)
+
+
+def test_the_place_of_the_run_that_a_calibration_is_of_is_left_out(folder, tmp_path):
+    run = public.load(folder)
+    of = {"folder": str(tmp_path / "first"), "run_id": "1", "best_epoch": 2}
+    keep(RunFolder(folder), replace(run.calibration, taken_from=of))
+    shared = public.load(folder).export(tmp_path / "shared")
+    assert str(tmp_path) not in (shared / "calibration.json").read_text()
+    overrides = [f"dataset.path={tmp_path / 'own.csv'}"]
+    taken = public.load(shared, overrides=overrides).calibration.taken_from
+    assert taken == {"run_id": "1", "best_epoch": 2}
+
+
+def test_an_export_is_whole_or_nothing(folder, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shared_model, "_card", fail)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(RunnerError, match="No space left"):
+        public.load(folder).export(tmp_path / "shared")
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_shared_folder_uses_the_cache_of_the_machine(folder, tmp_path, monkeypatch):
+    shared = public.load(folder).export(tmp_path / "shared")
+    monkeypatch.setenv("RUNNER_CACHE", str(tmp_path / "mine"))
+    run = public.load(shared, overrides=[f"dataset.path={tmp_path / 'own.csv'}"])
+    assert run.config["run"]["cache"] == str(tmp_path / "mine")
