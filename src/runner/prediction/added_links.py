@@ -73,7 +73,7 @@ def add_links(
         trained = _with_nodes(trained, labels, new, features)
         number = {label: data.num_nodes + place for place, label in enumerate(new)}
         for column, end in zip(columns, ends, strict=True):
-            for row in np.flatnonzero(end < 0):
+            for row in np.flatnonzero(end < 0).tolist():
                 end[row] = number[column[row]]
     added = torch.from_numpy(np.stack(ends))
     loops = (added[0] == added[1]).nonzero()
@@ -89,7 +89,7 @@ def add_links(
 def _new_labels(columns: Sequence[Sequence[str | None]], ends: list[np.ndarray]) -> list[str]:
     """The labels that no node has, in the order of the rows."""
     found: dict[str, None] = {}
-    for row in np.flatnonzero((ends[0] < 0) | (ends[1] < 0)):
+    for row in np.flatnonzero((ends[0] < 0) | (ends[1] < 0)).tolist():
         for column, end in zip(columns, ends, strict=True):
             if end[row] < 0:
                 label = column[row]
