@@ -71,7 +71,9 @@ def add_links(
     if new:
         _refuse_new_nodes(trained, new)
         trained = _with_nodes(trained, labels, new, features)
-        number = {label: data.num_nodes + place for place, label in enumerate(new)}
+        number: dict[str | None, int] = {
+            label: data.num_nodes + place for place, label in enumerate(new)
+        }
         for column, end in zip(columns, ends, strict=True):
             for row in np.flatnonzero(end < 0).tolist():
                 end[row] = number[column[row]]

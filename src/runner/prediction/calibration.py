@@ -99,10 +99,16 @@ def fit(method: Method, valid: Scored, test: Scored, *, logits: bool, weights: s
         logits: whether scores are logits, so that their sigmoid is a probability before.
 
     Raises:
-        RunnerError: if there is no such method, or the scores are not finite.
+        RunnerError: if there is no such method, or the scores are not finite, or there are none.
     """
     if method not in get_args(Method):
         raise RunnerError(f"calibration={method}: there is {' and '.join(get_args(Method))}")
+    for name, part in (("validation", valid), ("test", test)):
+        if not all(part.sizes.values()):
+            raise RunnerError(
+                f"calibration: {name} has {part.sizes['links']} links and "
+                f"{part.sizes['negatives']} negatives; it takes some of both"
+            )
     if not (np.isfinite(valid.scores).all() and np.isfinite(test.scores).all()):
         raise RunnerError("calibration: some scores of validation or test links are not finite")
     parameters = (_logistic if method == "logistic" else _isotonic)(valid)

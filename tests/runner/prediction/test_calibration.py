@@ -151,3 +151,11 @@ def test_other_mistakes():
         fitted("beta")
     with pytest.raises(RunnerError, match="not finite"):
         fitted(valid=Scored(np.array([np.nan, 1.0]), np.zeros(3)))
+
+
+@pytest.mark.parametrize(("links", "negatives"), [(0, 3), (3, 0)])
+def test_parts_without_links_or_negatives_are_refused(links, negatives):
+    some, none = Scored(np.arange(3.0), np.arange(3.0)), Scored(np.ones(links), np.ones(negatives))
+    for valid, test in ((none, some), (some, none)):
+        with pytest.raises(RunnerError, match=f"{links} links and {negatives} negatives"):
+            fit("logistic", valid, test, logits=True, weights="")
