@@ -162,6 +162,8 @@ def test_what_is_taken_is_told(tmp_path, caplog):
     assert score(file, tmp_path / "out.csv").scored == 1
     assert [record.getMessage() for record in caplog.records] == [
         f"{file}: left out 2 lines of comments before the rows, the first is # by hand",
+        f"{file}: its first row, item_id and user_id, is taken for the names of its columns, "
+        "since neither is a node",
         f"{file}: its columns are taken as source item_id, target user_id",
     ]
     caplog.clear()
