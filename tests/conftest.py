@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -41,7 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
     monkeypatch.chdir(tmp_path)
     HydraConfig.instance().cfg = None  # of a test before
     for name in [name for name in os.environ if name.startswith(("WANDB_", "RUNNER_RUN"))]:
@@ -52,13 +54,15 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CONFIG", "CACHE", "DATA", "ARTIFACT"):
         monkeypatch.setenv(f"WANDB_{name}_DIR", str(tmp_path / "wandb" / name.lower()))
     monkeypatch.setenv("RUNNER_CACHE", str(tmp_path / "cache"))
+    yield
+    # A command's handlers hold the captured output of this test, which closes now.
+    root.handlers[:] = handlers
+    root.setLevel(level)  # which clears what loggers remember of it
 
 
 @pytest.fixture
 def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Run the command in this process: runner("model=ncn", …) -> (exit code, stdout, stderr)."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["runner", *arguments])
@@ -70,9 +74,6 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         return exit_.value.code or 0, captured.out, captured.err
 
     yield run
-    # The command's own handlers hold the captured standard output of this test.
-    root.handlers[:] = handlers
-    root.setLevel(level)  # which clears what loggers remember of it
     torch.use_deterministic_algorithms(False)
 
 

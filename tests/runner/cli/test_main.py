@@ -315,7 +315,7 @@ def test_ablation_preset_uses_the_plain_sampler(runner, tmp_path):
         (["dataset=lesmis", "train.init_from=nowhere"], "no run that can be begun from"),
         (["resume=nowhere"], "resume=nowhere: there is no such folder"),
         (["resume=~nobody-of-that-name"], "there is no such folder"),
-        (["resume=one", "resume=two"], "resume takes one folder"),
+        (["resume=one", "resume=two"], "resume takes one run folder"),
         (["--nope"], "unrecognized arguments: --nope"),
         ([""], "'': this override cannot be read"),
         (["=3"], "=3: this override cannot be read"),
