@@ -211,7 +211,7 @@ def _predict(arguments: argparse.Namespace) -> str:
     for model in predict.MODELS:
         if model not in arguments.models.split(","):
             continue
-        found = _in_child("predict", arguments, part="scoring", model=model)
+        found = _in_child("predict", arguments, part="scoring", model=model, scale=arguments.scale)
         times = {name: Times(tuple(found[name])) for name in ("evaluation", "score")}
         rows.append(
             {

@@ -43,9 +43,9 @@ def measure(*, part: str, threads: int | None, repeats: int, **given: Any) -> An
         return globals()[f"_{part}"](Path(place), repeats=repeats, **given)
 
 
-def _scoring(place: Path, *, model: str, repeats: int, **_: Any) -> Any:
+def _scoring(place: Path, *, model: str, repeats: int, scale: float, **_: Any) -> Any:
     """As many pairs by evaluation and by `Run.score`, the encoder once in each, in turn."""
-    run, graph_name = _facebook_run(place, model)
+    run, graph_name = _facebook_run(place, model, scale)
     trained = run._trained
     pairs = _pairs(trained.data.train, trained.data.num_nodes, EVALUATED_PAIRS)
     half = EVALUATED_PAIRS // 2
@@ -65,9 +65,9 @@ def _scoring(place: Path, *, model: str, repeats: int, **_: Any) -> Any:
     return {"graph": graph_name, **{name: found.seconds for name, found in times.items()}}
 
 
-def _facebook(place: Path, *, model: str, repeats: int, **_: Any) -> Any:
+def _facebook(place: Path, *, model: str, repeats: int, scale: float, **_: Any) -> Any:
     """The best links of all pairs, once, and explanations of pairs."""
-    run, graph_name = _facebook_run(place, model)
+    run, graph_name = _facebook_run(place, model, scale)
     run.top_links(within=run.nodes[:100])  # loads the kernels
     top, frame = _timed(run.top_links)
     pair = frame.source[0], frame.target[0]
@@ -112,17 +112,19 @@ def _process(command: tuple[str, ...], place: Path) -> Callable[[], Any]:
     return lambda: subprocess.run(command, check=True, capture_output=True, cwd=place)
 
 
-def _facebook_run(place: Path, model: str) -> tuple[Run, str]:
-    """On the real graph where it is; else on one of its size."""
+def _facebook_run(place: Path, model: str, scale: float) -> tuple[Run, str]:
+    """On the real graph where it is; else on one of its size, or of a share of it."""
     real = Path(os.environ.get("RUNNER_DATA", "data")) / "mat" / "facebook.mat"
     if real.is_file():
         return _run(model, place, f"dataset.path={real}"), "facebook"
     generator = np.random.default_rng(0)
-    topic = generator.permutation(np.arange(FACEBOOK_NODES) % FACEBOOK_TOPICS)
-    links = torch.from_numpy(affiliation_edges(topic, FACEBOOK_LINKS, generator))
-    _write_links(place / "links.csv", links)
-    given = (f"dataset.path={place / 'links.csv'}", f"dataset.num_nodes={FACEBOOK_NODES}")
-    return _run(model, place, *given), "one of its size"
+    whole = FACEBOOK_NODES, FACEBOOK_LINKS, FACEBOOK_TOPICS
+    nodes, links, topics = (max(size // 10, round(size * scale)) for size in whole)
+    topic = generator.permutation(np.arange(nodes) % topics)
+    drawn = torch.from_numpy(affiliation_edges(topic, links, generator))
+    _write_links(place / "links.csv", drawn)
+    given = (f"dataset.path={place / 'links.csv'}", f"dataset.num_nodes={nodes}")
+    return _run(model, place, *given), "one of its size" if scale == 1 else "one like it"
 
 
 def _run(model: str, place: Path, *given: str) -> Run:
