@@ -133,11 +133,15 @@ def _with_links(run: Run, links: Path, features: Path | None) -> Run:
     table = None
     if features is not None:
         try:
-            table = pandas.read_csv(features, index_col=0, sep=None, engine="python")
+            # As text: 007 and NaN are names, and stay as they are written.
+            table = pandas.read_csv(
+                features, sep=None, engine="python", dtype=str, keep_default_na=False
+            )
+            table = table.set_index(table.columns[0])
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
             raise RunnerError(f"--add-features {features}: it cannot be read ({reason})") from None
-    return run.with_links(read_links(links), table)
+    return run.with_links(read_links(links, bipartite=run.bipartite), table)
 
 
 def _action(options: argparse.Namespace) -> Callable[[Run, argparse.Namespace], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def read_links(file: Path) -> np.ndarray:
+def read_links(file: Path, *, bipartite: bool = False) -> np.ndarray:
     """The links of a file of any kind that a dataset may have, (M, 2) labels; says what it took.
+
+    Args:
+        bipartite: sources and targets are two kinds of nodes, as in the run's graph.
 
     Raises:
         RunnerError: if it cannot be read.
@@ -37,9 +41,13 @@ def read_links(file: Path) -> np.ndarray:
     if not file.is_file():
         raise RunnerError(f"{file}: there is no such file of links")
     try:
-        raw = read_raw(file, None, TableKeys())
+        raw = read_raw(file, None, TableKeys(bipartite=bipartite))
     except RunnerError as error:
         raise RunnerError(str(error).replace(f"dataset.path={file}", str(file))) from None
+    if raw.num_sources is not None:
+        raise RunnerError(
+            f"{file}: a matrix of two kinds of nodes says no names; give a table of links"
+        )
     for note in raw.notes:
         log.warning("%s: %s", file, note)
     edges = raw.edges.numpy().T
@@ -144,7 +152,11 @@ def _rows_of(
     if features is not None:
         items = features.iterrows() if hasattr(features, "iterrows") else features.items()
         labels, values = zip(*items, strict=True) if len(features) else ((), ())
-        given = dict(zip(texts_of(list(labels)), map(np.asarray, values), strict=True))
+        texts = texts_of(list(labels))
+        twice = [label for label, count in Counter(texts).items() if count > 1]
+        if twice:
+            raise RunnerError(f"features: {twice[0]} has several rows; which is its own?")
+        given = dict(zip(texts, map(np.asarray, values), strict=True))
     missing = [label for label in new if label not in given]
     width = like.shape[-1] if like.dim() == 2 else 1
     if missing:

@@ -121,6 +121,11 @@ class Run:
         """The names of the nodes, (N,); their numbers where they have no names."""
         return self._labels
 
+    @property
+    def bipartite(self) -> bool:
+        """Whether sources and targets are two kinds of nodes."""
+        return self._trained.data.num_sources is not None
+
     def score(
         self, pairs: Any, *, probability: bool = False, prior: float | None = None
     ) -> np.ndarray:

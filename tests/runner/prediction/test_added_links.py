@@ -130,3 +130,25 @@ def test_added_links_are_not_lost_in_an_export(run, tmp_path):
     with pytest.raises(RunnerError, match="none that were added"):
         run.with_links([("Valjean", "Napoleon")]).export(tmp_path / "shared")
     assert not (tmp_path / "shared").exists()
+
+
+def test_names_of_features_stay_as_they_are_written(own, tmp_path, capsys):
+    (tmp_path / "more.csv").write_text("source,target\n007,n1\n7,n3\n")
+    rows = "node,a,b,c,d\n007,1,2,3,4\n7,0,0,0,0\n"
+    (tmp_path / "late.csv").write_text(rows)
+    given = ["--add-links", "more.csv", "--add-features", "late.csv"]
+    assert main([str(own.folder), "--node", "007", "7", "--top", "1", *given]) == 0
+    assert "007" in capsys.readouterr().out
+    (tmp_path / "late.csv").write_text(rows + "007,0,0,0,0\n")
+    assert main([str(own.folder), "--node", "007", *given]) == 1
+    assert "007 has several rows" in capsys.readouterr().err
+
+
+def test_links_of_two_kinds_whose_names_overlap(tmp_path):
+    file = tmp_path / "more.csv"
+    file.write_text("user,item\n1,2\n2,1\n3,2\n")
+    assert read_links(file, bipartite=True).tolist() == [[1, 2], [2, 1], [3, 2]]
+    matrix = tmp_path / "more.mtx"
+    matrix.write_text("%%MatrixMarket matrix coordinate pattern general\n2 3 2\n1 1\n2 3\n")
+    with pytest.raises(RunnerError, match="give a table of links"):
+        read_links(matrix, bipartite=True)
