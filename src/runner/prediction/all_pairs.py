@@ -70,3 +70,18 @@ class AllPairs:
         n = len(self._has)
         key = (pairs[0] * n + pairs[1]).unique()
         return torch.stack([key // n, key % n])
+
+
+def pairs_with(node: int, num_nodes: int, *, num_sources: int | None = None) -> Tensor:
+    """All pairs of a node that could be linked, (2, P) int64.
+
+    It stands first, unless it is a target of a bipartite graph.
+    """
+    is_target = num_sources is not None and node >= num_sources
+    if num_sources is None:
+        others = torch.arange(num_nodes)
+        others = others[others != node]
+    else:
+        others = torch.arange(num_sources) if is_target else torch.arange(num_sources, num_nodes)
+    same = torch.full_like(others, node)
+    return torch.stack((others, same) if is_target else (same, others))

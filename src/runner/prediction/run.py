@@ -17,7 +17,7 @@ from runner.errors import RunnerError
 from runner.experiment.find_runs import latest_trained
 from runner.ops.csr import Graph
 from runner.prediction.added_links import add_links
-from runner.prediction.all_pairs import AllPairs
+from runner.prediction.all_pairs import AllPairs, pairs_with
 from runner.prediction.calibration import Calibration, Method, require_share
 from runner.prediction.evaluate import evaluate
 from runner.prediction.kept_calibration import calibration_of
@@ -171,7 +171,8 @@ class Run:
         if side is not None:
             self._require_side(side)
         number = int(self._labels.require([node], side)[0])
-        pairs = self._pairs_with(number)
+        data = self._trained.data
+        pairs = pairs_with(number, data.num_nodes, num_sources=data.num_sources)
         if not include_known:
             pairs = pairs[:, ~self._known.has(pairs)]
         scores = self._scorer.score(pairs)
@@ -399,19 +400,6 @@ class Run:
     @cached_property
     def _known(self) -> KnownLinks:
         return KnownLinks.of(self._trained.data)
-
-    def _pairs_with(self, node: int) -> Tensor:
-        """All pairs of a node that could be linked; it stands first unless it is a target."""
-        data = self._trained.data
-        first, last = 0, data.num_nodes
-        if data.num_sources is not None:
-            of_source = node < data.num_sources
-            first, last = (data.num_sources, last) if of_source else (0, data.num_sources)
-        others = torch.arange(first, last)
-        others = others[others != node]
-        same = torch.full_like(others, node)
-        is_target = data.num_sources is not None and node >= data.num_sources
-        return torch.stack((others, same) if is_target else (same, others))
 
     def _require_side(self, side: str) -> None:
         if side not in SIDES:

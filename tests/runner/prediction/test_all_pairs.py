@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from runner.prediction.all_pairs import AllPairs
+from runner.prediction.all_pairs import AllPairs, pairs_with
 
 NODES = torch.tensor([1, 2, 4, 5, 8])
 AMONG = NODES.tolist()
@@ -42,3 +42,9 @@ def test_given_pairs_are_put_in_order(kind, expected):
 @pytest.mark.parametrize("kind", [kind for kind, _ in CASES.values()], ids=CASES)
 def test_too_few_nodes_make_no_pair(kind, nodes):
     assert len(AllPairs(torch.tensor(nodes, dtype=torch.int64), 9, **kind)) == 0
+
+
+def test_all_pairs_of_a_node():
+    assert pairs_with(1, 4).tolist() == [[1, 1, 1], [0, 2, 3]]
+    assert pairs_with(1, 4, num_sources=2).tolist() == [[1, 1], [2, 3]]
+    assert pairs_with(3, 4, num_sources=2).tolist() == [[0, 1], [3, 3]]
