@@ -6,6 +6,7 @@ import sys
 
 import runner
 from runner.cli import help
+from runner.machine import startup
 from runner.machine.environment import prepare_environment
 
 
@@ -17,6 +18,7 @@ def main() -> None:
     if help.is_asked_for(sys.argv[1:]):
         help.show_help(sys.argv[1:])
         return
+    startup.begin()
     prepare_environment()
     from runner.cli.main import main as command
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import EXIT_INTERRUPTED, RunnerError
+from runner.machine import startup
 from runner.machine.environment import prepare_environment
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    startup.begin()
     prepare_environment()
     action = _action(options)
     if options.output is not None:
@@ -122,6 +124,7 @@ def _predict(options: argparse.Namespace) -> int:
     )
     if options.add_links is not None:
         run = _with_links(run, options.add_links, options.add_features)
+    startup.end()
     return action(run, options)
 
 

@@ -88,12 +88,14 @@ def build_model(config: RunConfig, *, num_features: int, num_categories: int | N
 
 def build_optimiser(
     model: LinkModel, train: Train, folder: Path | None
-) -> tuple[torch.optim.Optimizer, Schedule | None]:
-    """The optimiser of both parts, and the schedule of its learning rates.
+) -> tuple[torch.optim.Optimizer | None, Schedule | None]:
+    """The optimiser of both parts, and the schedule of its learning rates; none without epochs.
 
     Args:
         folder: folder for the moments of embeddings on disk.
     """
+    if train.epochs == 0:  # an optimiser imports torch's compiler, which takes a second
+        return None, None
     optimizer = _unwrap(
         "train.optimizer",
         lambda: build_optimizer(

@@ -19,7 +19,7 @@ from runner.experiment.closing_media.collect import closing_media
 from runner.experiment.parts import Parts, assemble
 from runner.experiment.processes import together
 from runner.experiment.resume_overrides import apply, lengths
-from runner.machine import hardware
+from runner.machine import hardware, startup
 from runner.machine.profiler import profiled
 from runner.machine.signals import StopOnSignals
 from runner.records import shared_model
@@ -81,6 +81,7 @@ def run_experiment(
             _open_tracker(config, folder, parts, state, resume is not None)
         )
         with _open_recorder(folder, parts, state, tracked, stop, judge) as recorder:
+            startup.end()
             fit(training, state, recorder, ranks)
             recorder.close()
         tracked.result = _make_summary(folder, parts, state)

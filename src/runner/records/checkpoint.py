@@ -34,7 +34,7 @@ def snapshot(run: Training, state: TrainingState, fingerprint: str) -> dict[str,
         "format": FORMAT,
         "fingerprint": fingerprint,
         "model": run.model.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
+        "optimizer": {} if run.optimizer is None else run.optimizer.state_dict(),
         "generators": run.generators.state(),
         "state": asdict(state),
         **schedule,
@@ -177,7 +177,8 @@ def set_damaged_aside(folder: Path) -> None:
 def restore(content: Mapping[str, Any], run: Training) -> TrainingState:
     """Load a checkpoint into the model, the optimiser and the generators of a run."""
     run.model.load_state_dict(content["model"])
-    run.optimizer.load_state_dict(content["optimizer"])
+    if run.optimizer is not None:
+        run.optimizer.load_state_dict(content["optimizer"])
     if run.schedule is not None:
         run.schedule.load_state_dict(content["schedule"])
     run.generators.restore(content["generators"])

@@ -63,7 +63,7 @@ class Training:
     encoding: Encoding
     evaluator: Evaluator
     generators: Generators
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | None
     schedule: Schedule | None
     settings: Train
 
@@ -89,6 +89,7 @@ def fit(run: Training, state: TrainingState, recorder: Recorder, ranks: Ranks = 
         state.seconds += row["seconds"]
         recorder.epoch(row, state, improved)
         return
+    assert run.optimizer is not None, "only a run without epochs has none"
     if not state.draws:
         state.draws = run.generators.draws()
     while state.epoch <= run.settings.epochs and not out_of_patience(state, run.settings.patience):
