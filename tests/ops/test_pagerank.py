@@ -25,7 +25,10 @@ def exact(dense: np.ndarray, damping: float) -> np.ndarray:
 def test_estimates_are_too_low_by_no_more_than_is_said(damping, epsilon):
     edges = random_edges(3)
     size = int(edges.max()) + 1 + ISOLATED
-    graph, dense = Graph.from_edges(torch.from_numpy(edges), size), adjacency(edges, size).astype(float)
+    graph, dense = (
+        Graph.from_edges(torch.from_numpy(edges), size),
+        adjacency(edges, size).astype(float),
+    )
     starts = torch.tensor([5, 0, size - 1, 5])
     rows = personalised_pagerank(graph, starts, damping=damping, epsilon=epsilon)
     found = np.zeros((len(starts), size))
@@ -61,4 +64,6 @@ def test_no_start_at_all():
 @pytest.mark.parametrize("wrong", [{"damping": 1.0}, {"damping": 0.0}, {"epsilon": 0.0}])
 def test_numbers_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="damping must be"):
-        personalised_pagerank(Graph.from_edges(torch.tensor([[0], [1]]), 2), torch.arange(1), **wrong)
+        personalised_pagerank(
+            Graph.from_edges(torch.tensor([[0], [1]]), 2), torch.arange(1), **wrong
+        )

@@ -31,6 +31,7 @@ PLACES = {
     ),
     "encoding": Place("runner.training.encoding.Encoding"),
     "evaluator": Place("runner.training.evaluator.Evaluator"),
+    "protocol.negatives": Place("runner.data.evaluation_negatives.EvaluationNegatives"),
     "tracker": Place("runner.tracking.tracker.Tracker"),
     "dataset.source": Place("runner.data.link_data.LinkData"),
     "train.optimizer": Place("torch.optim.Optimizer", frozenset({"params"})),

@@ -194,6 +194,7 @@ class Protocol(Section):
     metrics: Metrics | None
     select: str | None
     split: Node | None
+    negatives: Annotated[Node | None, Before(None)]
     validation_edges_in_test_graph: bool
     official_split: bool
     permitted_overlaps: list[Overlap]

@@ -16,8 +16,10 @@ from runner.config.locate import locate
 from runner.config.places import PLACES
 from runner.config.schema import RunConfig, Train
 from runner.data.all_links import all_for_training
+from runner.data.evaluation_negatives import EvaluationNegatives
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
+from runner.experiment.graphs import build_graphs
 from runner.machine.out_of_memory import is_out_of_memory
 from runner.models.link_model import LinkModel
 from runner.models.predictor import Predictor
@@ -114,9 +116,16 @@ def build_optimiser(
 
 
 def load_data(config: RunConfig) -> LinkData:
-    """The dataset of the config, with its split, or with all links for training."""
+    """The dataset of the config, with its split and negatives, or with all links for training."""
     data: LinkData = build("dataset.source", config.dataset.source)
-    return all_for_training(data) if config.train.all_links else data
+    if config.train.all_links:
+        return all_for_training(data)
+    protocol = config.protocol
+    if protocol.negatives is None:
+        return data
+    negatives: EvaluationNegatives = build("protocol.negatives", protocol.negatives)
+    graphs = build_graphs(data, validation_edges=protocol.validation_edges_in_test_graph)
+    return negatives.draw(data, *graphs[1:])
 
 
 def without_idle_training(config: Mapping[str, Any]) -> Mapping[str, Any]:
