@@ -58,7 +58,7 @@ def best_ranks(data, features) -> np.ndarray:
 
 @pytest.mark.parametrize("with_features", [False, True])
 def test_they_are_the_nodes_of_the_best_ranks(with_features):
-    features = torch.rand(60, 5, generator=torch.Generator().manual_seed(2)) + 0.1
+    features = torch.randn(60, 5, generator=torch.Generator().manual_seed(2))
     data = dataset(features=features if with_features else None)
     found, ranks = drawn(data), best_ranks(data, features if with_features else None)
     for part in (found.valid, found.test):
