@@ -86,8 +86,9 @@ def test_no_negative_is_a_link_and_those_of_the_split_are_gone():
     assert torch.equal(found.test.positive, data.test.positive)
 
 
-def test_what_no_heuristic_knows_is_filled_by_chance():
-    data = dataset(nodes=40, links=16)
+@pytest.mark.parametrize("features", [None, torch.eye(40)], ids=["none", "nothing in common"])
+def test_what_no_heuristic_knows_is_filled_by_chance(features):
+    data = dataset(nodes=40, links=16, features=features)
     found = drawn(data, per_positive=40)
     assert found.facts["hard negatives"]["ranked"]["test"] < 0.7
     for half in found.test.negative[1][:, :20].tolist():
