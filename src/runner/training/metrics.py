@@ -81,26 +81,31 @@ def parse_metric(name: str | Metric) -> Metric:
 
 
 def hits_at_k(positive: Tensor, negative: Tensor, k: int) -> float:
-    """The share of positives scored strictly above the k-th highest negative; ties are lost.
+    """The share of positives among the first k.
+
+    Shared negatives follow OGB: a positive is a hit if it scores strictly above the k-th highest
+    negative, so that ties are lost. Own negatives follow HeaRT (arXiv 2306.10453): a hit has rank
+    ≤ k, where a tie counts half (:func:`half_tied_ranks`).
 
     Shapes:
-        - ``positive``: (P,); ``negative``: (K',) shared by all positives
+        - ``positive``: (P,); ``negative``: (K',) shared by all positives, or (P, K')
 
     Raises:
         ValueError: on fewer than k negatives, where OGB answers 1.0; without positives; on
             scores that are not numbers.
     """
     _check(positive, negative)
-    if negative.dim() != 1:
-        raise ValueError("hits@k is defined for negatives shared by all positives, (K,)")
-    if negative.numel() < k:
-        raise ValueError(f"hits@{k} needs at least {k} negatives, got {negative.numel()}")
-    threshold = negative.topk(k).values[-1]
-    return float((positive > threshold).sum()) / positive.numel()
+    if negative.shape[-1] < k:
+        raise ValueError(f"hits@{k} needs at least {k} negatives, got {negative.shape[-1]}")
+    if negative.dim() == 2:
+        hit = half_tied_ranks(positive, negative) <= k
+    else:
+        hit = positive > negative.topk(k).values[-1]
+    return float(hit.sum()) / positive.numel()
 
 
 def mrr(positive: Tensor, negative: Tensor) -> float:
-    """Mean reciprocal rank; a tie counts half, as the mean of optimistic and pessimistic rank.
+    """Mean reciprocal rank; a tie counts half (:func:`half_tied_ranks`).
 
     Shapes:
         - ``positive``: (P,); ``negative``: (K,) shared by all positives, or (P, K)
@@ -109,6 +114,16 @@ def mrr(positive: Tensor, negative: Tensor) -> float:
         ValueError: without positives or negatives, or on scores that are not numbers.
     """
     _check(positive, negative)
+    rank = half_tied_ranks(positive, negative)
+    return float((1.0 / rank.to(torch.float)).mean())
+
+
+def half_tied_ranks(positive: Tensor, negative: Tensor) -> Tensor:
+    """Ranks (P,) from 1, each the mean of the optimistic and the pessimistic one.
+
+    Shapes:
+        - ``positive``: (P,); ``negative``: (K,) shared by all positives, or (P, K)
+    """
     if negative.dim() == 2:
         if negative.shape[0] != positive.shape[0]:
             raise ValueError(
@@ -121,8 +136,7 @@ def mrr(positive: Tensor, negative: Tensor) -> float:
         ascending = negative.sort().values
         above = negative.numel() - torch.searchsorted(ascending, positive, right=True)
         not_below = negative.numel() - torch.searchsorted(ascending, positive)
-    rank = 0.5 * (above + not_below) + 1
-    return float((1.0 / rank.to(torch.float)).mean())
+    return 0.5 * (above + not_below) + 1
 
 
 def _check(positive: Tensor, negative: Tensor) -> None:

@@ -53,9 +53,30 @@ def test_by_hand():
     assert mrr(positive, negative) == pytest.approx((1 + 1 / 1.5 + 1 / 3) / 3)
 
 
+@pytest.mark.parametrize("k", [1, 3, 10])
+@pytest.mark.parametrize("seed", range(4))
+def test_hits_of_own_negatives_count_ties_half(k, seed):
+    positive, negative = tied(40, seed), tied(40 * 30, seed + 10).view(40, 30)
+    ranks = [
+        0.5 * (sum(n >= p for n in row) + sum(n > p for n in row)) + 1
+        for p, row in zip(positive.tolist(), negative.tolist(), strict=True)
+    ]
+    assert hits_at_k(positive, negative, k) == sum(rank <= k for rank in ranks) / 40
+
+
+def test_a_tie_is_lost_among_shared_negatives_and_half_lost_among_own():
+    positive, negative = torch.tensor([1.0]), torch.tensor([1.0, 0.0])
+    assert hits_at_k(positive, negative, 1) == 0
+    assert hits_at_k(positive, negative[None], 1) == 0  # rank 1.5
+    assert hits_at_k(positive, torch.tensor([1.0, 1.0, 0.0]), 2) == 0
+    assert hits_at_k(positive, torch.tensor([[1.0, 1.0, 0.0]]), 2) == 1  # rank 2
+
+
 def test_fewer_negatives_than_k_is_no_perfect_score():
     with pytest.raises(ValueError, match="hits@5 needs at least 5 negatives, got 2"):
         hits_at_k(torch.ones(3), torch.zeros(2), 5)
+    with pytest.raises(ValueError, match="hits@5 needs at least 5 negatives, got 4"):
+        hits_at_k(torch.ones(3), torch.zeros(3, 4), 5)
 
 
 @pytest.mark.parametrize("metric", [lambda p, n: hits_at_k(p, n, 1), mrr])
