@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from runner.config import metric_names
 from runner.errors import RunnerError
 from runner.keys import (
     NO_COLUMNS,
@@ -41,9 +42,9 @@ Overlap = Literal[
 
 
 def _metric(value: Any) -> Any:
-    named = isinstance(value, str) and re.fullmatch(r"mrr|hits@[1-9]\d*", value)
+    named = isinstance(value, str) and metric_names.is_name(value)
     if not named and not (isinstance(value, dict) and "_target_" in value):
-        raise ValueError("use mrr or hits@K, as hits@50, or a node with a _target_")
+        raise ValueError(f"use {metric_names.IN_WORDS}, or a node with a _target_")
     return value
 
 

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config import resolvers
+from runner.config import metric_names, resolvers
 from runner.config.flat import flat
 from runner.errors import RunnerError
 from runner.sweeps.jobs import split
@@ -24,7 +24,7 @@ ANY_SELECTION = "selected/valid"
 """What the tracker calls the selection metric on validation, whatever it is."""
 
 _OF_SAMPLER = {"optuna.samplers.RandomSampler": "random"}  # any other searches by its results
-_METRIC = re.compile(r"valid/(mrr|hits@[1-9]\d*)|selected/valid")
+_METRIC = re.compile(rf"valid/{metric_names.PATTERN}|selected/valid")
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def sweep_file(
     """
     if metric is not None and not _METRIC.fullmatch(metric):
         raise RunnerError(
-            f"--metric={metric}: a search goes by a validation metric; give valid/mrr, "
-            f"valid/hits@K or {ANY_SELECTION}"
+            f"--metric={metric}: a search goes by a validation metric; give "
+            f"{ANY_SELECTION}, or valid/ with {metric_names.IN_WORDS}"
         )
     resolvers.register()
     with initialize_config_module("runner.conf", version_base="1.3"):

@@ -1,12 +1,13 @@
-"""Ranking metrics, by the rules of the Open Graph Benchmark (OGB)."""
+"""Metrics of scored pairs: how well positives are told from negatives."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from runner.config import metric_names
 from runner.errors import RunnerError
 from runner.keys import PositiveInt
 
@@ -61,23 +62,43 @@ class MRR(Metric):
         return mrr(positive, negative)
 
 
+class AUC(Metric):
+    """Area under the ROC curve, see :func:`auc`."""
+
+    name = "auc"
+
+    def __call__(self, positive: Tensor, negative: Tensor) -> float:
+        return auc(positive, negative)
+
+
+class AveragePrecision(Metric):
+    """Average precision, see :func:`average_precision`."""
+
+    name = "ap"
+
+    def __call__(self, positive: Tensor, negative: Tensor) -> float:
+        return average_precision(positive, negative)
+
+
+_PLAIN: dict[str, Callable[[], Metric]] = {"mrr": MRR, "auc": AUC, "ap": AveragePrecision}
+_AT_K: dict[str, Callable[..., Metric]] = {"hits": HitsAtK}
+
+
 def parse_metric(name: str | Metric) -> Metric:
-    """The metric of a short name; a metric as it is.
+    """The metric of a short name (:mod:`runner.config.metric_names`); a metric as it is.
 
     Raises:
-        RunnerError: if it is none, nor "mrr" or "hits@K" with K ≥ 1.
+        RunnerError: if there is no such metric.
     """
     if isinstance(name, Metric):
         return name
-    if name == "mrr":
-        return MRR()
-    match = re.fullmatch(r"hits@([1-9]\d*)", str(name))
-    if match is None:
+    if not metric_names.is_name(str(name)):
         raise RunnerError(
-            f"protocol.metrics: {name} is no known metric; use mrr or hits@K, as hits@50, or a "
-            "node with the _target_ of a runner.training.metrics.Metric"
+            f"protocol.metrics: {name} is no known metric; use {metric_names.IN_WORDS}, or a node "
+            "with the _target_ of a runner.training.metrics.Metric"
         )
-    return HitsAtK(k=int(match.group(1)))
+    kind, _, k = str(name).partition("@")
+    return _AT_K[kind](k=int(k)) if k else _PLAIN[kind]()
 
 
 def hits_at_k(positive: Tensor, negative: Tensor, k: int) -> float:
@@ -118,25 +139,64 @@ def mrr(positive: Tensor, negative: Tensor) -> float:
     return float((1.0 / rank.to(torch.float)).mean())
 
 
+def auc(positive: Tensor, negative: Tensor) -> float:
+    """The share of pairs of a positive and a negative that are in order; a tie counts half.
+
+    Negatives of each positive's own are all taken together.
+
+    Shapes:
+        - ``positive``: (P,); ``negative``: (K,) or (P, K)
+
+    Raises:
+        ValueError: without positives or negatives, or on scores that are not numbers.
+    """
+    _check(positive, negative)
+    above, not_below = _counts(positive, negative.flatten())
+    wrong = (above + not_below).double().mean() / (2 * negative.numel())
+    return float(1 - wrong)
+
+
+def average_precision(positive: Tensor, negative: Tensor) -> float:
+    """Precision at the score of each positive, averaged; as scikit-learn's, tied scores are a step.
+
+    Negatives of each positive's own are all taken together.
+
+    Shapes:
+        - ``positive``: (P,); ``negative``: (K,) or (P, K)
+
+    Raises:
+        ValueError: without positives or negatives, or on scores that are not numbers.
+    """
+    _check(positive, negative)
+    _, right = _counts(positive, positive)
+    _, wrong = _counts(positive, negative.flatten())
+    return float((right / (right + wrong).double()).mean())
+
+
 def half_tied_ranks(positive: Tensor, negative: Tensor) -> Tensor:
     """Ranks (P,) from 1, each the mean of the optimistic and the pessimistic one.
 
     Shapes:
         - ``positive``: (P,); ``negative``: (K,) shared by all positives, or (P, K)
     """
-    if negative.dim() == 2:
-        if negative.shape[0] != positive.shape[0]:
-            raise ValueError(
-                f"{positive.shape[0]} positives, but negatives for {negative.shape[0]}"
-            )
-        own = positive.unsqueeze(1)
-        above = (negative > own).sum(dim=1)
-        not_below = (negative >= own).sum(dim=1)
-    else:
-        ascending = negative.sort().values
-        above = negative.numel() - torch.searchsorted(ascending, positive, right=True)
-        not_below = negative.numel() - torch.searchsorted(ascending, positive)
+    above, not_below = _counts(positive, negative)
     return 0.5 * (above + not_below) + 1
+
+
+def _counts(scores: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """How many others lie above each score, and how many not below it, (P,) int64 each.
+
+    Shapes:
+        - ``scores``: (P,); ``others``: (K,) or, for each score, (P, K)
+    """
+    if others.dim() == 2:
+        if others.shape[0] != scores.shape[0]:
+            raise ValueError(f"{scores.shape[0]} positives, but negatives for {others.shape[0]}")
+        own = scores.unsqueeze(1)
+        return (others > own).sum(dim=1), (others >= own).sum(dim=1)
+    ascending = others.sort().values
+    above = others.numel() - torch.searchsorted(ascending, scores, right=True)
+    return above, others.numel() - torch.searchsorted(ascending, scores)
 
 
 def _check(positive: Tensor, negative: Tensor) -> None:

@@ -2,9 +2,11 @@ import warnings
 
 import pytest
 import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
 
+from runner.config import metric_names
 from runner.errors import RunnerError
-from runner.training.metrics import hits_at_k, mrr, parse_metric
+from runner.training.metrics import auc, average_precision, hits_at_k, mrr, parse_metric
 
 
 def tied(count, seed):
@@ -39,6 +41,27 @@ def test_mrr_agrees_with_ogb_to_the_last_digit(ogb_evaluator, seed, scores):
     judge = ogb_evaluator("ogbl-citation2")
     found = judge.eval({"y_pred_pos": positive, "y_pred_neg": negative})["mrr_list"]
     assert mrr(positive, negative) == found.mean().item()
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("scores", [tied, lambda n, s: torch.randn(n) + s])
+def test_auc_and_average_precision_agree_with_scikit_learn(scores, seed, own):
+    positive, negative = scores(50, seed), scores(50 * 8, seed + 10)
+    labels = torch.cat([torch.ones(50), torch.zeros(400)])
+    both = torch.cat([positive, negative])
+    negative = negative.view(50, 8) if own else negative
+    assert auc(positive, negative) == pytest.approx(roc_auc_score(labels, both), abs=1e-12)
+    expected = average_precision_score(labels, both)
+    assert average_precision(positive, negative) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", [auc, average_precision])
+def test_infinite_scores_are_ordered_too(metric):
+    """scikit-learn refuses them; a heuristic may give them."""
+    infinite = torch.tensor([float("inf"), 1.0]), torch.tensor([1.0, -float("inf")])
+    finite = torch.tensor([9.0, 1.0]), torch.tensor([1.0, -9.0])
+    assert metric(*infinite) == metric(*finite)
 
 
 def test_shared_negatives_are_the_same_list_for_every_positive():
@@ -79,7 +102,7 @@ def test_fewer_negatives_than_k_is_no_perfect_score():
         hits_at_k(torch.ones(3), torch.zeros(3, 4), 5)
 
 
-@pytest.mark.parametrize("metric", [lambda p, n: hits_at_k(p, n, 1), mrr])
+@pytest.mark.parametrize("metric", [lambda p, n: hits_at_k(p, n, 1), mrr, auc, average_precision])
 def test_scores_that_are_not_numbers_are_refused(metric):
     bad = torch.tensor([1.0, float("nan")])
     with pytest.raises(ValueError, match="NaN"):
@@ -98,6 +121,11 @@ def test_every_positive_needs_its_negatives():
 def test_names():
     assert (parse_metric("hits@50").name, parse_metric("hits@50").negatives) == ("hits@50", 50)
     assert (parse_metric("mrr").name, parse_metric("mrr").negatives) == ("mrr", 1)
-    for name in ("hits@0", "hits", "hits@-1", "auc", "Hits@50"):
-        with pytest.raises(RunnerError, match=r"use mrr or hits@K"):
+    for name in ("hits@0", "hits", "hits@-1", "auc@5", "Hits@50"):
+        with pytest.raises(RunnerError, match=r"use mrr, auc, .* or hits@K"):
             parse_metric(name)
+
+
+def test_every_short_name_has_its_metric():
+    names = [*metric_names.PLAIN, *(f"{name}@7" for name in metric_names.AT_K)]
+    assert [parse_metric(name).name for name in names] == names
