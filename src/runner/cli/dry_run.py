@@ -91,7 +91,7 @@ def _parameters(
     model = build_model(run, num_features=known["num_features"], num_categories=num_categories)
     if data is not None:
         evaluator: Evaluator = build("evaluator", run.evaluator)
-        evaluator.prepare({"valid": data.valid, "test": data.test})
+        evaluator.prepare(data.judged)
         check_parts(model, build("objective", run.objective), evaluator)
         check_fit(run.run.model, model, data, num_categories)
     predictor = sum(parameter.numel() for parameter in model.predictor.parameters())

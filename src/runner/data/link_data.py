@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from runner.data.candidates import Candidates
 from runner.ops.csr import Graph
 
 
@@ -22,10 +23,18 @@ class EvaluationSplit:
     Shapes:
         - ``positive``: (2, P) int64
         - ``negative``: (2, K) int64 shared by all positives, or (2, P, K), K for each positive
+
+    Attributes:
+        candidates: what nodes are ranked among; None where only pairs are scored.
     """
 
     positive: Tensor
     negative: Tensor
+    candidates: Candidates | None = None
+
+    def to(self, device: torch.device) -> EvaluationSplit:
+        """The same, with its pairs on a device."""
+        return EvaluationSplit(self.positive.to(device), self.negative.to(device), self.candidates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +110,27 @@ class LinkData:
             "valid": self.valid.positive,
             "test": self.test.positive,
             **{name: part for name, part in supports.items() if part is not None},
+        }
+
+    @property
+    def judged(self) -> Mapping[str, EvaluationSplit]:
+        """Validation and test, with the nodes that each node is ranked among.
+
+        The test knows the links of validation, whether or not its graph has them.
+        """
+        links = self.links
+        known = {
+            "valid": [links[part] for part in links if part in ("train", "valid_support")],
+            "test": [links[part] for part in links if part != "test"],
+        }
+        return {
+            name: replace(
+                split,
+                candidates=Candidates(
+                    self.num_nodes, torch.cat(known[name], dim=1), self.directed, self.num_sources
+                ),
+            )
+            for name, split in (("valid", self.valid), ("test", self.test))
         }
 
 

@@ -138,7 +138,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)
     data = loaded.data
     ranks.agree(data.fingerprint, "data")
-    evaluator.prepare({"valid": data.valid, "test": data.test})
+    evaluator.prepare(data.judged)
 
     model = build_model(
         config, num_features=loaded.num_features, num_categories=loaded.num_categories
@@ -252,12 +252,10 @@ def _load(config: RunConfig, folder: Path) -> _Loaded:
 
 
 def _move_to_device(loaded: _Loaded, device: torch.device, features: torch.device) -> Task:
-    def split(part: EvaluationSplit) -> EvaluationSplit:
-        return EvaluationSplit(part.positive.to(device), part.negative.to(device))
-
+    judged = loaded.data.judged
     return Task(
         loaded.features.to(features),
         *move_graphs(loaded.graphs, device),
-        valid=split(loaded.data.valid),
-        test=split(loaded.data.test),
+        valid=judged["valid"].to(device),
+        test=judged["test"].to(device),
     )

@@ -174,8 +174,10 @@ def _repair_best(folder: RunFolder, parts: Parts, state: TrainingState) -> None:
 
 def _make_summary(folder: RunFolder, parts: Parts, state: TrainingState) -> dict[str, Any]:
     peak = hardware.peak_memory_gib(parts.device)
-    selection = parts.training.evaluator.selection
-    return summary_of(parts.config, folder.meta(), selection, state, peak)
+    evaluator = parts.training.evaluator
+    return summary_of(
+        parts.config, folder.meta(), evaluator.selection, state, peak, evaluator.facts
+    )
 
 
 @dataclass

@@ -17,7 +17,7 @@ from runner.config.schema import RunConfig
 from runner.config.shipped import compose_shipped
 from runner.config.validate import check
 from runner.data.audit import audit, enforce, link_keys
-from runner.data.link_data import EvaluationSplit, LinkData
+from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.experiment.build import build, load_data
 from runner.experiment.graphs import Graphs, build_graphs
@@ -61,21 +61,20 @@ def evaluate(
     evaluator: Evaluator = build("evaluator", settings.evaluator)
     objective: Objective = build("objective", settings.objective)
     data, graphs = _data(trained, settings)
-    splits = {"valid": (data.valid, graphs[1]), "test": (data.test, graphs[2])}
-    evaluator.prepare({name: split for name, (split, _) in splits.items()})
+    splits = data.judged
+    evaluator.prepare(splits)
     if not evaluator.names:
         raise RunnerError(
             f"{trained.folder.path}: this run has no metrics (evaluator=none); start one with "
             f"train=none train.init_from={trained.folder.path} and its model and dataset"
         )
     found = {}
-    for name, (split, graph) in splits.items():
+    for (name, split), graph in zip(splits.items(), graphs[1:], strict=True):
         view = Scorer(trained, graph).view
         inputs = objective.inputs(
             trained.epoch, Inputs(trained.features, view.graph, view.structure)
         )
-        moved = EvaluationSplit(*(p.to(trained.device) for p in (split.positive, split.negative)))
-        found[name] = evaluator.evaluate(trained.model, inputs, moved)
+        found[name] = evaluator.evaluate(trained.model, inputs, split.to(trained.device))
     return found
 
 

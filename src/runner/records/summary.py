@@ -20,12 +20,14 @@ def summary_of(
     selection: str | None,
     state: TrainingState,
     peak: float,
+    facts: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The content of summary.json, for a run that has finished an epoch.
 
     Args:
         selection: the validation metric that chooses the epoch; None without evaluation.
         peak: memory in GiB.
+        facts: of the evaluation, beside its metrics.
     """
     assert state.best is not None
     return {
@@ -37,6 +39,7 @@ def summary_of(
         "select": selection,
         "valid": state.best["valid"],
         "test": state.best["test"],
+        **facts,
         "published": _published(config, meta),
         "test_graph": meta["test_graph"],
         "seconds": round(state.seconds, 3),

@@ -1,20 +1,23 @@
-"""Validation and test scores of a model, by the dataset's protocol."""
+"""Validation and test scores of a model, by the protocol."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
 from runner.data.link_data import EvaluationSplit
 from runner.errors import RunnerError
-from runner.keys import PositiveInt
+from runner.keys import Before, PositiveInt
 from runner.models.link_model import LinkModel
 from runner.models.predictor import View
 from runner.ops.stage import stage
-from runner.training.metrics import Metric, parse_metric
+from runner.training.metrics import Metric
+from runner.training.named_metrics import parse_metric
+from runner.training.node_ranking import NodeMetric, Places, queries, rank_links
 from runner.training.ranks import ALONE, Ranks
 from runner.training.task import Inputs
 
@@ -32,7 +35,10 @@ class Evaluator:
     selection: str | None = None
     """The metric that decides the best epoch, on validation; None: the last epoch is the best."""
 
-    def prepare(self, splits: dict[str, EvaluationSplit]) -> None:
+    facts: Mapping[str, Any] = {}
+    """What the summary says of the evaluation beside its metrics; fixed by :meth:`prepare`."""
+
+    def prepare(self, splits: Mapping[str, EvaluationSplit]) -> None:
         """Fix the metrics for these splits."""
 
     def evaluate(
@@ -52,24 +58,33 @@ class NoEvaluator(Evaluator):
 
 
 class RankingEvaluator(Evaluator):
-    """Scores positives against negatives with Hits@K and MRR.
+    """Scores positives against negatives, and the links of nodes against all nodes.
 
     Args:
-        metrics: "hits@K" and "mrr", or metrics; None chooses K's by the number of negatives.
+        metrics: short names, or metrics; None chooses Hits@K by the number of negatives, and MRR.
         select: the metric whose validation value decides the best epoch; None: the last Hits@K.
         batch_size: pairs scored at a time; bounds memory and changes no result, unless the
             completion samples neighbours.
+        queries: how many nodes are ranked among all, of those with a link; more are drawn from,
+            with a fixed seed. "auto" takes as many as make 20 million scores.
     """
 
     def __init__(
-        self, *, metrics: list[str | Metric] | None, select: str | None, batch_size: PositiveInt
+        self,
+        *,
+        metrics: list[str | Metric] | None,
+        select: str | None,
+        batch_size: PositiveInt,
+        queries: Annotated[PositiveInt | Literal["auto", "all"], Before("auto")] = "auto",
     ) -> None:
         self.metrics = None if metrics is None else [parse_metric(name) for name in metrics]
         self.select = select
         self.batch_size = batch_size
+        self.queries = queries
+        self.facts = {}
         self._warned = False
 
-    def prepare(self, splits: dict[str, EvaluationSplit]) -> None:
+    def prepare(self, splits: Mapping[str, EvaluationSplit]) -> None:
         """Fix the metrics for these splits.
 
         Raises:
@@ -100,6 +115,24 @@ class RankingEvaluator(Evaluator):
                 f"protocol.select={self.select}: the metrics of this run are "
                 f"{', '.join(names)}; select one of them"
             )
+        self.facts = self._count_ranked(splits) if self._node_metrics else {}
+
+    def _count_ranked(self, splits: Mapping[str, EvaluationSplit]) -> dict[str, Any]:
+        ranked = {}
+        for name, split in splits.items():
+            nodes, of = queries(split, self.queries)
+            ranked[name] = {"nodes": nodes.numel(), "of": of}
+            if nodes.numel() < of:
+                log.warning(
+                    "%s: %d of the %d nodes with a link are ranked, drawn with a fixed seed; "
+                    "evaluator.queries=all ranks every one",
+                    *(name, nodes.numel(), of),
+                )
+        return {"ranked": ranked}
+
+    @property
+    def _node_metrics(self) -> bool:
+        return any(isinstance(metric, NodeMetric) for metric in self.metrics or ())
 
     @property
     def names(self) -> list[str]:  # type: ignore[override]
@@ -140,9 +173,31 @@ class RankingEvaluator(Evaluator):
             with ranks.own_chance(model):
                 positive = self._score(score, split.positive, between_batches, ranks)
                 negative = self._score(score, flat, between_batches, ranks).reshape(shape)
+                places = None
+                if self._node_metrics:
+                    places = self._rank(score, split, between_batches, ranks)
         self._warn_of_ties(positive, negative)
         assert self.metrics is not None, "prepare() fixes the metrics"
-        return {metric.name: metric(positive, negative) for metric in self.metrics}
+        return {
+            metric.name: float(metric.of_nodes(places).mean())
+            if places is not None and isinstance(metric, NodeMetric)
+            else metric(positive, negative)
+            for metric in self.metrics
+        }
+
+    def _rank(
+        self,
+        score: Callable[[Tensor], Tensor],
+        split: EvaluationSplit,
+        between_batches: Callable[[], None],
+        ranks: Ranks,
+    ) -> Places:
+        device = split.positive.device
+
+        def scores(pairs: Tensor) -> Tensor:
+            return self._score(score, pairs.to(device), between_batches, ranks)
+
+        return rank_links(scores, split, queries(split, self.queries)[0])
 
     def _warn_of_ties(self, positive: Tensor, negative: Tensor) -> None:
         """Say once when all pairs score the same: a metric then measures nothing."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from runner.config import metric_names
-from runner.errors import RunnerError
 from runner.keys import PositiveInt
 
 
@@ -78,27 +74,6 @@ class AveragePrecision(Metric):
 
     def __call__(self, positive: Tensor, negative: Tensor) -> float:
         return average_precision(positive, negative)
-
-
-_PLAIN: dict[str, Callable[[], Metric]] = {"mrr": MRR, "auc": AUC, "ap": AveragePrecision}
-_AT_K: dict[str, Callable[..., Metric]] = {"hits": HitsAtK}
-
-
-def parse_metric(name: str | Metric) -> Metric:
-    """The metric of a short name (:mod:`runner.config.metric_names`); a metric as it is.
-
-    Raises:
-        RunnerError: if there is no such metric.
-    """
-    if isinstance(name, Metric):
-        return name
-    if not metric_names.is_name(str(name)):
-        raise RunnerError(
-            f"protocol.metrics: {name} is no known metric; use {metric_names.IN_WORDS}, or a node "
-            "with the _target_ of a runner.training.metrics.Metric"
-        )
-    kind, _, k = str(name).partition("@")
-    return _AT_K[kind](k=int(k)) if k else _PLAIN[kind]()
 
 
 def hits_at_k(positive: Tensor, negative: Tensor, k: int) -> float:

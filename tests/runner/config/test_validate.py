@@ -142,7 +142,10 @@ def test_keys_that_follow_each_other_in_a_circle():
         ("encoder.convolution.path=3", "path: 3 is not the dotted path"),
         ("encoder.convolution.path=runner.models.convolution.Convolution", "is no convolution"),
         ("model._target_=models.nope.X", "'models.nope.X' cannot be imported .No module named"),
-        ("protocol.metrics=[hits@0]", "'hits@0' does not fit: use mrr, auc, ap or hits@K"),
+        (
+            "protocol.metrics=[hits@0]",
+            "'hits@0' does not fit: use mrr, auc, ap, node_mrr or hits@K",
+        ),
         ("train.grace_seconds=inf", "train.grace_seconds: inf does not fit: .* finite number"),
         ("train.grace_seconds=1e300", "train.grace_seconds: 1e.300 does not fit"),
         ("train.lr_encoder=1e38", "train.lr_encoder: 1e.38 does not fit"),

@@ -44,3 +44,23 @@ def test_features_have_a_fingerprint_of_their_own():
     some, others = (put_together(features=torch.full((NODES, 2), x)) for x in (1.0, 2.0))
     assert some.graph_fingerprint == others.graph_fingerprint == put_together().graph_fingerprint
     assert len({x.features_fingerprint for x in (some, others, put_together())}) == 3
+
+
+def test_the_test_knows_the_links_of_validation_and_each_part_its_support():
+    def links(*numbers):
+        return torch.tensor([numbers, numbers]) + torch.tensor([[0], [10]])
+
+    parts = {
+        name: EvaluationSplit(links(number), links(number))
+        for name, number in (("valid", 3), ("test", 4))
+    }
+    data = link_data(
+        num_nodes=20, features=None, train=links(1, 2), num_sources=10,
+        valid_support=links(5), test_support=links(6), **parts,
+    )  # fmt: skip
+    known = {name: split.candidates.known[0].tolist() for name, split in data.judged.items()}
+    assert {name: sorted(nodes) for name, nodes in known.items()} == {
+        "valid": [1, 2, 5],
+        "test": [1, 2, 3, 5, 6],
+    }
+    assert data.judged["test"].candidates.num_sources == 10

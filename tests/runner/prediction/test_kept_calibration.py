@@ -13,7 +13,7 @@ import torch
 import runner as public
 from runner.errors import RunnerError
 from runner.prediction import kept_calibration
-from runner.training.metrics import parse_metric
+from runner.training.named_metrics import parse_metric
 
 QUICK = ("dataset=lesmis", "tracker=none", "train.epochs=3", "encoder.hidden=16")
 PAIRS = [("Cosette", "Javert"), ("Valjean", "Napoleon")]

@@ -9,7 +9,7 @@ import torch
 import runner as public
 from runner.errors import RunnerError
 from runner.storage.seal import read_lines, sealed_lines
-from runner.training.metrics import parse_metric
+from runner.training.named_metrics import parse_metric
 
 QUICK = ("dataset=lesmis", "tracker=none", "train.epochs=3", "encoder.hidden=16")
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from runner.data.candidates import Candidates
 from runner.data.link_data import EvaluationSplit
 from runner.errors import RunnerError
 from runner.models.encoder import Encoder
@@ -36,7 +37,7 @@ def scene():
 
 
 def pairs(*sources):
-    return torch.tensor([sources, [0] * len(sources)])
+    return torch.tensor([sources, [0] * len(sources)], dtype=torch.int64)
 
 
 def evaluator(metrics, select=None, batch_size=100):
@@ -71,6 +72,28 @@ def test_batch_size_bounds_the_pairs_and_changes_nothing(scene):
         results.append(judge.evaluate(*scene, split))
         assert max(scene[0].predictor.seen) <= size
     assert results[0] == results[1] == results[2]
+
+
+def test_nodes_are_ranked_beside_pairs_and_the_summary_says_how_many(scene):
+    """A candidate's score is its query's feature: all candidates of a node tie."""
+    links = pairs(9, 5)
+    candidates = Candidates(10, torch.tensor([[9], [1]]), directed=True)
+    split = EvaluationSplit(links, pairs(8, 4, 2), candidates)
+    judge = evaluator(["hits@1", "ndcg@10", "recall@1"], select="ndcg@10")
+    judge.prepare({"valid": split})
+    scores = judge.evaluate(*scene, split)
+    assert scores["recall@1"] == pytest.approx((1 / 8 + 1 / 9) / 2)  # 9 is known to be linked to 1
+    assert list(scores) == ["hits@1", "ndcg@10", "recall@1"]
+    assert judge.facts == {"ranked": {"valid": {"nodes": 2, "of": 2}}}
+
+
+def test_a_sample_of_nodes_is_told(scene, caplog):
+    split = EvaluationSplit(pairs(9, 5, 3), pairs(8, 4), Candidates(10, pairs(), directed=True))
+    judge = RankingEvaluator(metrics=["node_mrr"], select=None, batch_size=7, queries=2)
+    judge.prepare({"test": split})
+    assert judge.facts == {"ranked": {"test": {"nodes": 2, "of": 3}}}
+    assert "test: 2 of the 3 nodes with a link are ranked" in caplog.text
+    assert judge.evaluate(*scene, split) == {"node_mrr": pytest.approx(1 / 5)}
 
 
 def test_k_above_the_negatives_is_refused():

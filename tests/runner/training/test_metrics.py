@@ -6,7 +6,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from runner.config import metric_names
 from runner.errors import RunnerError
-from runner.training.metrics import auc, average_precision, hits_at_k, mrr, parse_metric
+from runner.training.metrics import auc, average_precision, hits_at_k, mrr
+from runner.training.named_metrics import parse_metric
 
 
 def tied(count, seed):
