@@ -16,6 +16,7 @@ FLOORS = (
     {"sweeps"},
     {"prediction"},
     {"experiment"},
+    {"audits"},
     {"records"},
     {"training"},
     {"tracking", "data", "comparison"},
