@@ -48,6 +48,12 @@ def _parser() -> argparse.ArgumentParser:
         help="evaluator.metrics=[mrr,hits@20], protocol=NAME, protocol.split.test_negatives=5, "
         "hardware.threads=4, dataset.path=… where the data has moved",
     )
+    parser.add_argument(
+        "--nodes",
+        action="store_true",
+        help="write nodes.csv into the run folder as well: degree, topological concentration and "
+        "metrics of every node, which runner-compare --topology reads",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser
 
@@ -66,6 +72,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     device = hardware.set_up(**{key: config["hardware"][key] for key in _HARDWARE})
     run = load(folder.path, device=str(device), overrides=places)
     found = run.evaluate(protocol=protocol, keys=keys, metrics=metrics)
+    if options.nodes:
+        run.report_nodes()
     epoch, name = run.epoch, protocol or run.config["run"]["protocol"]
     if options.json:
         print(json.dumps({"run": str(run.folder), "epoch": epoch, "protocol": name, **found}))

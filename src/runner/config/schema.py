@@ -97,6 +97,7 @@ class Run(Section):
     dataset: Name
     protocol: Annotated[str, Effect.LABEL, Before("")]
     cache: Annotated[Text, Effect.PLACE]
+    node_report: Annotated[bool, Effect.SAVING, Before(False)]
 
 
 class Hardware(Section):

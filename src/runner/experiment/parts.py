@@ -135,6 +135,10 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
             "train.all_links=true: no links are left to evaluate on; give evaluator=none, or leave "
             "it out"
         )
+    if config.run.node_report and isinstance(evaluator, NoEvaluator):
+        raise RunnerError(
+            "run.node_report=true: with evaluator=none there are no links to rank; leave one out"
+        )
     loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)
     data = loaded.data
     ranks.agree(data.fingerprint, "data")

@@ -16,6 +16,7 @@ from runner.errors import EXIT_INTERRUPTED, Pruned, RunnerError
 from runner.experiment import warm_start
 from runner.experiment.build import build, without_idle_training
 from runner.experiment.closing_media.collect import closing_media
+from runner.experiment.node_report import node_report
 from runner.experiment.parts import Parts, assemble
 from runner.experiment.processes import together
 from runner.experiment.resume_overrides import apply, lengths
@@ -85,6 +86,8 @@ def run_experiment(
             fit(training, state, recorder, ranks)
             recorder.close()
         tracked.result = _make_summary(folder, parts, state)
+        if settings.run.node_report:  # before the summary, which says that all is done
+            node_report(parts, folder, state, lambda: stop.requested)
         folder.write_json("summary.json", tracked.result)
         if tracked.tracker.wants_media:
             selection = training.evaluator.selection

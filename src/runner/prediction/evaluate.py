@@ -13,6 +13,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from runner.audits.node_report import reporter, write_node_report
 from runner.config.schema import RunConfig
 from runner.config.shipped import compose_shipped
 from runner.config.validate import check
@@ -23,7 +24,7 @@ from runner.experiment.build import build, load_data
 from runner.experiment.graphs import Graphs, build_graphs
 from runner.prediction.scorer import Scorer
 from runner.prediction.trained import Trained
-from runner.training.evaluator import Evaluator
+from runner.training.evaluator import Evaluator, NoEvaluator
 from runner.training.objective import Objective
 from runner.training.task import Inputs
 
@@ -76,6 +77,29 @@ def evaluate(
         )
         found[name] = evaluator.evaluate(trained.model, inputs, split.to(trained.device))
     return found
+
+
+def report_nodes(trained: Trained) -> None:
+    """Write nodes.csv into the folder of the run (:mod:`runner.audits.node_report`).
+
+    Raises:
+        RunnerError: if the run has no links to evaluate on.
+    """
+    config, model = trained.config, trained.model
+    evaluator: Evaluator = build("evaluator", config.evaluator)
+    if config.train.all_links or isinstance(evaluator, NoEvaluator):
+        raise RunnerError(
+            f"{trained.folder.path}: this run is not evaluated (evaluator=none or "
+            "train.all_links=true), and has no links to rank; name another run"
+        )
+    objective: Objective = build("objective", config.objective)
+    view = Scorer(trained, trained.graphs[2]).view
+    inputs = objective.inputs(trained.epoch, Inputs(trained.features, view.graph, view.structure))
+    judge = reporter(evaluator, config.train.eval_batch_size)
+    places = judge.rank_nodes(model, inputs, trained.data.judged["test"].to(trained.device))
+    write_node_report(
+        trained.folder.path, trained.data, trained.graphs[0], places, judge.node_metrics
+    )
 
 
 def _judged_by(

@@ -19,7 +19,7 @@ from runner.ops.csr import Graph
 from runner.prediction.added_links import add_links
 from runner.prediction.all_pairs import AllPairs, pairs_with
 from runner.prediction.calibration import Calibration, Method, require_share
-from runner.prediction.evaluate import evaluate
+from runner.prediction.evaluate import evaluate, report_nodes
 from runner.prediction.kept_calibration import calibration_of
 from runner.prediction.known_links import KnownLinks
 from runner.prediction.node_labels import SIDES, NodeLabels, Side
@@ -301,6 +301,14 @@ class Run:
             RunnerError: if the split scores links that the run has been trained on.
         """
         return evaluate(self._measured._trained, protocol=protocol, keys=keys, metrics=metrics)
+
+    def report_nodes(self) -> None:
+        """Write nodes.csv into the run's folder, for `runner-compare --topology`.
+
+        Raises:
+            RunnerError: if the run has no links to evaluate on.
+        """
+        report_nodes(self._measured._trained)
 
     def export(self, folder: str | Path) -> Path:
         """Write the run as a folder to share: safetensors, config, names, calibration, a card.

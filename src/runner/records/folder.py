@@ -29,7 +29,7 @@ from runner.storage.seal import Damaged, has_seal, read_json, read_lines, sealed
 log = logging.getLogger(__name__)
 
 # Temporary files of `atomic` and of the rotation in `records.checkpoint`.
-_LEFTOVER = re.compile(r"\..+\.(pt|json|jsonl|yaml)\.(\w{8}|link)")
+_LEFTOVER = re.compile(r"\..+\.(pt|json|jsonl|yaml|csv)\.(\w{8}|link)")
 
 
 class RunFolder:

@@ -115,7 +115,7 @@ class RankingEvaluator(Evaluator):
                 f"protocol.select={self.select}: the metrics of this run are "
                 f"{', '.join(names)}; select one of them"
             )
-        self.facts = self._count_ranked(splits) if self._node_metrics else {}
+        self.facts = self._count_ranked(splits) if self.node_metrics else {}
 
     def _count_ranked(self, splits: Mapping[str, EvaluationSplit]) -> dict[str, Any]:
         ranked = {}
@@ -131,8 +131,9 @@ class RankingEvaluator(Evaluator):
         return {"ranked": ranked}
 
     @property
-    def _node_metrics(self) -> bool:
-        return any(isinstance(metric, NodeMetric) for metric in self.metrics or ())
+    def node_metrics(self) -> list[NodeMetric]:
+        """Those of the metrics that rank nodes."""
+        return [metric for metric in self.metrics or () if isinstance(metric, NodeMetric)]
 
     @property
     def names(self) -> list[str]:  # type: ignore[override]
@@ -173,17 +174,29 @@ class RankingEvaluator(Evaluator):
             with ranks.own_chance(model):
                 positive = self._score(score, split.positive, between_batches, ranks)
                 negative = self._score(score, flat, between_batches, ranks).reshape(shape)
-                places = None
-                if self._node_metrics:
+                if self.node_metrics:
                     places = self._rank(score, split, between_batches, ranks)
         self._warn_of_ties(positive, negative)
         assert self.metrics is not None, "prepare() fixes the metrics"
         return {
             metric.name: float(metric.of_nodes(places).mean())
-            if places is not None and isinstance(metric, NodeMetric)
+            if isinstance(metric, NodeMetric)
             else metric(positive, negative)
             for metric in self.metrics
         }
+
+    def rank_nodes(
+        self,
+        model: LinkModel,
+        inputs: Inputs,
+        split: EvaluationSplit,
+        between_batches: Callable[[], None] = lambda: None,
+    ) -> Places:
+        """Where the links of a split stand among all nodes; see :meth:`evaluate`."""
+        with torch.no_grad(), stage("evaluation"):
+            embeddings = model.encode(inputs.features, inputs.graph, inputs.weight)
+            score = model.scorer(embeddings, View.of(inputs.graph, inputs.structure))
+            return self._rank(score, split, between_batches, ALONE)
 
     def _rank(
         self,

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from runner.errors import RunnerError
+from runner.experiment.best_weights import best_weights
 from runner.experiment.closing_media.config_diff import config_diff
 from runner.experiment.closing_media.hardest_pairs import evenly, hardest_pairs
 from runner.experiment.parts import Parts
-from runner.models.link_model import LinkModel
 from runner.models.predictor import View
-from runner.records import checkpoint
 from runner.records.folder import RunFolder
 from runner.tracking.media import Histogram, Lines, Medium
 
@@ -91,9 +88,7 @@ def _model_media(
         if stop_requested():
             raise _Stopped
 
-    with torch.no_grad(), _preserve_state(model, parts.device):
-        _load_best_weights(model, folder)
-        model.eval()
+    with torch.no_grad(), best_weights(model, folder, parts.device):
         h = model.encode(task.features, graph)
         view = View.of(graph, task.test_structure)
         table = hardest_pairs(
@@ -131,28 +126,3 @@ def _histogram(values: Tensor) -> Histogram:
     numbers = values.double().cpu().numpy()
     counts, edges = numpy.histogram(numbers, _BINS, (0.0, max(1.0, numbers.max(initial=0.0))))
     return Histogram(counts.tolist(), edges.tolist())
-
-
-def _load_best_weights(model: LinkModel, folder: RunFolder) -> None:
-    """Load the weights of the best epoch; keep those of the last if they are lost."""
-    path = folder.checkpoints / "best.pt"
-    try:
-        model.load_state_dict(checkpoint.read(path)["model"])
-    except (RunnerError, RuntimeError):
-        log.warning("%s cannot be read; the media are of the last epoch's weights", path)
-
-
-@contextmanager
-def _preserve_state(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Restore weights, generators and mode at the end."""
-    before = {
-        name: value.clone() if isinstance(value, Tensor) else value
-        for name, value in model.state_dict().items()
-    }
-    training = model.training
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        try:
-            yield
-        finally:
-            model.load_state_dict(before)
-            model.train(training)
