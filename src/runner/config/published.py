@@ -16,7 +16,9 @@ from runner.config.schema import asked
 from runner.config.signatures import constant
 
 _ABSENT = object()
-_OF_OPTIONS = {"encoder.convolution.path", "sampler._target_"}
+_OF_OPTIONS = {
+    "encoder.convolution.path", "negatives._target_", "sampler._target_", "sampler.drop_last",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def _is_tunable(key: str) -> bool:
     """Whether a column may have its value, under this name or the end of it."""
     if key.startswith("protocol."):
         return False
-    return key in _OF_OPTIONS or any(key == name or key.endswith(f".{name}") for name in asked())
+    names = (name for name in asked() if "." in name)
+    return key in _OF_OPTIONS or any(key == name or key.endswith(f".{name}") for name in names)
 
 
 def untuned_note(config: DictConfig, found: Sequence[Origin]) -> str | None:

@@ -136,10 +136,19 @@ class Train(Section):
     not_finite: Annotated[Literal["stop", "skip"], Before("stop")]
 
 
-class PublishedFigure(Section):
+class Figure(Section):
+    """In percent; unverified: remembered, and not read again in its source."""
+
     metric: str
     mean: float
     std: float | None
+    unverified: bool = False
+
+
+class PublishedFigure(Figure):
+    """That of the metric which chooses the epoch, and those of other metrics."""
+
+    also: list[Figure] = []
 
 
 @cache

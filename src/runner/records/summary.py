@@ -82,7 +82,7 @@ def _published(config: RunConfig, meta: Mapping[str, Any]) -> dict[str, Any] | N
     if any(config.model.get(key) != value for key, value in as_published.items()):
         return None
     figure = protocol.published.get(config.run.model)
-    return None if figure is None else figure.model_dump()
+    return None if figure is None else figure.model_dump(exclude_defaults=True)
 
 
 def published_warm_start(config: RunConfig) -> str | None:
