@@ -170,6 +170,36 @@ def test_completion_models_have_their_own_column_where_it_differs():
     assert resolved("model=ncnc", "dataset=ogbl-ddi")["train"]["eval_batch_size"] == 24576
 
 
+def test_a_protocol_may_have_a_column_for_each_model():
+    heart = ("dataset=citeseer", "protocol=heart")
+    ncn, ncnc = (resolved(f"model={model}", *heart) for model in ("ncn", "ncnc"))
+    assert (ncn["model"]["dropout"], ncn["train"]["weight_decay"]) == (0.3, 0.0)
+    assert (ncnc["model"]["dropout"], ncnc["train"]["weight_decay"]) == (0.5, 1e-7)
+    assert ncnc["model"]["completion"]["s"] == 6.5 and ncnc["encoder"]["hidden"] == 256
+    assert ncn["negatives"]["_target_"].endswith("UniformNonEdges")
+    assert (ncn["sampler"]["drop_last"], ncn["train"]["clip_norm"]) == (True, None)
+    other = resolved("model=gae", *heart)  # what the protocol has for every model
+    assert other["negatives"]["_target_"].endswith("UniformPairs")
+    assert (other["sampler"]["drop_last"], other["train"]["clip_norm"]) == (False, 1.0)
+    for config in (ncn, ncnc, other):
+        train = config["train"]
+        assert (train["epochs"], train["evaluate_every"], train["batch_size"]) == (9999, 5, 1024)
+        # The 11th evaluation without a better one is the 55th epoch after the best.
+        assert train["patience"] == 11 * train["evaluate_every"]
+    assert resolved("model=ncn", *heart, "train.patience=7")["train"]["patience"] == 7
+    assert resolved("model=katz", *heart)["model"]["max_length"] == 10
+    assert resolved("model=katz", "dataset=citeseer")["model"]["max_length"] == 6
+    off = resolved("model=ncn", *heart, "hyperparameters=default")
+    assert (off["train"]["patience"], off["train"]["evaluate_every"]) == (None, 1)
+
+
+@pytest.mark.parametrize("model", ["gae", "ncn"])
+def test_heart_is_no_column_or_figure_of_the_existing_setting(model):
+    config = resolved(f"model={model}", "dataset=citeseer", "protocol=heart_existing")
+    assert config["protocol"]["published"] == {} and config["train"]["epochs"] == 9999
+    assert config["encoder"]["hidden"] == 64
+
+
 def test_a_warm_start_has_its_own_column():
     scratch = resolved("model=ncnc", "dataset=ogbl-citation2")
     assert scratch["train"]["lr_predictor"] == 0.0058 and scratch["encoder"]["layers"] == 3

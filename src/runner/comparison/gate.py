@@ -45,7 +45,7 @@ class Judgement:
 
     Attributes:
         refusals: reasons that a row with a published figure could not be judged.
-        notes: rows whose published figure has no spread.
+        notes: rows whose published figure has no spread, or is unverified.
     """
 
     verdicts: Sequence[Verdict]
@@ -61,7 +61,7 @@ class Judgement:
 
 
 def judge(groups: Sequence[Group], runs: Sequence[Run], alpha: float) -> Judgement:
-    """Judge every group that has a published figure with a spread.
+    """Judge every group that has a verified published figure with a spread.
 
     Args:
         groups: groups of the finished runs.
@@ -77,6 +77,8 @@ def judge(groups: Sequence[Group], runs: Sequence[Run], alpha: float) -> Judgeme
         where = f"{group.dataset} {group.label}"
         if figure["std"] is None:
             notes.append(f"{where}: the published {figure['mean']:.2f} has no spread to judge by")
+        elif figure["unverified"]:
+            notes.append(f"{where}: the published {figure['mean']:.2f} is unverified")
         elif len(group.runs) < FEWEST_SEEDS:
             refusals.append(
                 f"{where}: {_count_seeds(len(group.runs))}; at least {FEWEST_SEEDS} are needed, "

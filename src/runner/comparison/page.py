@@ -22,7 +22,7 @@ from runner.comparison.importance import Search, importances, searches
 from runner.comparison.run import Run
 from runner.comparison.settings import ABSENT, in_words
 from runner.comparison.significance import PAIRED_RUNS, PAIRS_AMONG, by_column, pairs
-from runner.comparison.table import mean_and_std, number, p_value, spread
+from runner.comparison.table import mean_and_std, number, p_value, published_text, spread
 from runner.comparison.terminal import caveats
 
 _HERE = "runner.comparison"
@@ -108,7 +108,7 @@ def _results(
                     }
                     for name in names
                 ],
-                "published": spread(row["published_mean"], row["published_std"]),
+                "published": published_text(row),
                 "published_value": row["published_mean"],
                 "difference": number(row["difference"], "+.2f"),
                 "p": p_value(row["p"]),

@@ -102,14 +102,15 @@ def _result(summary: Mapping[str, Any]) -> Result:
     select = str(summary["select"])
     test = {str(name): float(value) for name, value in summary["test"].items()}
     valid = {str(name): float(value) for name, value in (summary.get("valid") or {}).items()}
-    published = summary.get("published") or None
+    first = summary.get("published")
+    figures = [first, *first.get("also", [])] if first else []
     memory = summary.get("peak_memory_gib")
     test[select]
     return Result(
         select=select,
         valid=valid,
         test=test,
-        published=_published(published) if published else None,
+        published={str(figure["metric"]): _published(figure) for figure in figures},
         seconds=float(summary["seconds"]),
         peak_memory_gib=None if memory is None else float(memory),
         epochs=summary.get("epochs"),
@@ -120,9 +121,9 @@ def _result(summary: Mapping[str, Any]) -> Result:
 def _published(figure: Mapping[str, Any]) -> dict[str, Any]:
     std = figure.get("std")
     return {
-        "metric": str(figure["metric"]),
         "mean": float(figure["mean"]),
         "std": None if std is None else float(std),
+        "unverified": bool(figure.get("unverified")),
     }
 
 

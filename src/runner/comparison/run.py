@@ -15,8 +15,8 @@ class Result:
     Attributes:
         select: the metric that chose the epoch, on validation.
         valid, test: every metric, in [0, 1].
-        published: figure of the same model on the same data, or None: `metric`, `mean` and `std`
-            in %, `std` possibly None.
+        published: figures of the same model on the same data, by metric: `mean` and `std` in %,
+            `std` possibly None, and whether it is `unverified`.
         seconds: time of the whole run.
         peak_memory_gib: None if it was not recorded.
     """
@@ -24,7 +24,7 @@ class Result:
     select: str
     valid: Mapping[str, float]
     test: Mapping[str, float]
-    published: Mapping[str, Any] | None
+    published: Mapping[str, Mapping[str, Any]]
     seconds: float
     peak_memory_gib: float | None
     epochs: int | None

@@ -17,7 +17,8 @@ def table(groups: Sequence[Group]) -> pandas.DataFrame:
     """The numbers: metrics in %, standard deviations with ddof 1, seconds, GiB.
 
     `p` is two-sided, from Welch's test against the published mean and standard deviation of 10
-    runs; it needs at least two runs. `best` marks the highest mean of each dataset and metric,
+    runs; it needs at least two runs. `unverified` marks a published figure that was remembered, and
+    not read again in its source. `best` marks the highest mean of each dataset and metric,
     rounded as printed, if there are several rows.
     """
     rows = pandas.DataFrame([_row(group) for group in groups])
@@ -47,6 +48,7 @@ def _row(group: Group) -> dict[str, Any]:
         "std": std,
         "published_mean": of,
         "published_std": math.nan if spread_of is None else spread_of,
+        "unverified": bool(published and published["unverified"]),
         "difference": mean - of,
         "p": against_published(group.tests, of, spread_of),
         "valid_mean": valid_mean,
@@ -70,10 +72,8 @@ def _or_nan(value: float | None) -> float:
 
 def published_figure(group: Group) -> Mapping[str, Any] | None:
     """The published figure of a group, if all runs have the same, for the compared metric."""
-    figures = [run.result.published for run in group.runs if run.result]
-    figure = figures[0]
-    alike = all(other == figure for other in figures)
-    return figure if figure and alike and figure["metric"] == group.metric else None
+    figures = [run.result.published.get(group.metric) for run in group.runs if run.result]
+    return figures[0] if all(figure == figures[0] for figure in figures) else None
 
 
 def readable(rows: pandas.DataFrame) -> pandas.DataFrame:
@@ -87,16 +87,19 @@ def readable(rows: pandas.DataFrame) -> pandas.DataFrame:
             "metric": rows["metric"],
             "runs": rows["runs"].astype(str),
             "test %": [spread(*pair) for pair in zip(rows["mean"], rows["std"], strict=True)],
-            "published %": [
-                spread(*pair)
-                for pair in zip(rows["published_mean"], rows["published_std"], strict=True)
-            ],
+            "published %": [published_text(row) for _, row in rows.iterrows()],
             "difference": [number(value, "+.2f") for value in rows["difference"]],
             "p": [p_value(value) for value in rows["p"]],
             "seconds": [number(value, ".0f") for value in rows["seconds"]],
             "GiB": [number(value, ".2f") for value in rows["peak_memory_gib"]],
         }
     )
+
+
+def published_text(row: Mapping[str, Any]) -> str:
+    """The published figure of a row, marked where nobody has read it again in its source."""
+    text = spread(row["published_mean"], row["published_std"])
+    return f"{text} (unverified)" if row["unverified"] else text
 
 
 def spread(mean: float, std: float) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas
 
 from runner.comparison.significance import Pair
-from runner.comparison.table import number, p_value, readable, spread
+from runner.comparison.table import number, p_value, published_text, readable, spread
 from runner.errors import RunnerError
 from runner.storage.files import atomic
 
@@ -50,8 +50,7 @@ def latex(rows: pandas.DataFrame) -> str:
         cells[column, "ours"] = dict(zip(names, ours, strict=True))
         best[column, "ours"] = set(names[of["best"]])
         if of["published_mean"].notna().any():
-            figures = zip(of["published_mean"], of["published_std"], strict=True)
-            published = [spread(*pair) for pair in figures]
+            published = [published_text(row) for _, row in of.iterrows()]
             cells[column, "published"] = dict(zip(names, published, strict=True))
     frame = pandas.DataFrame(cells, index=list(dict.fromkeys(rows["setting"]))).fillna("")
 

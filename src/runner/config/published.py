@@ -117,7 +117,8 @@ def untuned_note(config: DictConfig, found: Sequence[Origin]) -> str | None:
     if config.hyperparameters != "published":
         return "hyperparameters=default: the documented defaults are used, not a published column"
     tunable = [o for o in found if o.key.startswith(("encoder.", "model."))]
-    if not tunable or any(o.source == "published column" for o in tunable):
+    sources = {origin.source for origin in tunable}
+    if "default" not in sources or "published column" in sources:
         return None
     return (
         f"no published hyper-parameters for {config.run.model} on {config.run.dataset}: "

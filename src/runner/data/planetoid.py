@@ -6,6 +6,7 @@ import io
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -46,6 +47,7 @@ def planetoid(*, name: Name, root: Folder, split: LinkSplit) -> LinkData:
     features = torch.from_numpy(content["features"])
     note = f"SHA-256 of {', '.join(files)}, one after another: {content['sha256']}"
     whole = WholeGraph.of(torch.from_numpy(content["edges"]), len(features))
+    whole = replace(whole, name=name.lower(), root=root)
     return split_data(whole, split, features=features, notes=[note])
 
 

@@ -34,6 +34,8 @@ class WholeGraph:
         untimed: why not, where the file has a column of times that cannot be read.
         parts: train, valid and test where the file has a split of its own; a part without negatives
             has some of shape (2, 0).
+        name, root: of a public dataset, of which benchmarks have splits of their own: what they
+            call it, and the folder of the data, that may have them; None for other graphs.
     """
 
     graph: Graph
@@ -43,6 +45,8 @@ class WholeGraph:
     times: Times | None = None
     untimed: str = ""
     parts: Split | None = None
+    name: str = ""
+    root: str | None = None
 
     @classmethod
     def of(

@@ -22,7 +22,7 @@ def closing_table(summary: Mapping[str, Any], console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    published = summary.get("published")
+    published = _published(summary)
     table = Table()
     table.add_column("metric")
     table.add_column("valid %", justify="right")
@@ -34,10 +34,10 @@ def closing_table(summary: Mapping[str, Any], console: Console) -> None:
         test = summary["test"][metric]
         row = [metric, _percent(summary["valid"].get(metric)), _percent(test)]
         if published:
-            same = metric == published["metric"]
+            figure = published.get(metric)
             row += (
-                [_published(published, console), f"{100 * test - published['mean']:+.2f}"]
-                if same
+                [_figure(figure, console), f"{100 * test - figure['mean']:+.2f}"]
+                if figure
                 else ["", ""]
             )
         chosen = metric == summary["select"]
@@ -45,8 +45,9 @@ def closing_table(summary: Mapping[str, Any], console: Console) -> None:
     _heading(console, _title(summary))
     if summary["test"]:  # a run without evaluation has no metrics
         console.print(table)
-    if published and published["metric"] not in summary["test"]:
-        _line(console, "published", f"{published['metric']} {_published(published, console)} %")
+    for metric, figure in published.items():
+        if metric not in summary["test"]:
+            _line(console, "published", f"{metric} {_figure(figure, console)} %")
     peak = summary.get("peak_memory_gib")
     memory = "" if peak is None else f", peak memory {peak:.2f} GiB"
     _line(console, "time", _duration(summary["seconds"]) + memory)
@@ -130,11 +131,18 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f}"
 
 
-def _published(published: Mapping[str, Any], console: Console) -> str:
-    if published.get("std") is None:
-        return f"{published['mean']:.2f}"
-    sign = "+/-" if console.options.ascii_only else "±"
-    return f"{published['mean']:.2f} {sign} {published['std']:.2f}"
+def _published(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The published figure of each metric that has one."""
+    first = summary.get("published")
+    figures = [first, *first.get("also", [])] if first else []
+    return {figure["metric"]: figure for figure in figures}
+
+
+def _figure(figure: Mapping[str, Any], console: Console) -> str:
+    text = f"{figure['mean']:.2f}"
+    if figure.get("std") is not None:
+        text += f" {'+/-' if console.options.ascii_only else '±'} {figure['std']:.2f}"
+    return text + (" (unverified)" if figure.get("unverified") else "")
 
 
 def _duration(seconds: float) -> str:

@@ -106,6 +106,13 @@ def test_a_published_figure_without_spread_is_said_not_to_be_judged(tmp_path, co
     assert code == 0 and "not judged: cora cn" in out
 
 
+def test_an_unverified_figure_is_not_judged(tmp_path, compare):
+    fill(tmp_path, "ncn", (0.1, 0.11, 0.12), published={**PUBLISHED, "unverified": True})
+    fill(tmp_path, "ncnc", (0.97, 0.98, 0.99))
+    code, out, _ = compare(tmp_path, "--check")
+    assert code == 0 and "not judged: cora ncn: the published 89.00 is unverified" in out
+
+
 def test_nothing_to_judge_is_no_pass(tmp_path, compare):
     fill(tmp_path, "ncn", (0.88, 0.89, 0.90), published=None)
     code, _, error = compare(tmp_path, "--check")

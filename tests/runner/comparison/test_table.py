@@ -12,6 +12,7 @@ from tests.runner.comparison.conftest import PUBLISHED, write_run
 from runner.comparison.collect import collect
 from runner.comparison.groups import group
 from runner.comparison.table import p_value, readable, table
+from runner.comparison.writers import latex
 
 
 def rows_of(*folders):
@@ -57,6 +58,17 @@ def test_another_metric_is_not_compared(tmp_path):
     assert np.isnan(row["difference"])
     (row,) = table(group(collect([tmp_path]), metric="mrr")).to_dict("records")
     assert row["difference"] == pytest.approx(50 - 56.44)
+
+
+def test_a_figure_of_another_metric_may_stand_beside_and_be_marked(tmp_path):
+    also = [{"metric": "mrr", "mean": 56.44, "std": None, "unverified": True}]
+    write_run(tmp_path, "ncn", 0, 0.5, published={**PUBLISHED, "also": also})
+    groups = group(collect([tmp_path]), metric="mrr")
+    rows = table(groups)
+    assert rows["difference"].tolist() == [pytest.approx(50 - 56.44)]
+    assert readable(rows)["published %"].tolist() == ["56.44 (unverified)"]
+    assert "56.44 (unverified)" in latex(rows)
+    assert readable(rows_of(tmp_path))["published %"].tolist() == ["89.00 ± 1.00"]
 
 
 def test_runs_of_which_only_some_have_a_published_figure_are_not_compared_with_it(tmp_path):

@@ -1,3 +1,4 @@
+import hashlib
 import http.server
 import os
 import threading
@@ -39,6 +40,14 @@ def test_a_file_comes_whole_and_without_a_word(tmp_path, server, capfd):
     assert file == tmp_path / "data.zip" and file.read_bytes() == CONTENT
     assert list(tmp_path.iterdir()) == [file]
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_with_another_checksum_is_an_error(tmp_path, server):
+    known = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
+    assert download(f"{server}/data.zip", tmp_path / "a", known).read_bytes() == CONTENT
+    with pytest.raises(ValueError):
+        download(f"{server}/data.zip", tmp_path / "b", f"{known[:-1]}g")
+    assert list((tmp_path / "b").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["half.zip", "missing"])

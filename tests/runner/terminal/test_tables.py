@@ -67,6 +67,17 @@ def test_a_published_figure_of_another_metric_is_not_compared():
     assert "published   hits@50 64.00 %" in lines
 
 
+def test_published_figures_of_several_metrics_and_the_mark_of_one():
+    also = [
+        {"metric": "mrr", "mean": 24.0, "std": None, "unverified": True},
+        {"metric": "hits@50", "mean": 64.0, "std": 1.0},
+    ]
+    lines = output(closing_table, {**SUMMARY, "published": {**SUMMARY["published"], "also": also}})
+    assert cells(lines, "hits@100")[3:] == ["89.65 ± 1.36", "+0.47"]
+    assert cells(lines, "mrr")[3:] == ["24.00 (unverified)", "+1.00"]
+    assert "published   hits@50 64.00 ± 1.00 %" in lines
+
+
 @pytest.mark.parametrize(
     ("links", "last"),
     [
