@@ -54,3 +54,9 @@ def test_an_untuned_pair_says_so_in_one_line():
 def test_a_tuned_pair_says_nothing():
     config, values = found("model=ncn", "dataset=citeseer")
     assert untuned_note(config, list(values.values())) is None
+
+
+def test_a_model_that_asks_no_column_is_not_said_to_lack_one():
+    # Its max_length has the name of a key that another model asks a column for.
+    config, values = found("model=shortest_path", "dataset=citeseer")
+    assert untuned_note(config, list(values.values())) is None
