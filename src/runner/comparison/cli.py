@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from runner.comparison.groups import Group
     from runner.comparison.run import Run
     from runner.comparison.significance import Pair
+    from runner.comparison.topology import Topology
 
 _REFUSALS = 20  # limit of printed ones
 _ERROR = 2  # exit code, as argparse's for a command line that cannot be read
@@ -72,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--diff", nargs=2, metavar="RUN", help="print in which settings two of the runs differ"
     )
+    out.add_argument(
+        "--topology",
+        action="store_true",
+        help="print how the metrics of nodes go with topological concentration and degree, of runs "
+        "with run.node_report=true",
+    )
     out.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to this file")
     out.add_argument("--csv", type=Path, metavar="FILE", help="write its numbers to this file")
     out.add_argument("--latex", type=Path, metavar="FILE", help="write it as a booktabs table")
@@ -106,7 +113,7 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
     for path in files:
         if files.count(path) > 1:
             raise RunnerError(f"{path}: two options write to this file; give each its own")
-    if options.diff and (files or options.check or options.pairs):
+    if options.diff and (files or options.check or options.pairs or options.topology):
         raise RunnerError("--diff prints two runs' settings and nothing else; leave the others out")
 
 
@@ -122,6 +129,7 @@ def _compare(options: argparse.Namespace) -> int:
     from runner.comparison.groups import group
     from runner.comparison.significance import pairs
     from runner.comparison.table import table
+    from runner.comparison.topology import topologies
     from runner.comparison.where import select
 
     out = terminal.console()
@@ -136,13 +144,21 @@ def _compare(options: argparse.Namespace) -> int:
         terminal.show_left_out(runs, groups, out)
         raise RunnerError("none of the runs is finished")
     tested = pairs(groups) if options.pairs else []
-    _write(options, runs, groups, rows, tested)
+    found = topologies(groups) if options.topology or options.html else []
+    if options.topology and not found:
+        raise RunnerError(
+            "--topology: no finished run here has a report of its nodes; start runs with "
+            "run.node_report=true, or write it with `runner-evaluate <run> --nodes`"
+        )
+    _write(options, runs, groups, rows, tested, found)
     if options.check:
         return _judge(groups, runs, options.alpha, out)
     if not rows.empty:
         terminal.show_table(rows, out)
     if options.pairs:
         terminal.show_pairs(tested, groups, out)
+    if options.topology:
+        terminal.show_topologies(found, out)
     terminal.show_left_out(runs, groups, out)
     return 0
 
@@ -164,6 +180,7 @@ def _write(
     groups: Sequence[Group],
     rows: DataFrame,
     tested: Sequence[Pair],
+    found: Sequence[Topology],
 ) -> None:
     """Build all requested files, then write them."""
     from runner.comparison import writers
@@ -179,7 +196,7 @@ def _write(
         from runner.comparison.page import page
 
         title = ", ".join([*map(str, options.folders), *options.where])
-        texts[options.html] = page(runs, groups, rows, title=title, alpha=options.alpha)
+        texts[options.html] = page(runs, groups, rows, found, title=title, alpha=options.alpha)
     writers.write_all(texts)
 
 

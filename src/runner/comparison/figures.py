@@ -104,6 +104,24 @@ def cost_figure(groups: Sequence[Group], cost: Literal["seconds", "GiB"]) -> Fig
     return figure
 
 
+def bins_figure(metrics: Mapping[str, tuple[Sequence[str], Sequence[float]]], by: str) -> Figure:
+    """Bars for each metric: its mean over the nodes of each bin."""
+    traces = [
+        {
+            "type": "bar",
+            "x": list(names),
+            "y": list(values),
+            "name": _plain(metric),
+            "marker": {"color": COLOURS[index % len(COLOURS)]},
+            "hovertemplate": "%{x}: %{y:.3f}",
+        }
+        for index, (metric, (names, values)) in enumerate(metrics.items())
+    ]
+    figure = _figure(traces, by, "mean of the nodes", barmode="group")
+    figure["layout"]["xaxis"]["type"] = "category"
+    return figure
+
+
 def importance_figure(shares: Mapping[str, float]) -> Figure:
     """A bar for each key, the most important one on top."""
     names = sorted(shares, key=lambda name: shares[name])

@@ -13,7 +13,7 @@ import pandas
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from runner.comparison import figures
+from runner.comparison import figures, topology
 from runner.comparison.curves import curves
 from runner.comparison.differences import compact
 from runner.comparison.groups import Group
@@ -24,6 +24,7 @@ from runner.comparison.settings import ABSENT, in_words
 from runner.comparison.significance import PAIRED_RUNS, PAIRS_AMONG, by_column, pairs
 from runner.comparison.table import mean_and_std, number, p_value, published_text, spread
 from runner.comparison.terminal import caveats
+from runner.comparison.topology import Topology
 
 _HERE = "runner.comparison"
 _UNSORTED = 30  # rows up to which a table keeps their order
@@ -34,6 +35,7 @@ def page(
     runs: Sequence[Run],
     groups: Sequence[Group],
     rows: pandas.DataFrame,
+    found: Sequence[Topology],
     *,
     title: str,
     alpha: float,
@@ -44,13 +46,14 @@ def page(
         runs: all runs, of any status.
         groups: groups of the finished runs.
         rows: `table(groups)`, in the same order.
+        found: of the groups whose runs report their nodes.
         title: the folders and conditions of the command.
         alpha: level of significance of the p-values.
     """
     columns = by_column(groups)
     numbers = {id(group): row for group, row in zip(groups, rows.to_dict("records"), strict=True)}
-    found = searches(runs)
-    with importances(found) as shares:  # the longest part, computed beside the others
+    hyper = searches(runs)
+    with importances(hyper) as shares:  # the longest part, computed beside the others
         parts = {
             "title": title,
             "alpha": alpha,
@@ -63,6 +66,7 @@ def page(
             "paired_runs": PAIRED_RUNS,
             "curves": [_curves(*of, members) for of, members in columns.items()],
             "shown": figures.SHOWN,
+            "topologies": [_topology(of) for of in found],
             "costs": [_costs(*of, members, numbers) for of, members in columns.items()],
             "comparison": embed_json(_comparison(runs, groups)),
             "runs": [_run(run) for run in runs],
@@ -73,7 +77,7 @@ def page(
             "plotly": Markup(_plotly()),
         }
         return template(_HERE, "page.html.j2").render(
-            parts, searches=list(map(_search, found, shares))
+            parts, searches=list(map(_search, hyper, shares))
         )
 
 
@@ -197,6 +201,20 @@ def _costs(
         kinds.remove("GiB")
     plots = [_plot(kind, figures.cost_figure(ranked, kind)) for kind in kinds]
     return {"dataset": dataset, "metric": metric, "rows": rows, "plots": plots}
+
+
+def _topology(found: Topology) -> dict[str, Any]:
+    tables = [
+        {"title": title, "columns": list(table.columns), "rows": table.values.tolist()}
+        for title, table in topology.readable(found).items()
+    ]
+    plots = [
+        _plot(f"metric by {by}", figures.bins_figure(topology.bins_of(found, by), by))
+        for by in topology.BY
+        if found.metrics
+    ]
+    shift = topology.shift_in_words(found)
+    return {"heading": topology.heading(found), "shift": shift, "tables": tables, "plots": plots}
 
 
 def _search(search: Search, shares: Mapping[str, float]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from runner.comparison.groups import Group
 from runner.comparison.run import Run
 from runner.comparison.significance import PAIRS_AMONG, Pair, by_column
 from runner.comparison.table import p_value, readable, spread
+from runner.comparison.topology import Topology, heading, shift_in_words
+from runner.comparison.topology import readable as topology_tables
 from runner.comparison.writers import pairs_in_words
 
 if TYPE_CHECKING:
@@ -59,6 +61,16 @@ def show_pairs(pairs: Sequence[Pair], groups: Sequence[Group], out: Console) -> 
     _print(words, out, [[""] * len(words.columns)] * len(words))
     if any(len(members) > PAIRS_AMONG for members in by_column(groups).values()):
         out.print(f"pairs among the {PAIRS_AMONG} highest means of a dataset", highlight=False)
+
+
+def show_topologies(found: Sequence[Topology], out: Console) -> None:
+    """Print the tables of each group's nodes."""
+    for topology in found:
+        _line(out, heading(topology))
+        for title, table in topology_tables(topology).items():
+            _line(out, title)
+            _print(table, out, [[""] * len(table.columns)] * len(table))
+        _line(out, shift_in_words(topology))
 
 
 def show_differences(a: Run, b: Run, rows: Sequence[tuple[str, str, str]], out: Console) -> None:
