@@ -137,21 +137,14 @@ def _bins(nodes: pandas.DataFrame, metrics: Sequence[str]) -> pandas.DataFrame:
 
 def readable(found: Topology) -> dict[str, pandas.DataFrame]:
     """Its tables as text, by their titles."""
-    means = found.means.assign(nodes=found.means["nodes"].map(_count))
-    correlations = found.correlations.set_index(["by", "metric"]).unstack("metric", sort=False)
-    correlations.columns = [f"{metric} {kind}" for kind, metric in correlations.columns]
-    bins = found.bins.assign(
-        bin=[
-            _range(*of) for of in zip(*(found.bins[c] for c in ("by", "from", "to")), strict=True)
-        ],
-        nodes=found.bins["nodes"].map(_count),
-    )
+    some = found.bins[found.bins["nodes"] > 0]
+    ranges = [_range(*of) for of in zip(some["by"], some["from"], some["to"], strict=True)]
     tables = {
-        "concentration by the links of a part": means,
-        "correlation over ranked nodes": correlations.reset_index(),
-        "mean metric by bin": bins[["by", "bin", "nodes", *found.metrics]],
+        "concentration by the links of a part": found.means,
+        "correlation over ranked nodes": found.correlations,
+        "mean metric by bin": some.assign(bin=ranges)[["by", "bin", "nodes", *found.metrics]],
     }
-    return {title: table.map(_in_words) for title, table in tables.items()}
+    return {title: table.apply(_in_words) for title, table in tables.items()}
 
 
 def bins_of(found: Topology, by: str) -> dict[str, tuple[list[str], list[float]]]:
@@ -159,10 +152,6 @@ def bins_of(found: Topology, by: str) -> dict[str, tuple[list[str], list[float]]
     rows = found.bins[found.bins["by"] == by]
     names = [_range(by, *of) for of in zip(rows["from"], rows["to"], strict=True)]
     return {name: (names, rows[name].tolist()) for name in found.metrics}
-
-
-def _count(nodes: float) -> str:
-    return f"{nodes:.0f}"
 
 
 def _range(by: str, begin: float, end: float) -> str:
@@ -173,8 +162,11 @@ def _range(by: str, begin: float, end: float) -> str:
     return f"{begin:g}" if end == begin + 1 else f"{begin:g} to {end - 1:g}"
 
 
-def _in_words(value: object) -> str:
-    return number(value, ".3f") if isinstance(value, float) else str(value)
+def _in_words(column: pandas.Series) -> pandas.Series:
+    if not pandas.api.types.is_numeric_dtype(column):
+        return column
+    form = ".0f" if column.name == "nodes" else ".3f"
+    return column.map(lambda value: number(value, form))
 
 
 def heading(found: Topology) -> str:
