@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from runner.comparison.groups import Group
+from runner.comparison.marks import marks
 from runner.comparison.run import Run
 from runner.comparison.significance import against_published, holm
 from runner.comparison.table import published_figure
@@ -44,7 +45,7 @@ class Judgement:
     """All verdicts.
 
     Attributes:
-        refusals: reasons that a row with a published figure could not be judged.
+        refusals: reasons that a row with a published figure, or with a refused mark, is not judged.
         notes: rows whose published figure has no spread, or is unverified.
     """
 
@@ -54,7 +55,7 @@ class Judgement:
 
     @property
     def exit_code(self) -> int:
-        """1 if a mean is lower; else 2 if a row, or every row, could not be judged; else 0."""
+        """1 if a mean is lower; else 2 if a row is refused, or none was judged; else 0."""
         if any(verdict.lower for verdict in self.verdicts):
             return LOWER
         return REFUSED if self.refusals or not self.verdicts else 0
@@ -71,10 +72,12 @@ def judge(groups: Sequence[Group], runs: Sequence[Run], alpha: float) -> Judgeme
     refusals, notes = [], []
     judged = []
     for group in groups:
-        figure = published_figure(group)
-        if figure is None:
-            continue
         where = f"{group.dataset} {group.label}"
+        objections = [mark.reason for mark in marks(group) if mark.refused]
+        refusals += [f"{where}: {reason}" for reason in objections]
+        figure = published_figure(group)
+        if figure is None or objections:
+            continue
         if figure["std"] is None:
             notes.append(f"{where}: the published {figure['mean']:.2f} has no spread to judge by")
         elif figure["unverified"]:

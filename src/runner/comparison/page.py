@@ -19,6 +19,7 @@ from runner.comparison.differences import compact
 from runner.comparison.groups import Group
 from runner.comparison.html import asset, embed_json, look, sorted_tables, template
 from runner.comparison.importance import Search, importances, searches
+from runner.comparison.marks import marked
 from runner.comparison.run import Run
 from runner.comparison.settings import ABSENT, in_words
 from runner.comparison.significance import PAIRED_RUNS, PAIRS_AMONG, by_column, pairs
@@ -106,7 +107,7 @@ def _results(
                 "runs": row["runs"],
                 "metrics": [
                     {
-                        "text": spread(*means[name][index]),
+                        "text": marked(spread(*means[name][index]), row["marks"]),
                         "value": means[name][index][0],
                         "best": several and round(means[name][index][0], 2) == best[name],
                     }

@@ -115,6 +115,7 @@ def _result(summary: Mapping[str, Any]) -> Result:
         peak_memory_gib=None if memory is None else float(memory),
         epochs=summary.get("epochs"),
         best_epoch=summary.get("best_epoch"),
+        audits=summary.get("audits") or {},
     )
 
 

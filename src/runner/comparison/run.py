@@ -19,6 +19,7 @@ class Result:
             `std` possibly None, and whether it is `unverified`.
         seconds: time of the whole run.
         peak_memory_gib: None if it was not recorded.
+        audits: of the scores, by name; empty of a run without.
     """
 
     select: str
@@ -29,6 +30,7 @@ class Result:
     peak_memory_gib: float | None
     epochs: int | None
     best_epoch: int | None
+    audits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

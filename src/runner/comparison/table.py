@@ -10,6 +10,7 @@ import numpy as np
 import pandas
 
 from runner.comparison.groups import Group
+from runner.comparison.marks import marked, marks, names
 from runner.comparison.significance import against_published
 
 
@@ -57,6 +58,7 @@ def _row(group: Group) -> dict[str, Any]:
         "seconds": seconds,
         "seconds_std": seconds_std,
         "peak_memory_gib": max(_or_nan(result.peak_memory_gib) for result in results),
+        "marks": names(marks(group)),
     }
 
 
@@ -86,7 +88,7 @@ def readable(rows: pandas.DataFrame) -> pandas.DataFrame:
             "model": rows["setting"],
             "metric": rows["metric"],
             "runs": rows["runs"].astype(str),
-            "test %": [spread(*pair) for pair in zip(rows["mean"], rows["std"], strict=True)],
+            "test %": tests(rows),
             "published %": [published_text(row) for _, row in rows.iterrows()],
             "difference": [number(value, "+.2f") for value in rows["difference"]],
             "p": [p_value(value) for value in rows["p"]],
@@ -100,6 +102,12 @@ def published_text(row: Mapping[str, Any]) -> str:
     """The published figure of a row, marked where nobody has read it again in its source."""
     text = spread(row["published_mean"], row["published_std"])
     return f"{text} (unverified)" if row["unverified"] else text
+
+
+def tests(rows: pandas.DataFrame) -> list[str]:
+    """The figures of some rows as text, with their marks."""
+    columns = zip(rows["mean"], rows["std"], rows["marks"], strict=True)
+    return [marked(spread(mean, std), found) for mean, std, found in columns]
 
 
 def spread(mean: float, std: float) -> str:

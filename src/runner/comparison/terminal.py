@@ -10,6 +10,7 @@ import pandas
 
 from runner.comparison.gate import Judgement
 from runner.comparison.groups import Group
+from runner.comparison.marks import marks
 from runner.comparison.run import Run
 from runner.comparison.significance import PAIRS_AMONG, Pair, by_column
 from runner.comparison.table import p_value, readable, spread
@@ -127,7 +128,7 @@ def left_out(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:
 
 
 def caveats(groups: Sequence[Group]) -> Iterator[str]:
-    """Lines with the number of repeats left out, and the settings in which runs of a row differ."""
+    """Lines with repeats left out, marks of rows, and settings in which runs of a row differ."""
     repeated = sum(group.repeated for group in groups)
     if repeated:
         yield f"left out: {repeated} repeated with the same seeds"
@@ -139,6 +140,8 @@ def caveats(groups: Sequence[Group]) -> Iterator[str]:
                 "recorded no fingerprint of their graph; they count by the name of the dataset, "
                 "own files by their path"
             )
+        for mark in marks(group):
+            yield f"[{mark.name}]: {group.dataset} {group.label}: {mark.reason} (docs/audits.md)"
         if group.mixed:
             yield f"mixed: {group.dataset} {group.label} holds runs that differ in " + ", ".join(
                 group.mixed

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas
 
 from runner.comparison.significance import Pair
-from runner.comparison.table import number, p_value, published_text, readable, spread
+from runner.comparison.table import number, p_value, published_text, readable, tests
 from runner.errors import RunnerError
 from runner.storage.files import atomic
 
@@ -46,8 +46,7 @@ def latex(rows: pandas.DataFrame) -> str:
     for (dataset, metric), of in rows.groupby(["dataset", "metric"], sort=False):
         column = f"{dataset} ({metric})"
         names = of["setting"]
-        ours = [spread(*pair) for pair in zip(of["mean"], of["std"], strict=True)]
-        cells[column, "ours"] = dict(zip(names, ours, strict=True))
+        cells[column, "ours"] = dict(zip(names, tests(of), strict=True))
         best[column, "ours"] = set(names[of["best"]])
         if of["published_mean"].notna().any():
             published = [published_text(row) for _, row in of.iterrows()]

@@ -44,6 +44,7 @@ def write_run(
     meta: Mapping[str, Any] | None = None,
     valid: float | None = None,
     epochs: int = 0,
+    audits: Mapping[str, Any] | None = None,
 ) -> Path:
     """A run folder, `settings` by dotted keys over a small config, metrics in [0, 1]."""
     folder = root / dataset / model / f"{seed}{name}"
@@ -82,6 +83,7 @@ def write_run(
             "published": published,
             "seconds": 10.0,
             "peak_memory_gib": 0.5,
+            **({} if audits is None else {"audits": audits}),
         }
         (folder / "summary.json").write_text(sealed_json(summary))
     return folder

@@ -1,0 +1,57 @@
+"""Marks: what an audit has against a row, beside its figure, below the table and in the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from runner.comparison.groups import Group
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One objection to the figure of a row.
+
+    Attributes:
+        name: the word beside the figure.
+        reason: below the table.
+        refused: whether `--check` refuses the row for it.
+    """
+
+    name: str
+    reason: str
+    refused: bool
+
+
+def marks(group: Group) -> list[Mark]:
+    """The objections to a group's figure, in a fixed order."""
+    return [mark for find in _FINDERS if (mark := find(group)) is not None]
+
+
+def marked(text: str, names: str) -> str:
+    """A figure with the names of its marks: `89.05 ± 0.96 [company]`."""
+    return f"{text} [{names}]" if names else text
+
+
+def names(found: Sequence[Mark]) -> str:
+    """The names of some marks, as the column `marks` has them."""
+    return ", ".join(mark.name for mark in found)
+
+
+def _failed(group: Group, *, audit: str, reason: str) -> Mark | None:
+    """The mark for runs that have failed an audit; a run without it has failed none."""
+    count = sum(
+        run.result.audits.get(audit, {}).get("passed") is False for run in group.runs if run.result
+    )
+    if not count:
+        return None
+    of = "" if count == len(group.runs) else f" (in {count} of {len(group.runs)} runs)"
+    return Mark(audit, f"{reason}{of}", refused=True)
+
+
+_FINDERS = (
+    partial(_failed, audit="company", reason="scores depend on the batch"),
+    partial(_failed, audit="knowledge", reason="scores depend on links that the protocol hides"),
+    partial(_failed, audit="training", reason="training sees links that it declares removed"),
+)
