@@ -17,6 +17,7 @@ from runner.models.seeded import SeededModule
 from runner.ops.aggregate import gather
 from runner.ops.backend import exact
 from runner.ops.distinct import PairTable, distinct_pairs
+from runner.ops.hash import mix
 from runner.ops.overlap import NeighbourLists
 from runner.ops.sample import sample_neighbours
 from runner.ops.stage import stage
@@ -64,6 +65,8 @@ class Completion(SeededModule):
         keep_train: one-sided neighbours kept of each side in training, see
             :func:`runner.ops.sample.sample_neighbours`; None for all.
         keep_eval: the same in evaluation.
+        draw_eval: "hash" draws those of evaluation by a hash of the pair, so that a score depends
+            on no other pair; "generator" by the generator, as runs from before.
         replacement: draw them with replacement, as the release.
         dropout: in training, score inner pairs with the predictor's dropouts of neurons and edges,
             drawn anew, as the release. Without, as in evaluation, each distinct inner pair is
@@ -71,11 +74,12 @@ class Completion(SeededModule):
         precision: "bfloat16" rounds the activations and Linears of the inner predictor to 8 bits of
             mantissa, which is faster where the processor multiplies such numbers; None for those
             of the model.
-        seed: of the generator that draws them. Its state is part of the module's state dict.
+        seed: of the generator that draws them, and of the hash. The generator's state is part of
+            the module's state dict.
 
     Raises:
         ValueError: if t ≤ 0, there is no memory, a chunk or kept number is below 1, or the
-            precision is unknown.
+            precision or the way to draw is unknown.
     """
 
     def __init__(
@@ -93,6 +97,9 @@ class Completion(SeededModule):
         dropout: Annotated[bool, Before(True)] = True,
         memory_gib: Annotated[Positive | None, Before(None)] = None,
         precision: Annotated[Literal["bfloat16"] | None, Before(None)] = None,
+        draw_eval: Annotated[
+            Literal["hash", "generator"], Before("generator", "keep_eval")
+        ] = "hash",
     ) -> None:
         super().__init__(seed)
         if memory_gib is not None and memory_gib <= 0:
@@ -106,6 +113,10 @@ class Completion(SeededModule):
         ):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, or None for no limit; got {value}")
+        if draw_eval not in ("hash", "generator"):
+            raise ValueError(f'draw_eval must be "hash" or "generator"; got {draw_eval!r}')
+        self.seed = seed
+        self.draw_eval = draw_eval
         self.t = t
         self.s = s
         self.o = o
@@ -152,7 +163,12 @@ class Completion(SeededModule):
         Returns:
             Of every side, the neighbours kept and their weights, (nnz,).
         """
-        sampled = [self._sample(lists) for _, lists in sides]
+        ends = [other for other, _ in sides]
+        # The other endpoint of the other side is this side's own.
+        sampled = [
+            self._sample(lists, own, other)
+            for (other, lists), own in zip(sides, reversed(ends), strict=True)
+        ]
         inner = [
             torch.stack((other[lists.target], lists.node))
             for (other, _), (lists, _) in zip(sides, sampled, strict=True)
@@ -179,10 +195,14 @@ class Completion(SeededModule):
         """One-sided neighbours kept of each side in the present mode; None for all."""
         return self.keep_train if self.training else self.keep_eval
 
-    def _sample(self, lists: NeighbourLists) -> tuple[NeighbourLists, Tensor | None]:
+    def _sample(
+        self, lists: NeighbourLists, own: Tensor, other: Tensor
+    ) -> tuple[NeighbourLists, Tensor | None]:
         if self.keep is None:
             return lists, None
-        return sample_neighbours(lists, self.keep, self.generator, replacement=self.replacement)
+        hashed = not self.training and self.draw_eval == "hash"
+        source = mix(self.seed, own, other) if hashed else self.generator
+        return sample_neighbours(lists, self.keep, source, replacement=self.replacement)
 
     def _score_chunks(
         self, score: Callable[[Tensor], Tensor], pairs: Tensor, bytes_a_pair: float

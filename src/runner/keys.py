@@ -28,9 +28,14 @@ class Effect(Enum):
 
 @dataclass(frozen=True)
 class Before:
-    """A key that came later, and the value that stands for what runs did before it existed."""
+    """A key that came later, and the value that stands for what runs did before it existed.
+
+    Attributes:
+        only_with: the key beside it without which (None) it has no effect, whatever its value.
+    """
 
     value: Any
+    only_with: str | None = None
 
 
 IN_CONFIG = object()

@@ -327,3 +327,23 @@ def test_completion_probabilities_of_no_neighbours_and_of_training(case, settle)
     assert module.eval().completion_probabilities(case.h, case.graph, nobody, most=5).shape == (0,)
     with pytest.raises(RuntimeError, match="eval"):
         module.train().completion_probabilities(case.h, case.graph, case.pairs, most=5)
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_neighbours_of_evaluation_are_drawn_by_the_pair_alone(case, settle, depth, replacement):
+    completion = {"keep_eval": 2, "replacement": replacement}
+    module = settle(build(depth=depth, completion=completion))
+    state = module.completion.get_extra_state()
+    together = module(case.h, case.graph, case.pairs)
+    turned = module(case.h, case.graph, case.pairs.flip(0))
+    alone = torch.cat([module(case.h, case.graph, pair) for pair in case.pairs.split(1, dim=1)])
+    torch.testing.assert_close(alone, together, rtol=0, atol=1e-11)
+    torch.testing.assert_close(turned, together, rtol=0, atol=1e-11)
+    assert torch.equal(module.completion.get_extra_state(), state)
+    others = [
+        settle(build(depth=depth, completion={**completion, **changed}))
+        for changed in ({"seed": 1}, {"draw_eval": "generator"})
+    ]
+    for other in others:
+        assert not torch.allclose(other(case.h, case.graph, case.pairs), together)

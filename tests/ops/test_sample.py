@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 
+from runner.ops.hash import mix, uniform
 from runner.ops.overlap import NeighbourLists
 from runner.ops.sample import sample_neighbours
 
@@ -120,3 +121,30 @@ def test_nothing_to_draw_from(sample):
 def test_k_must_be_positive():
     with pytest.raises(ValueError, match="at least 1"):
         with_replacement(LISTS, 0, generator())
+
+
+@either
+def test_what_a_key_draws_depends_on_its_list_alone(sample):
+    keys = mix(0, torch.arange(5), torch.arange(5))
+    whole = rows(*sample(LISTS, 2, keys))
+    for number, row in enumerate(whole):
+        begin, end = LISTS.rowptr[number : number + 2].tolist()
+        alone = NeighbourLists(torch.tensor([0, end - begin]), LISTS.node[begin:end])
+        assert rows(*sample(alone, 2, keys[number : number + 1])) == [row]
+
+
+@either
+def test_keys_draw_without_bias(sample):
+    trials = 4000
+    one = NeighbourLists(torch.arange(trials + 1) * 5, torch.arange(5).repeat(trials))
+    keys = mix(7, torch.arange(trials), torch.zeros(trials, dtype=torch.int64))
+    lists, weight = sample(one, 2, keys)
+    total = torch.zeros(5).index_add_(0, lists.node, weight)
+    assert (total / trials - 1).abs().max() < 0.1
+
+
+def test_hashed_numbers_are_uniform_and_differ_by_every_integer():
+    numbers = uniform(mix(1, torch.arange(200).unsqueeze(1), torch.arange(200)))
+    assert numbers.min() >= 0 and numbers.max() < 1 and numbers.unique().numel() == 40_000
+    assert abs(numbers.mean() - 0.5) < 0.01 and abs(numbers.var() - 1 / 12) < 0.01
+    assert not torch.equal(numbers, numbers.T)

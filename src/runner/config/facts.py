@@ -62,13 +62,15 @@ def has(name: str) -> bool:
 def later(node: Mapping[str, Any], definition: Definition = RunConfig) -> Iterator[tuple[str, Any]]:
     """The keys below a node that came later, each with what stands for runs from before.
 
-    Keys that a section may lack are among them only where the node has them.
+    Keys that a section may lack are among them only where the node has them. For a key without
+    effect any value stands.
     """
     if isinstance(node.get("_target_"), str):
         definition = described(node["_target_"])
     for key, before in _befores(definition):
         if key in node or not _may_lack(definition, key):
-            yield key, before.value
+            idle = before.only_with is not None and node.get(before.only_with) is None
+            yield key, node.get(key, before.value) if idle else before.value
     for key, value in node.items():
         below = _below(definition, key)
         if isinstance(value, Mapping) and (below is not None or "_target_" in value):

@@ -63,8 +63,8 @@ class RankingEvaluator(Evaluator):
     Args:
         metrics: short names, or metrics; None chooses Hits@K by the number of negatives, and MRR.
         select: the metric whose validation value decides the best epoch; None: the last Hits@K.
-        batch_size: pairs scored at a time; bounds memory and changes no result, unless the
-            completion samples neighbours.
+        batch_size: pairs scored at a time; bounds memory and changes no result, unless scores
+            depend on the batch (docs/audits.md).
         queries: how many nodes are ranked among all, of those with a link; more are drawn from,
             with a fixed seed. "auto" takes as many as make 20 million scores.
     """

@@ -26,6 +26,7 @@ def test_a_config_of_before_comes_back_the_same_in_its_canonical_form():
         "_target_": "runner.training.negatives.UniformNonEdges", "per_positive": 1
     }  # fmt: skip
     assert now["protocol"]["split"] == now["dataset"]["source"]["split"]
+    assert now["model"]["completion"]["draw_eval"] == "generator"
     assert set(now["dataset"]) == {"name", "source"}
     first = canonical(now)
     assert first["model"]["_target_"] == "models.ncnc.NCNC"

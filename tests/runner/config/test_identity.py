@@ -34,6 +34,16 @@ def test_keys_that_came_later_part_no_runs_until_they_are_used(key, values):
     assert experiment_id(changed(**{key: other}), warm_start=None) != identity
 
 
+def test_a_key_parts_no_runs_where_it_has_no_effect():
+    def drawn(**completion):
+        return experiment_id(changed(**completion), warm_start=None)
+
+    assert drawn(draw_eval="hash") == drawn()
+    assert drawn(keep_eval=None, draw_eval="hash") == drawn(keep_eval=None)
+    assert drawn(keep_eval=3, draw_eval="generator") == drawn(keep_eval=3)
+    assert drawn(keep_eval=3, draw_eval="hash") != drawn(keep_eval=3)
+
+
 def test_seed_and_machine_part_no_runs():
     config = {**changed(seed=9), "seed": 1, "hardware": {"device": "cuda"}}
     assert experiment_id(config, warm_start=None) == experiment_id(BEFORE, warm_start=None)
