@@ -8,6 +8,13 @@ from functools import partial
 
 from runner.comparison.groups import Group
 
+FAILURES = {
+    "company": "scores depend on the batch",
+    "knowledge": "scores depend on links that the protocol hides",
+    "training": "training sees target links that its sampler declares removed",
+}
+"""What a failed audit of a run says, by its name in summary.json."""
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -50,8 +57,4 @@ def _failed(group: Group, *, audit: str, reason: str) -> Mark | None:
     return Mark(audit, f"{reason}{of}", refused=True)
 
 
-_FINDERS = (
-    partial(_failed, audit="company", reason="scores depend on the batch"),
-    partial(_failed, audit="knowledge", reason="scores depend on links that the protocol hides"),
-    partial(_failed, audit="training", reason="training sees links that it declares removed"),
-)
+_FINDERS = tuple(partial(_failed, audit=name, reason=said) for name, said in FAILURES.items())

@@ -98,6 +98,7 @@ class Run(Section):
     protocol: Annotated[str, Effect.LABEL, Before("")]
     cache: Annotated[Text, Effect.PLACE]
     node_report: Annotated[bool, Effect.SAVING, Before(False)]
+    audits: Annotated[bool, Effect.SAVING, Before(True)]
 
 
 class Hardware(Section):

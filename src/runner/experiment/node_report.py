@@ -9,8 +9,8 @@ import torch
 
 from runner.audits.node_report import NAME, reporter, write_node_report
 from runner.errors import Interrupted
-from runner.experiment.best_weights import best_weights
 from runner.experiment.parts import Parts
+from runner.records.best_weights import best_weights
 from runner.records.folder import RunFolder
 from runner.training.state import TrainingState
 
@@ -35,7 +35,7 @@ def node_report(
     inputs = training.objective.inputs(state.best["epoch"], training.task.test_inputs)
     judge = reporter(training.evaluator, parts.config.train.eval_batch_size)
     try:
-        with best_weights(training.model, folder, parts.device):
+        with best_weights(training.model, folder, "the report of nodes is"):
             places = judge.rank_nodes(training.model, inputs, training.task.test, stop_if_asked)
         graph = training.task.train_graph.to(torch.device("cpu"))
         write_node_report(folder.path, parts.data, graph, places, judge.node_metrics)

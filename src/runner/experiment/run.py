@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from runner.audits.selection import selection_of
 from runner.config.identity import experiment_id
 from runner.config.schema import RunConfig
 from runner.errors import EXIT_INTERRUPTED, Pruned, RunnerError
 from runner.experiment import warm_start
+from runner.experiment.audited import audit
 from runner.experiment.build import build, without_idle_training
 from runner.experiment.closing_media.collect import closing_media
 from runner.experiment.node_report import node_report
@@ -24,6 +26,7 @@ from runner.machine import hardware, startup
 from runner.machine.profiler import profiled
 from runner.machine.signals import StopOnSignals
 from runner.records import shared_model
+from runner.records.best_weights import best_weights
 from runner.records.checkpoint import check_data, set_damaged_aside, write
 from runner.records.folder import RunFolder
 from runner.records.recorder import Judge, RunRecorder, Watched
@@ -86,6 +89,7 @@ def run_experiment(
             fit(training, state, recorder, ranks)
             recorder.close()
         tracked.result = _make_summary(folder, parts, state)
+        tracked.result |= _audits(folder, parts, state, stop)
         if settings.run.node_report:  # before the summary, which says that all is done
             node_report(parts, folder, state, lambda: stop.requested)
         folder.write_json("summary.json", tracked.result)
@@ -181,6 +185,26 @@ def _make_summary(folder: RunFolder, parts: Parts, state: TrainingState) -> dict
     return summary_of(
         parts.config, folder.meta(), evaluator.selection, state, peak, evaluator.facts
     )
+
+
+def _audits(
+    folder: RunFolder, parts: Parts, state: TrainingState, stop: StopOnSignals
+) -> dict[str, Any]:
+    """What of the summary says how much its figures are worth."""
+    assert state.best is not None
+    training = parts.training
+    found = {"selection": selection_of(folder.metrics, training.evaluator.selection)}
+    if not parts.config.run.audits or not training.evaluator.names:
+        return found
+    with best_weights(training.model, folder, "the audits are"):
+        audits = audit(
+            parts,
+            folder.path,
+            epoch=state.best["epoch"],
+            seconds=state.seconds,
+            stop_requested=lambda: stop.requested,
+        )
+    return {**found, "audits": audits}
 
 
 @dataclass

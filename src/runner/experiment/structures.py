@@ -38,7 +38,7 @@ def with_structures(task: Task, predictor: Predictor, config: RunConfig, ranks: 
         return {n: _load_or_compute(graphs[n], predictor, config) for n in sorted(set(firsts))}
 
     found = ranks.once_a_host(make, ())
-    moved = {n: _move(structure, task.train_graph.col.device) for n, structure in found.items()}
+    moved = {n: move(structure, task.train_graph.col.device) for n, structure in found.items()}
     return task.with_structures(*(moved[n] for n in firsts))
 
 
@@ -48,7 +48,7 @@ def structure_of(
     """The predictor's structure of one graph, from the cache if it has it; None for none."""
     if not _has_structure(predictor):
         return None
-    return _move(_load_or_compute(graph, predictor, config), device)
+    return move(_load_or_compute(graph, predictor, config), device)
 
 
 def _has_structure(predictor: Predictor) -> bool:
@@ -67,7 +67,7 @@ def _load_or_compute(graph: Graph, predictor: Predictor, config: RunConfig) -> A
     except (OSError, Damaged):
         pass  # missing or damaged: computed again
     with torch.no_grad():
-        structure = _move(predictor.structure(graph), torch.device("cpu"))
+        structure = move(predictor.structure(graph), torch.device("cpu"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as temporary:
@@ -94,12 +94,12 @@ def fingerprint(graph: Graph) -> str:
     return digest.hexdigest()
 
 
-def _move(structure: Any, device: torch.device) -> Any:
+def move(structure: Any, device: torch.device) -> Any:
     """Move tensors, nested in dicts, lists and tuples, to a device."""
     if isinstance(structure, Tensor):
         return structure.to(device)
     if isinstance(structure, dict):
-        return {key: _move(value, device) for key, value in structure.items()}
+        return {key: move(value, device) for key, value in structure.items()}
     if isinstance(structure, list | tuple):
-        return type(structure)(_move(value, device) for value in structure)
+        return type(structure)(move(value, device) for value in structure)
     return structure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -67,6 +67,9 @@ class LinkSampler:
         RunnerError: if an epoch would hold no batch.
     """
 
+    removes_targets: ClassVar[bool] = False
+    """Whether a batch sees none of its own targets, in either direction."""
+
     def __init__(
         self,
         *,
@@ -125,6 +128,8 @@ class TargetLinkRemoval(LinkSampler):
     simple (the release removes the batch's rows alone, so that on ogbl-collab another year's copy
     survives). Where the links stand in the graph is looked up once; a batch costs one mask.
     """
+
+    removes_targets = True
 
     @cached_property
     def _entries(self) -> Tensor:

@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy
-import torch
 from torch import Tensor
 
-from runner.experiment.best_weights import best_weights
 from runner.experiment.closing_media.config_diff import config_diff
 from runner.experiment.closing_media.hardest_pairs import evenly, hardest_pairs
 from runner.experiment.parts import Parts
 from runner.models.predictor import View
+from runner.records.best_weights import best_weights
 from runner.records.folder import RunFolder
 from runner.tracking.media import Histogram, Lines, Medium
 
@@ -88,7 +87,7 @@ def _model_media(
         if stop_requested():
             raise _Stopped
 
-    with torch.no_grad(), best_weights(model, folder, parts.device):
+    with best_weights(model, folder, "the media are"):
         h = model.encode(task.features, graph)
         view = View.of(graph, task.test_structure)
         table = hardest_pairs(

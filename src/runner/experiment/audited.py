@@ -1,0 +1,157 @@
+"""The audits of a run's scores, on its parts and with the weights of its best epoch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from runner.audits.chance import same_chance
+from runner.audits.company import audit_company
+from runner.audits.knowledge import Seen, audit_knowledge
+from runner.audits.limit import Limit
+from runner.audits.scores import Score
+from runner.audits.training import audit_training
+from runner.comparison.marks import FAILURES
+from runner.config.flat import flat
+from runner.data.link_data import LinkData
+from runner.experiment import warm_start
+from runner.experiment.build import build
+from runner.experiment.graphs import build_graphs
+from runner.experiment.parts import Parts
+from runner.experiment.structures import move
+from runner.models.link_model import LinkModel
+from runner.models.predictor import View
+from runner.ops.sparse_rows import compact
+from runner.training.task import Inputs
+
+log = logging.getLogger(__name__)
+
+
+def audit(
+    parts: Parts,
+    folder: Path,
+    *,
+    epoch: int,
+    seconds: float,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """The audits of the model as it is, by name; empty of a run without metrics.
+
+    The model has to be in evaluation. An audit that fails, or that cannot be made, is a warning.
+
+    Args:
+        folder: of the run.
+        epoch: of the weights.
+        seconds: of the run, of which the audits may take a tenth.
+    """
+    training, data = parts.training, parts.data
+    if not training.evaluator.names:
+        return {}
+    limit, exact = Limit(seconds, stop_requested), _is_exact(parts)
+    valid, test = (
+        training.objective.inputs(epoch, inputs)
+        for inputs in (training.task.valid_inputs, training.task.test_inputs)
+    )
+    model = training.model
+    audits: dict[str, Callable[[], dict[str, Any]]] = {
+        "company": lambda: audit_company(
+            _scorers(model, test),
+            data.test,
+            batch_size=parts.config.train.eval_batch_size,
+            exact=exact,
+            limit=limit,
+        ),
+        "knowledge": lambda: audit_knowledge(
+            _seen(model, valid, test),
+            partial(_see, parts, folder, epoch),
+            data,
+            validation_edges=parts.config.protocol.validation_edges_in_test_graph,
+            exact=exact,
+            limit=limit,
+        ),
+    }
+    if training.settings.epochs:
+        audits["training"] = partial(audit_training, training, epoch=epoch, exact=exact)
+    found = {name: _attempt(name, make, limit) for name, make in audits.items()}
+    visible = found.get("training", {}).get("targets_visible")
+    of_training = f"; training targets visible: {visible}" if visible else ""
+    log.info("audits: %s%s (%.1f s)", _in_words(found), of_training, limit.spent)
+    return found
+
+
+def _attempt(name: str, make: Callable[[], dict[str, Any]], limit: Limit) -> dict[str, Any]:
+    if not limit.left:
+        return {"passed": None, "problem": "no time was left"}
+    try:
+        with torch.no_grad():
+            found = make()
+    except Exception as error:  # must not fail a finished run
+        problem = f"{type(error).__name__}: {error}"
+        log.warning("the audit of %s cannot be made (%s)", name, problem)
+        return {"passed": None, "problem": problem}
+    if not found["passed"]:
+        log.warning("audit of %s failed: %s (docs/audits.md)", name, FAILURES[name])
+    return found
+
+
+def _in_words(found: dict[str, Any]) -> str:
+    words = {True: "passed", False: "FAILED", None: "not made"}
+    return ", ".join(f"{name} {words[audit['passed']]}" for name, audit in found.items())
+
+
+def _is_exact(parts: Parts) -> bool:
+    values = flat(
+        {"train": {"precision": parts.config.train.precision}, "model": parts.config.model}, "."
+    )
+    precisions = {value for key, value in values.items() if key.endswith(".precision")}
+    return "bfloat16" not in precisions
+
+
+def _scorers(model: LinkModel, inputs: Inputs) -> Callable[[], Score]:
+    """What makes scorers of one graph, which is encoded once, when first asked for."""
+
+    @cache
+    def embeddings() -> Tensor:
+        return model.encode(inputs.features, inputs.graph, inputs.weight)
+
+    def prepare() -> Score:
+        score = model.scorer(embeddings(), View.of(inputs.graph, inputs.structure))
+        device = inputs.graph.col.device
+        return lambda pairs: score(pairs.to(device)).cpu()
+
+    return prepare
+
+
+def _seen(model: LinkModel, valid: Inputs, test: Inputs) -> Seen:
+    """What scores pairs of each split, always with the same chance."""
+
+    def score(inputs: Inputs, pairs: Tensor) -> Tensor:
+        with same_chance(model):
+            return _scorers(model, inputs)()(pairs)
+
+    return {"valid": partial(score, valid), "test": partial(score, test)}
+
+
+def _see(parts: Parts, folder: Path, epoch: int, data: LinkData) -> Seen:
+    """The same of other data: graphs, features, structures and the predictor are made anew."""
+    config, training = parts.config, parts.training
+    graphs = build_graphs(data, validation_edges=config.protocol.validation_edges_in_test_graph)
+    given, _ = warm_start.input_features(folder, config, data, graphs[0])
+    features = compact(given).to(training.task.features.device)
+    predictor = build("model", config.model).to(parts.device)
+    model = LinkModel(training.model.encoder, predictor, precision=training.model.precision).eval()
+    predictor.load_state_dict(training.model.predictor.state_dict())
+    structures: dict[int, Any] = {}
+    inputs = []
+    for graph in graphs:
+        if id(graph) not in structures:
+            structures[id(graph)] = move(predictor.structure(graph), parts.device)
+        own = Inputs(features, graph.to(parts.device), structures[id(graph)])
+        inputs.append(training.objective.inputs(epoch, own))
+    return _seen(model, *inputs[1:])
