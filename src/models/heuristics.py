@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from runner.keys import PositiveInt, Share, Weight
+from runner.keys import AtATime, PositiveInt, Share, Weight
 from runner.models.explanation import COMMON, Explanation, part
 from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pool
@@ -86,7 +86,7 @@ class WalkHeuristic(Predictor):
     both_directions: ClassVar[bool] = False
     """Whether the score of (u, v) is the sum of that from u at v and that from v at u."""
 
-    def __init__(self, *, starts_at_a_time: PositiveInt = 256) -> None:
+    def __init__(self, *, starts_at_a_time: AtATime = 256) -> None:
         super().__init__()
         if starts_at_a_time < 1:
             raise ValueError(f"starts_at_a_time must be at least 1, got {starts_at_a_time}")
@@ -129,7 +129,7 @@ class PersonalisedPageRank(WalkHeuristic):
         *,
         damping: Share = 0.85,
         iterations: PositiveInt = 50,
-        starts_at_a_time: PositiveInt = 256,
+        starts_at_a_time: AtATime = 256,
     ) -> None:
         super().__init__(starts_at_a_time=starts_at_a_time)
         if not 0 < damping < 1:
@@ -165,7 +165,7 @@ class Katz(WalkHeuristic):
         *,
         beta: Weight = 0.005,
         max_length: PositiveInt = 6,
-        starts_at_a_time: PositiveInt = 256,
+        starts_at_a_time: AtATime = 256,
     ) -> None:
         super().__init__(starts_at_a_time=starts_at_a_time)
         if beta <= 0 or max_length < 1:
@@ -193,9 +193,7 @@ class ShortestPath(WalkHeuristic):
         max_length: steps of the longest paths that count.
     """
 
-    def __init__(
-        self, *, max_length: PositiveInt = 10, starts_at_a_time: PositiveInt = 256
-    ) -> None:
+    def __init__(self, *, max_length: PositiveInt = 10, starts_at_a_time: AtATime = 256) -> None:
         super().__init__(starts_at_a_time=starts_at_a_time)
         if max_length < 1:
             raise ValueError(f"max_length must be at least 1, got {max_length}")

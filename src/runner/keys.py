@@ -22,6 +22,7 @@ class Effect(Enum):
     PLACE = auto()  # where something lies
     SAVING = auto()  # what is saved, and when
     MACHINE = auto()  # where a run computes and who is told
+    EQUAL = auto()  # how much at a time, and what else is measured: a figure stays, up to rounding
     SEED = auto()  # chance, by which repeats are told apart
     LABEL = auto()  # names and published figures, from which nothing is computed
 
@@ -50,6 +51,7 @@ Positive = Annotated[float, Gt(0)]
 Noise = Annotated[float, Ge(0), Le(1e6)]
 Multiple = Annotated[float, Gt(0), Le(1e6)]
 PositiveInt = Annotated[int, Gt(0), Lt(2**31)]
+AtATime = Annotated[int, Gt(0), Lt(2**31), Effect.EQUAL]
 FanOuts = Annotated[list[PositiveInt], MinLen(1)]
 Width = Annotated[int, Gt(0), Le(65_536)]
 Layers = Annotated[int, Ge(0), Le(1000)]

@@ -20,6 +20,7 @@ from runner.config import metric_names
 from runner.errors import RunnerError
 from runner.keys import (
     NO_COLUMNS,
+    AtATime,
     Before,
     Effect,
     LearningRate,
@@ -117,7 +118,7 @@ class Train(Section):
     epochs: Annotated[int, Ge(0), Effect.LENGTH]
     all_links: Annotated[bool, Before(False)]
     batch_size: PositiveInt | None
-    eval_batch_size: PositiveInt
+    eval_batch_size: AtATime
     lr_encoder: LearningRate
     lr_predictor: LearningRate
     weight_decay: Annotated[NotNegative, Before(0.0)]
@@ -150,6 +151,20 @@ class PublishedFigure(Figure):
     """That of the metric which chooses the epoch, and those of other metrics."""
 
     also: list[Figure] = []
+
+
+class PublishedData(Section):
+    """What is known of the data behind the published figures; None where it is not known."""
+
+    nodes: PositiveInt | None = None
+    links: PositiveInt | None = None
+    training_links: PositiveInt | None = None
+    valid_links: PositiveInt | None = None
+    test_links: PositiveInt | None = None
+    valid_negatives: PositiveInt | None = None
+    test_negatives: PositiveInt | None = None
+    graph: Text | None = None  # fingerprints, as in meta.json
+    features: Text | None = None
 
 
 @cache
@@ -203,7 +218,7 @@ class Dataset(Section):
 class Protocol(Section):
     """How one is judged, and what was published under it."""
 
-    metrics: Metrics | None
+    metrics: Annotated[Metrics | None, Effect.EQUAL]
     select: str | None
     split: Node | None
     negatives: Annotated[Node | None, Before(None)]
@@ -214,6 +229,7 @@ class Protocol(Section):
     tuned_for: dict[str, Column]
     warm_start_model: str | None
     published: Annotated[dict[str, PublishedFigure | None], Effect.LABEL]
+    published_data: Annotated[PublishedData | None, Effect.LABEL, Before(None)]
 
 
 # What runs did before there was a choice.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from importlib.resources import files
+from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+
+from runner.config import resolvers
+from runner.config.flat import flat
 
 
 def compose_shipped(overrides: Sequence[str], *, hydra: bool = False) -> DictConfig:
@@ -20,3 +25,21 @@ def compose_shipped(overrides: Sequence[str], *, hydra: bool = False) -> DictCon
     known = GlobalHydra.instance().is_initialized()
     with nullcontext() if known else initialize_config_module("runner.conf", version_base="1.3"):
         return compose("config", overrides=list(overrides), return_hydra_config=hydra)
+
+
+def shipped_run(options: Sequence[str], values: Mapping[str, Any]) -> DictConfig:
+    """The config of a run with these options, without the user's `conf/local`, not yet resolved.
+
+    Args:
+        options: of the groups, as `model=ncn`.
+        values: of further keys, those that Hydra would give included.
+    """
+    resolvers.register()
+    own = ["~local"] if (files("runner.conf") / "local" / "default.yaml").is_file() else []
+    config = compose_shipped([*options, *own])
+    OmegaConf.set_struct(config, False)
+    typed: Any = OmegaConf.to_container(config, resolve=False)
+    needed = [key for key, value in flat(typed, ".").items() if value == "???"]
+    for key, value in {**dict.fromkeys(needed), **values}.items():
+        OmegaConf.update(config, key, value)
+    return config

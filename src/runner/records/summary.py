@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.config.published import column_of
 from runner.config.schema import RunConfig
+from runner.config.setting import differences
 from runner.config.signatures import constant
 from runner.errors import RunnerError
 from runner.storage.seal import Damaged, read_json
@@ -30,6 +31,7 @@ def summary_of(
         facts: of the evaluation, beside its metrics.
     """
     assert state.best is not None
+    published = _published(config, meta)
     return {
         "model": config.run.model,
         "dataset": config.run.dataset,
@@ -40,7 +42,8 @@ def summary_of(
         "valid": state.best["valid"],
         "test": state.best["test"],
         **facts,
-        "published": _published(config, meta),
+        "published": published,
+        "differs": differences(config.model_dump(), meta) if published else [],
         "test_graph": meta["test_graph"],
         "seconds": round(state.seconds, 3),
         "peak_memory_gib": round(peak, 3),

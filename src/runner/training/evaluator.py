@@ -11,7 +11,7 @@ from torch import Tensor
 
 from runner.data.link_data import EvaluationSplit
 from runner.errors import RunnerError
-from runner.keys import Before, PositiveInt
+from runner.keys import AtATime, Before, Effect, PositiveInt
 from runner.models.link_model import LinkModel
 from runner.models.predictor import View
 from runner.ops.stage import stage
@@ -72,9 +72,9 @@ class RankingEvaluator(Evaluator):
     def __init__(
         self,
         *,
-        metrics: list[str | Metric] | None,
+        metrics: Annotated[list[str | Metric] | None, Effect.EQUAL],
         select: str | None,
-        batch_size: PositiveInt,
+        batch_size: AtATime,
         queries: Annotated[PositiveInt | Literal["auto", "all"], Before("auto")] = "auto",
     ) -> None:
         self.metrics = None if metrics is None else [parse_metric(name) for name in metrics]

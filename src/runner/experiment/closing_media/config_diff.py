@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from runner.config.facts import effect_of, sections
 from runner.config.flat import flat
 from runner.config.groups import GROUPS
-from runner.config.shipped import compose_shipped
+from runner.config.shipped import shipped_run
 from runner.keys import Effect
 from runner.tracking.media import Table
 
@@ -44,7 +44,9 @@ def config_diff(
     ]
     run = {f"run.{key}": config["run"][key] for key in ("model", "dataset", "protocol")}
     given = [f"{key}={option}" for key, option in options.items()]
-    shipped = flat(_resolve_shipped(given, {**run, "seed": config["seed"]}), ".")
+    composed = shipped_run(given, {**run, "seed": config["seed"]})
+    resolved: Any = OmegaConf.to_container(composed, resolve=True)
+    shipped = flat(resolved, ".")
     actual = flat(config, ".")
     for key in sorted({*actual, *shipped}):
         before, now = shipped.get(key), actual.get(key)
@@ -70,15 +72,3 @@ def _default_options() -> dict[str, str]:
     return {
         g: o for entry in config["defaults"] if isinstance(entry, dict) for g, o in entry.items()
     }
-
-
-def _resolve_shipped(overrides: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The shipped config with these options and values."""
-    own = ["~local"] if (files("runner.conf") / "local" / "default.yaml").is_file() else []
-    config = compose_shipped([*overrides, *own])
-    OmegaConf.set_struct(config, False)
-    typed: Any = OmegaConf.to_container(config, resolve=False)
-    needed = [key for key, value in flat(typed, ".").items() if value == "???"]
-    for key, value in {**dict.fromkeys(needed), **values}.items():
-        OmegaConf.update(config, key, value)
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
