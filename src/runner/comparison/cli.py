@@ -67,6 +67,11 @@ def _parser() -> argparse.ArgumentParser:
         help="a row for each value of these config keys (and dataset and model), instead of for "
         "each experiment",
     )
+    which.add_argument(
+        "--published-only",
+        action="store_true",
+        help="without the runs that have a published figure and another setting, or other data",
+    )
     which.add_argument("--metric", help="compare this metric instead of the one that was selected")
     out = parser.add_argument_group("what to write")
     out.add_argument("--pairs", action="store_true", help="test every two rows of a dataset")
@@ -127,6 +132,7 @@ def _compare(options: argparse.Namespace) -> int:
     from runner.comparison.differences import differences, find
     from runner.comparison.fingerprints import distinguish_data
     from runner.comparison.groups import group
+    from runner.comparison.published import only_as_published
     from runner.comparison.significance import pairs
     from runner.comparison.table import table
     from runner.comparison.topology import topologies
@@ -134,6 +140,8 @@ def _compare(options: argparse.Namespace) -> int:
 
     out = terminal.console()
     runs = distinguish_data(select(read, options.where))
+    if options.published_only:
+        runs = only_as_published(runs)
     if options.diff:
         a, b = (find(runs, name) for name in options.diff)
         terminal.show_differences(a, b, differences(a, b), out)
@@ -142,7 +150,8 @@ def _compare(options: argparse.Namespace) -> int:
     rows = table(groups)
     if rows.empty and (_wants_tables(options) or not (options.check or options.html)):
         terminal.show_left_out(runs, groups, out)
-        raise RunnerError("none of the runs is finished")
+        setting = " in the published setting" if options.published_only else ""
+        raise RunnerError(f"none of the runs is finished{setting}")
     tested = pairs(groups) if options.pairs else []
     found = topologies(groups) if options.topology or options.html else []
     if options.topology and not found:

@@ -25,6 +25,7 @@ def compare(
     where: str | Sequence[str] = (),
     group_by: str | Sequence[str] | None = None,
     metric: str | None = None,
+    published_only: bool = False,
 ) -> DataFrame:
     """The table of `runner-compare`: mean and spread over seeds, beside the published figures.
 
@@ -36,6 +37,8 @@ def compare(
         where: only runs whose config says so, as in `"model=ncn"` or `"train.epochs>=50"`.
         group_by: a row for each value of these config keys, instead of for each experiment.
         metric: the metric to compare; None is the selection metric of each run.
+        published_only: without the runs that have a published figure and another setting, or other
+            data.
 
     Returns:
         A row for each experiment, with the columns that `runner-compare --csv` writes: metrics in
@@ -48,11 +51,14 @@ def compare(
 
     from runner.comparison.fingerprints import distinguish_data
     from runner.comparison.groups import group
+    from runner.comparison.published import only_as_published
     from runner.comparison.table import table
     from runner.comparison.terminal import left_out
     from runner.comparison.where import select
 
     runs = distinguish_data(select(read, _listed(where)))
+    if published_only:
+        runs = only_as_published(runs)
     keys = None if group_by is None else _listed(group_by)
     groups = group(runs, keys=keys, metric=metric)
     rows = table(groups)

@@ -9,9 +9,9 @@ from statistics import fmean, stdev
 
 from runner.comparison.groups import Group
 from runner.comparison.marks import marks
+from runner.comparison.published import OTHER_SETTING, published_figure
 from runner.comparison.run import Run
 from runner.comparison.significance import against_published, holm
-from runner.comparison.table import published_figure
 
 FEWEST_SEEDS = 3
 LOWER, REFUSED = 1, 2  # exit codes; 0 if no mean is lower
@@ -135,7 +135,7 @@ def _list_missing_results(groups: Sequence[Group], runs: Sequence[Run]) -> list[
 
 
 def _may_be_published(run: Run) -> bool:
-    if run.status == "pruned":
+    if run.status in ("pruned", OTHER_SETTING):
         return False
     if run.folder is None or not run.settings:
         return True

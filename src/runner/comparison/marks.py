@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from runner.comparison.groups import Group
+from runner.comparison.published import differing
+from runner.terminal.tables import differences_in_words
 
 FAILURES = {
     "company": "scores depend on the batch",
@@ -57,4 +59,15 @@ def _failed(group: Group, *, audit: str, reason: str) -> Mark | None:
     return Mark(audit, f"{reason}{of}", refused=True)
 
 
-_FINDERS = tuple(partial(_failed, audit=name, reason=said) for name, said in FAILURES.items())
+def _other_setting(group: Group) -> Mark | None:
+    found = differing(group)
+    if not found:
+        return None
+    reason = f"not the published setting: {differences_in_words(found)}"
+    return Mark("setting", reason, refused=True)
+
+
+_FINDERS = (
+    _other_setting,
+    *(partial(_failed, audit=name, reason=said) for name, said in FAILURES.items()),
+)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from functools import partial
@@ -42,7 +42,7 @@ def read_run(folder: Path, name: str) -> Run:
             if summary["select"] is None:
                 problems.append("not evaluated (evaluator=none)")
             else:
-                result = _result(summary)
+                result = _result(summary, settings, meta)
         except (KeyError, TypeError, AttributeError, ValueError):
             state = "unreadable"
             problems = problems or ["summary.json has no result"]
@@ -98,7 +98,9 @@ def _digest(settings: Mapping[str, Any]) -> str:
     return f"unrecorded-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def _result(summary: Mapping[str, Any]) -> Result:
+def _result(
+    summary: Mapping[str, Any], settings: Mapping[str, Any], meta: Mapping[str, Any]
+) -> Result:
     select = str(summary["select"])
     test = {str(name): float(value) for name, value in summary["test"].items()}
     valid = {str(name): float(value) for name, value in (summary.get("valid") or {}).items()}
@@ -111,6 +113,7 @@ def _result(summary: Mapping[str, Any]) -> Result:
         valid=valid,
         test=test,
         published={str(figure["metric"]): _published(figure) for figure in figures},
+        differs=_differs(summary, settings, meta) if figures else (),
         seconds=float(summary["seconds"]),
         peak_memory_gib=None if memory is None else float(memory),
         epochs=summary.get("epochs"),
@@ -126,6 +129,17 @@ def _published(figure: Mapping[str, Any]) -> dict[str, Any]:
         "std": None if std is None else float(std),
         "unverified": bool(figure.get("unverified")),
     }
+
+
+def _differs(
+    summary: Mapping[str, Any], settings: Mapping[str, Any], meta: Mapping[str, Any]
+) -> Sequence[Mapping[str, Any]]:
+    """In what a run is not the published one: recorded, or of an earlier run found out."""
+    if "differs" in summary:
+        return summary["differs"]
+    from runner.config.setting import differences  # not at the top: Hydra is slow to import
+
+    return differences(config.nested(settings), meta)
 
 
 def _json(folder: Path, name: str, problems: list[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ class Result:
         valid, test: every metric, in [0, 1].
         published: figures of the same model on the same data, by metric: `mean` and `std` in %,
             `std` possibly None, and whether it is `unverified`.
+        differs: in what the run is not the published one, as `config.setting` says it; empty of a
+            run without a published figure.
         seconds: time of the whole run.
         peak_memory_gib: None if it was not recorded.
         audits: of the scores, by name; empty of a run without.
@@ -26,6 +28,7 @@ class Result:
     valid: Mapping[str, float]
     test: Mapping[str, float]
     published: Mapping[str, Mapping[str, Any]]
+    differs: Sequence[Mapping[str, Any]]
     seconds: float
     peak_memory_gib: float | None
     epochs: int | None
@@ -54,8 +57,8 @@ class Run:
         name: its name in tables: its folder, as on the command line.
         folder: None for a job without a folder.
         status: done, failed, interrupted, running, killed (recorded as running, but no process
-            holds its lock), pruned, pending, missing (the ledger's folder does not exist) or
-            unreadable.
+            holds its lock), pruned, pending, missing (the ledger's folder does not exist),
+            unreadable, or other setting (`--published-only`).
         problem: the reason that it is not done, or its unreadable records.
         experiment: the same for runs that differ only in their seeds.
         seeds: seed of every source of random numbers, as JSON.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,18 @@ import pandas
 
 from runner.comparison.groups import Group
 from runner.comparison.marks import marked, marks, names
+from runner.comparison.published import differing, published_figure
 from runner.comparison.significance import against_published
+from runner.terminal.tables import differences_in_words
 
 
 def table(groups: Sequence[Group]) -> pandas.DataFrame:
     """The numbers: metrics in %, standard deviations with ddof 1, seconds, GiB.
 
     `p` is two-sided, from Welch's test against the published mean and standard deviation of 10
-    runs; it needs at least two runs. `unverified` marks a published figure that was remembered, and
-    not read again in its source. `best` marks the highest mean of each dataset and metric,
+    runs; it needs at least two runs, in the published setting and on the published data: what
+    `differs` is empty then. `unverified` marks a published figure that was remembered, and not read
+    again in its source. `best` marks the highest mean of each dataset and metric,
     rounded as printed, if there are several rows.
     """
     rows = pandas.DataFrame([_row(group) for group in groups])
@@ -37,6 +40,7 @@ def _row(group: Group) -> dict[str, Any]:
     results = [run.result for run in group.runs if run.result]
     seconds, seconds_std = mean_and_std([result.seconds for result in results])
     published = published_figure(group)
+    differs = differences_in_words(differing(group))
     of, spread_of = (published["mean"], published["std"]) if published else (math.nan, None)
     return {
         "dataset": group.dataset,
@@ -51,7 +55,8 @@ def _row(group: Group) -> dict[str, Any]:
         "published_std": math.nan if spread_of is None else spread_of,
         "unverified": bool(published and published["unverified"]),
         "difference": mean - of,
-        "p": against_published(group.tests, of, spread_of),
+        "differs": differs,
+        "p": math.nan if differs else against_published(group.tests, of, spread_of),
         "valid_mean": valid_mean,
         "valid_std": valid_std,
         "epochs": mean_and_std([_or_nan(result.epochs) for result in results])[0],
@@ -70,12 +75,6 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
 
 def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def published_figure(group: Group) -> Mapping[str, Any] | None:
-    """The published figure of a group, if all runs have the same, for the compared metric."""
-    figures = [run.result.published.get(group.metric) for run in group.runs if run.result]
-    return figures[0] if all(figure == figures[0] for figure in figures) else None
 
 
 def readable(rows: pandas.DataFrame) -> pandas.DataFrame:

@@ -60,9 +60,12 @@ def latex(rows: pandas.DataFrame) -> str:
     style = frame.style.format(escape="latex").format_index(escape="latex")
     style = style.format_index(escape="latex", axis="columns").apply(bold)
     text = style.to_latex(hrules=True, multicol_align="c", column_format="l" + "c" * len(cells))
-    return "% \\usepackage{booktabs}; means and standard deviations in %\n" + text.replace(
-        "±", "$\\pm$"
-    )
+    notes = [
+        f"% {row.setting} on {row.dataset}: not the published setting: {row.differs}"
+        for row in rows[rows["differs"] != ""].itertuples()
+    ]
+    heading = ["% \\usepackage{booktabs}; means and standard deviations in %", *notes]
+    return "".join(f"{' '.join(line.split())}\n" for line in heading) + text.replace("±", "$\\pm$")
 
 
 def pairs_in_words(pairs: Sequence[Pair]) -> pandas.DataFrame:

@@ -41,12 +41,12 @@ def differences(config: Mapping[str, Any], meta: Mapping[str, Any]) -> list[dict
         A row of `key`, `value` and `published` for each difference. What was not recorded, or has
         no shipped config, differs too, with a row that has no `published`.
     """
-    run = config["run"]
-    chosen = (str(run["model"]), str(run["dataset"]), str(run.get("protocol") or ""))
     start = meta.get("init_from")
     try:
+        run = config["run"]
+        chosen = (str(run["model"]), str(run["dataset"]), str(run.get("protocol") or ""))
         shipped = _shipped(*chosen, str(start["mode"]) if start else None)
-    except (HydraException, OmegaConfBaseException, ValueError):
+    except (HydraException, OmegaConfBaseException, LookupError, ValueError):
         return [_unrecorded("setting")]
     return [*_of_settings(flat(config, "."), shipped), *_of_data(shipped.data, meta)]
 

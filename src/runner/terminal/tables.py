@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_DIFFERENCES = 6  # named
 
 
 def closing_table(summary: Mapping[str, Any], console: Console) -> None:
@@ -48,6 +51,9 @@ def closing_table(summary: Mapping[str, Any], console: Console) -> None:
     for metric, figure in published.items():
         if metric not in summary["test"]:
             _line(console, "published", f"{metric} {_figure(figure, console)} %")
+    if summary.get("differs"):
+        words = differences_in_words(summary["differs"])
+        _line(console, "note", f"not the published setting: {words}")
     peak = summary.get("peak_memory_gib")
     memory = "" if peak is None else f", peak memory {peak:.2f} GiB"
     _line(console, "time", _duration(summary["seconds"]) + memory)
@@ -73,6 +79,26 @@ def evaluation_table(
         table.add_row(Text(metric), _percent(found["valid"][metric]), _percent(test))
     _heading(console, title)
     console.print(table)
+
+
+def differences_in_words(rows: Sequence[Mapping[str, Any]]) -> str:
+    """`train.epochs 10, published 100; …`: in what a run is not the published one.
+
+    Args:
+        rows: as `config.setting.differences` gives them; of many the first are named.
+    """
+    named = [_difference(row) for row in rows[:_DIFFERENCES]]
+    more = [f"and {len(rows) - len(named)} more"] if len(rows) > len(named) else []
+    return "; ".join([*named, *more])
+
+
+def _difference(row: Mapping[str, Any]) -> str:
+    of = f", published {_plain(row['published'])}" if "published" in row else ""
+    return f"{row['key']} {_plain(row['value'])}{of}"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def sweep_table(rows: Sequence[Mapping[str, Any]], console: Console) -> None:

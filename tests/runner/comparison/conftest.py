@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ def write_run(
     valid: float | None = None,
     epochs: int = 0,
     audits: Mapping[str, Any] | None = None,
+    differs: Sequence[Mapping[str, Any]] | None = (),
 ) -> Path:
     """A run folder, `settings` by dotted keys over a small config, metrics in [0, 1]."""
     folder = root / dataset / model / f"{seed}{name}"
@@ -81,6 +82,7 @@ def write_run(
             "valid": {"hits@100": test if valid is None else valid, "mrr": 0.5},
             "test": {"hits@100": test, "mrr": 0.5},
             "published": published,
+            **({} if differs is None else {"differs": differs}),
             "seconds": 10.0,
             "peak_memory_gib": 0.5,
             **({} if audits is None else {"audits": audits}),
