@@ -69,6 +69,9 @@ def test_collab(runner, tmp_path):
     summary, meta = content(folder, "summary.json"), content(folder, "meta.json")
     assert summary["test_graph"] == "training and validation edges"
     assert summary["select"] == "hits@50" and summary["published"]["mean"] == 66.61
+    differs = {row["key"]: row["published"] for row in summary["differs"]}
+    assert differs["data.nodes"] == 235868 and differs["train.epochs"] == 100
+    assert "not the published setting: encoder.hidden 8, published 64" in out
     assert meta["data"]["audit"]["valid_in_train"] > 0
     # Every row is a target, a pair that meets again is one edge.
     assert meta["sizes"]["training_links"] > meta["sizes"]["undirected_edges"]
@@ -172,4 +175,5 @@ def test_heuristics_on_the_real_ddi_give_the_published_figure(runner, tmp_path, 
     root = os.environ["RUNNER_DATA"]
     ended_well(runner(f"model={model}", "dataset=ogbl-ddi", f"dataset.root={root}", "tracker=none"))
     (folder,) = run_folders(tmp_path / "outputs")
-    assert round(100 * content(folder, "summary.json")["test"]["hits@20"], 2) == percent
+    summary = content(folder, "summary.json")
+    assert round(100 * summary["test"]["hits@20"], 2) == percent and summary["differs"] == []

@@ -53,6 +53,19 @@ def test_closing_table_has_every_result():
     assert max(len(line) for line in lines[:-2]) <= 80
 
 
+def test_what_differs_from_the_published_setting_is_said():
+    rows = [{"key": "train.epochs", "value": 10, "published": 100},
+            {"key": "train.patience", "value": 5, "published": None},
+            {"key": "data", "value": "not recorded"}]  # fmt: skip
+    lines = output(closing_table, {**SUMMARY, "differs": rows})
+    note = "note        not the published setting: train.epochs 10, published 100; "
+    assert note + "train.patience 5, published null; data not recorded" in lines
+    (line,) = (line for line in output(closing_table, {**SUMMARY, "differs": rows[:1] * 9})
+               if line.startswith("note"))  # fmt: skip
+    assert line.count("train.epochs") == 6 and line.endswith("; and 3 more")
+    assert not any(line.startswith("note") for line in output(closing_table, SUMMARY))
+
+
 def test_closing_table_without_a_published_figure():
     lines = output(closing_table, {**SUMMARY, "published": None, "seconds": 4.25})
     assert cells(lines, "hits@100") == ["hits@100", "91.23", "90.12"]
