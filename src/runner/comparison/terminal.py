@@ -140,12 +140,18 @@ def caveats(groups: Sequence[Group]) -> Iterator[str]:
                 "recorded no fingerprint of their graph; they count by the name of the dataset, "
                 "own files by their path"
             )
-        for mark in marks(group):
-            yield f"[{mark.name}]: {group.dataset} {group.label}: {mark.reason} (docs/audits.md)"
         if group.mixed:
             yield f"mixed: {group.dataset} {group.label} holds runs that differ in " + ", ".join(
                 group.mixed
             )
+    reasons = [
+        f"[{mark.name}]: {group.dataset} {group.label}: {mark.reason} (docs/audits.md)"
+        for group in groups
+        for mark in marks(group)
+    ]
+    yield from reasons[:_PROBLEMS]
+    if len(reasons) > _PROBLEMS:
+        yield f"… and {len(reasons) - _PROBLEMS} more marks (--csv has all)"
 
 
 def _brief(run: Run) -> str:

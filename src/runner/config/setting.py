@@ -97,10 +97,10 @@ def _of_settings(values: Mapping[str, Any], shipped: _Shipped) -> Iterator[dict[
         key
         for key in {*values, *published}
         if values.get(key) != published.get(key)
-        and effect_of(key, values if key in values else published) in _COUNTS
         and not (key in shipped.young and key not in values)
         and not key.startswith(_COPIES)
         and (trains or not key.startswith(_OF_TRAINING))
+        and effect_of(key, values if key in values else published) in _COUNTS
     }
     replaced = tuple(k.removesuffix("_target_") for k in differing if k.endswith("._target_"))
     for key in sorted(differing):
