@@ -61,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--explain", nargs=2, metavar="NAME", help="why a pair has its score, as a table"
     )
+    what.add_argument(
+        "--explain-hardest",
+        type=int,
+        metavar="K",
+        help="pages of the K hardest test links and negatives, in the run's folder; "
+        "runner-compare --html links to them",
+    )
     what.add_argument("--export", type=Path, metavar="FOLDER", help="the run as a folder to share")
     what.add_argument("--embeddings", type=Path, metavar="FILE", help="the embedding of each node")
     how = parser.add_argument_group("how")
@@ -151,29 +158,41 @@ def _action(options: argparse.Namespace) -> Callable[[Run, argparse.Namespace], 
     """What is asked for; contradictions are refused before anything is loaded."""
     actions = {
         "pairs": _score_pairs, "node": _top_of_nodes, "all": _top_of_all,
-        "embeddings": _write_embeddings, "explain": _explain, "export": _export,
+        "embeddings": _write_embeddings, "explain": _explain,
+        "explain_hardest": _explain_hardest, "export": _export,
     }  # fmt: skip
-    asked = [name for name in actions if getattr(options, name)]
+    asked = [name for name in actions if _is_given(options, name)]
     if not asked:
-        raise RunnerError(f"what is asked for? Say one of {', '.join(f'--{n}' for n in actions)}")
-    seen = tuple(name for name in actions if name != "export")
+        raise RunnerError(f"what is asked for? Say one of {', '.join(map(_flag, actions))}")
+    seen = tuple(name for name in actions if name not in ("export", "explain_hardest"))
     belongs = {
         "top": ("node", "all"), "columns": ("pairs",), "side": ("node",),
         "include_known": ("node", "all"), "output": ("pairs", "node", "all", "explain"),
         "add_links": seen, "graph": seen, "threshold": ("all",), "html": ("explain",),
-        "prior": ("pairs", "node", "all", "explain"),
+        "prior": ("pairs", "node", "all", "explain", "explain_hardest"),
     }  # fmt: skip
     for option, of in belongs.items():
-        if getattr(options, option) not in (None, False) and asked[0] not in of:
-            others = " and ".join(f"--{name}" for name in of)
-            raise RunnerError(f"--{option.replace('_', '-')}: it belongs to {others}")
+        if _is_given(options, option) and asked[0] not in of:
+            others = " and ".join(map(_flag, of))
+            raise RunnerError(f"{_flag(option)}: it belongs to {others}")
     if asked[0] == "pairs" and options.output is None:
         raise RunnerError("--pairs: where to? Say --output FILE")
     if options.add_features is not None and options.add_links is None:
         raise RunnerError("--add-features: of which nodes? It belongs to --add-links")
-    if options.top is not None and options.top < 1:
-        raise RunnerError(f"--top {options.top}: it takes a whole number from 1")
+    for option in ("top", "explain_hardest"):
+        value = getattr(options, option)
+        if value is not None and value < 1:
+            raise RunnerError(f"{_flag(option)} {value}: it takes a whole number from 1")
     return actions[asked[0]]
+
+
+def _is_given(options: argparse.Namespace, name: str) -> bool:
+    value = getattr(options, name)
+    return value is not None and value is not False
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _score_pairs(run: Run, options: argparse.Namespace) -> int:
@@ -231,6 +250,15 @@ def _explain(run: Run, options: argparse.Namespace) -> int:
     else:
         print(explanation.in_words())
     return _give(explanation.as_table(), options.output)
+
+
+def _explain_hardest(run: Run, options: argparse.Namespace) -> int:
+    from runner.prediction.hardest import explain_hardest
+
+    for file in explain_hardest(run, options.explain_hardest):
+        print(f"page: {file}")
+    print("runner-compare … --html page.html links to them")
+    return 0
 
 
 def _write_embeddings(run: Run, options: argparse.Namespace) -> int:

@@ -205,7 +205,8 @@ def _write(
         from runner.comparison.page import page
 
         title = ", ".join([*map(str, options.folders), *options.where])
-        texts[options.html] = page(runs, groups, rows, found, title=title, alpha=options.alpha)
+        at, alpha = options.html, options.alpha
+        texts[at] = page(runs, groups, rows, found, title=title, alpha=alpha, at=at)
     writers.write_all(texts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -67,7 +67,7 @@ def _other_setting(group: Group) -> Mark | None:
     return Mark("setting", reason, refused=True)
 
 
-_FINDERS = (
+_FINDERS: tuple[Callable[[Group], Mark | None], ...] = (
     _other_setting,
     *(partial(_failed, audit=name, reason=said) for name, said in FAILURES.items()),
 )

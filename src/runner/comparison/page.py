@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from runner.comparison import figures, topology
 from runner.comparison.curves import curves
 from runner.comparison.differences import compact
 from runner.comparison.groups import Group
+from runner.comparison.hardest import hardest_of_rows
 from runner.comparison.html import asset, embed_json, look, sorted_tables, template
 from runner.comparison.importance import Search, importances, searches
 from runner.comparison.marks import marked
@@ -40,6 +42,7 @@ def page(
     *,
     title: str,
     alpha: float,
+    at: Path,
 ) -> str:
     """The whole page.
 
@@ -50,6 +53,7 @@ def page(
         found: of the groups whose runs report their nodes.
         title: the folders and conditions of the command.
         alpha: level of significance of the p-values.
+        at: where the page will lie, for links to files beside the runs.
     """
     columns = by_column(groups)
     numbers = {id(group): row for group, row in zip(groups, rows.to_dict("records"), strict=True)}
@@ -68,6 +72,11 @@ def page(
             "curves": [_curves(*of, members) for of, members in columns.items()],
             "shown": figures.SHOWN,
             "topologies": [_topology(of) for of in found],
+            "hardest": [
+                {"dataset": dataset, "metric": metric, "rows": rows}
+                for (dataset, metric), members in columns.items()
+                if (rows := hardest_of_rows(members, at))
+            ],
             "costs": [_costs(*of, members, numbers) for of, members in columns.items()],
             "comparison": embed_json(_comparison(runs, groups)),
             "runs": [_run(run) for run in runs],

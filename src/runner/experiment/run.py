@@ -93,9 +93,9 @@ def run_experiment(
         if settings.run.node_report:  # before the summary, which says that all is done
             node_report(parts, folder, state, lambda: stop.requested)
         folder.write_json("summary.json", tracked.result)
-        if tracked.tracker.wants_media:
-            selection = training.evaluator.selection
-            media = closing_media(parts, folder, selection, lambda: stop.requested)
+        wanted, selection = tracked.tracker.wants_media, training.evaluator.selection
+        media = closing_media(parts, folder, selection, lambda: stop.requested, wanted)
+        if wanted:
             tracked.tracker.show_media(media)
         if tracked.tracker.wants_model:
             tracked.tracker.keep_model(partial(shared_model.write, folder, config))

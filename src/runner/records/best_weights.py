@@ -18,10 +18,11 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def best_weights(model: LinkModel, folder: RunFolder, what: str) -> Iterator[None]:
+def best_weights(model: LinkModel, folder: RunFolder, what: str) -> Iterator[int | None]:
     """Inside, the model is in evaluation and has its best weights; those of the last if lost.
 
-    At the end weights, generators and mode are as before.
+    It gives their epoch, None if they are lost. At the end weights, generators and mode are as
+    before.
 
     Args:
         what: the subject of the warning about lost weights, "the media are".
@@ -34,14 +35,16 @@ def best_weights(model: LinkModel, folder: RunFolder, what: str) -> Iterator[Non
     devices = {parameter.device for parameter in model.parameters()}
     with torch.random.fork_rng([device for device in devices if device.type == "cuda"]):
         try:
-            path = folder.checkpoints / "best.pt"
+            path, epoch = folder.checkpoints / "best.pt", None
             try:
-                model.load_state_dict(checkpoint.read(path)["model"])
+                content = checkpoint.read(path)
+                model.load_state_dict(content["model"])
+                epoch = content["state"]["best"]["epoch"]
             except (RunnerError, RuntimeError):
                 log.warning("%s cannot be read; %s of the last epoch's weights", path, what)
             model.eval()
             with torch.no_grad():
-                yield
+                yield epoch
         finally:
             model.load_state_dict(before)
             model.train(training)

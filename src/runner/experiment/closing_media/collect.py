@@ -10,6 +10,7 @@ from functools import partial
 import numpy
 from torch import Tensor
 
+from runner.comparison import hardest
 from runner.experiment.closing_media.config_diff import config_diff
 from runner.experiment.closing_media.hardest_pairs import evenly, hardest_pairs
 from runner.experiment.parts import Parts
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _SHOWN = 100  # hardest links and negatives in the table, each
 _LOOKED_AT = 20_000  # test links and negatives that are scored for it, each
+_LOOKED_AT_UNTRAINED = 500  # where one evaluation is the whole run, and no tracker shows them
 _EXPLAINED = 256  # test links and negatives whose scores are explained, each
 _VALUES = 5_000  # of each
 _BINS = 50
@@ -33,21 +35,30 @@ class _Stopped(Exception):
 
 
 def closing_media(
-    parts: Parts, folder: RunFolder, selection: str | None, stop_requested: Callable[[], bool]
+    parts: Parts,
+    folder: RunFolder,
+    selection: str | None,
+    stop_requested: Callable[[], bool],
+    wanted: bool,
 ) -> dict[str, Medium]:
-    """The media, by name, of a run whose results are on the disk.
+    """The media, by name, of a run whose results are on the disk; its hardest pairs are kept there.
 
     They use the weights of the best epoch; the model itself is restored. A medium that fails is
     left out with a warning. After a signal, the remaining media are left out without one.
 
     Args:
         selection: the metric of the curves.
+        wanted: whether the tracker shows media; if not, there are none beside the hardest pairs.
     """
     makers: dict[str, Callable[[], Mapping[str, Medium]]] = {
-        "the config diff": partial(_diff_medium, parts, folder),
-        "the curves": partial(_curves_medium, folder, selection),
-        "the test pairs": partial(_model_media, parts, folder, stop_requested),
+        "the test pairs": partial(_model_media, parts, folder, stop_requested, wanted),
     }
+    if wanted:
+        makers = {
+            "the config diff": partial(_diff_medium, parts, folder),
+            "the curves": partial(_curves_medium, folder, selection),
+            **makers,
+        }
     made: dict[str, Medium] = {}
     for what, make in makers.items():
         try:
@@ -75,7 +86,7 @@ def _curves_medium(folder: RunFolder, selection: str | None) -> dict[str, Medium
 
 
 def _model_media(
-    parts: Parts, folder: RunFolder, stop_requested: Callable[[], bool]
+    parts: Parts, folder: RunFolder, stop_requested: Callable[[], bool], wanted: bool
 ) -> dict[str, Medium]:
     model, task = parts.training.model, parts.training.task
     if not parts.training.evaluator.names:
@@ -87,7 +98,7 @@ def _model_media(
         if stop_requested():
             raise _Stopped
 
-    with best_weights(model, folder, "the media are"):
+    with best_weights(model, folder, "the media are") as epoch:
         h = model.encode(task.features, graph)
         view = View.of(graph, task.test_structure)
         table = hardest_pairs(
@@ -95,10 +106,14 @@ def _model_media(
             graph,
             test,
             shown=_SHOWN,
-            looked_at=_LOOKED_AT,
+            looked_at=_LOOKED_AT if wanted or parts.config.train.epochs else _LOOKED_AT_UNTRAINED,
             batch_size=size,
             names=parts.data.names,
         )
+        if epoch is not None:
+            folder.write_json(hardest.FILE, hardest.content(epoch, table.columns, table.rows))
+        if not wanted:
+            return {}
         found: dict[str, Medium] = {"hardest_test_pairs": table}
         sides = {"links": test.positive, "negatives": test.negative.reshape(2, -1)}
         for side, pairs in sides.items():
