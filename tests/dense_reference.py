@@ -206,6 +206,29 @@ def convolve(kind: str, state: State, name: str, x: Array, a: Array) -> Array:
     raise ValueError(kind)
 
 
+def plain_gnn(state: State, x: Array, a: Array, *, layers: int) -> Array:
+    """The GNN of the HeaRT release: GCN with a ReLU after each but the last."""
+    a_hat = a + np.eye(len(a))
+    scale = 1 / np.sqrt(a_hat.sum(1))
+    for layer in range(layers):
+        x = scale[:, None] * (a_hat @ (scale[:, None] * x))
+        x = linear(state, f"convolutions.{layer}.linear", x) + state[f"convolutions.{layer}.bias"]
+        x = relu(x) if layer < layers - 1 else x
+    return x
+
+
+def hadamard_mlp(state: State, h: Array, pairs: Array) -> Array:
+    """Linears, a ReLU after each but the last, on the product of both embeddings, pair by pair."""
+    names = sorted({name.rpartition(".")[0] for name in state}, key=lambda name: int(name[4:]))
+    found = []
+    for u, v in pairs.T:
+        z = h[u] * h[v]
+        for name in names[:-1]:
+            z = relu(linear(state, name, z))
+        found.append(float(linear(state, names[-1], z)[0]))
+    return np.array(found)
+
+
 def encoder(
     kind: str, state: State, features: Array, a: Array, *, layers: int, residual: bool
 ) -> Array:

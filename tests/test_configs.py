@@ -48,6 +48,8 @@ def resolved(*overrides: str):
         overrides = (*overrides, "dataset.path=graph.csv")
     if "encoder=none" in overrides:
         overrides = (*overrides, "model=cn")
+    if {"sampler=none", "negatives=none"} & set(overrides):
+        overrides = (*overrides, "objective=dense_reconstruction")
     if "model=none" in overrides:
         overrides = (*overrides, "evaluator=none")
     if {"protocol=official", "protocol=base"} & set(overrides):
@@ -163,6 +165,19 @@ def test_published_values_arrive_and_overrides_win():
     config = resolved("model=ncnc", "dataset=cora", "hyperparameters=default")
     assert config["encoder"]["hidden"] == 64
     assert config["encoder"]["convolution"]["path"] == "runner.models.convolution.GCN"
+
+
+def test_under_heart_a_gae_is_its_inner_product(monkeypatch):
+    """Elsewhere it stays the NCN release's; whoever derives from that keeps it under HeaRT too."""
+    heart, other = ("model=gae", "dataset=citeseer", "protocol=heart"), ("model=gae",)
+    assert resolved(*heart)["model"] == {"_target_": "runner.models.inner_product.InnerProduct"}
+    assert resolved(*other)["model"]["_target_"] == "runner.models.gae.GAE"
+    assert resolved(*heart)["encoder"]["residual"] is False
+    assert resolved(*other)["encoder"]["layer_norm"] is True
+    chosen = resolved(*heart, "encoder=sage")["encoder"]
+    assert chosen["convolution"]["path"] == "runner.models.convolution.SAGE"
+    related = resolved("model=ncn", *heart[1:])["model"]
+    assert related["_target_"] == "runner.models.ncn.NCN" and "dropout" in related
 
 
 def test_completion_models_have_their_own_column_where_it_differs():

@@ -22,6 +22,7 @@ from runner.models.encoder import Encoder, NoEncoder
 from runner.models.explanation import Explanation, Part
 from runner.models.gae import GAE
 from runner.models.gae_cn import GAECN
+from runner.models.hadamard_mlp import HadamardMLP
 from runner.models.heuristics import (
     AdamicAdar,
     CommonNeighbours,
@@ -30,6 +31,7 @@ from runner.models.heuristics import (
     ResourceAllocation,
     ShortestPath,
 )
+from runner.models.inner_product import InnerProduct
 from runner.models.link_model import LinkModel
 from runner.models.message_passing import MessagePassing
 from runner.models.ncn import NCN
@@ -53,6 +55,8 @@ __all__ = [
     "Convolution",
     "Encoder",
     "Explanation",
+    "HadamardMLP",
+    "InnerProduct",
     "Katz",
     "LearnedPrior",
     "LinkModel",

@@ -27,8 +27,8 @@ class MessagePassing(Encoder):
     Linear → dropout(hidden). Categories → orthogonal embedding → dropout(hidden).
 
     Layers: convolutions with weights are followed by LayerNorm, dropout(hidden), ReLU, except the
-    last of several; of those without, the last alone is followed by dropout(output), the only place
-    where that rate acts.
+    last of several (an only one is, unless ``activate_single`` is false); of those without, the
+    last alone is followed by dropout(output), the only place where that rate acts.
 
     Args:
         num_features: F, of real features; ignored where ``num_categories`` is given.
@@ -40,6 +40,8 @@ class MessagePassing(Encoder):
         jumping_knowledge: return a learned combination of all layers' outputs, the weights drawn
             from N(0, 1) and not normalised.
         layer_norm: LayerNorm after convolutions with weights.
+        activate_single: an only convolution with weights is followed by LayerNorm, dropout and ReLU
+            too, as in the NCN release.
         edge_dropout: share of directed entries dropped, anew in every layer; kept ones are scaled
             by 1 / (1 - p), and the convolution's normalisation sees the scaled ones.
         sparse_embedding: the gradient of the embedding holds the rows that were looked up alone.
@@ -59,6 +61,7 @@ class MessagePassing(Encoder):
         residual: InConfig[bool] = True,
         jumping_knowledge: InConfig[bool] = False,
         layer_norm: InConfig[bool] = True,
+        activate_single: Annotated[bool, Before(True)] = True,
         input_dropout: InConfig[Probability] = 0.0,
         hidden_dropout: InConfig[Probability] = 0.1,
         output_dropout: InConfig[Probability] = 0.0,
@@ -101,7 +104,7 @@ class MessagePassing(Encoder):
             if not convolution.has_weights:
                 if last:
                     activation = Dropout(output_dropout)
-            elif layers == 1 or not last:
+            elif not last or (layers == 1 and activate_single):
                 norm = nn.LayerNorm(hidden) if layer_norm else nn.Identity()
                 activation = MLP(norm, nn.Dropout(hidden_dropout), nn.ReLU())
             self.activations.append(activation)

@@ -62,6 +62,9 @@ class Predictor(nn.Module):
     common_neighbours: ClassVar[Literal["none", "term", "all"]] = "none"
     """What of a score comes from common neighbours, which no pair across a bipartite graph has."""
 
+    product_of_ends: ClassVar[bool] = False
+    """Whether a score is the inner product of the pair's embeddings and nothing else."""
+
     published_with: ClassVar[Mapping[str, Any]] = {}
     """Arguments with which the published figures of it were measured; with others none is its."""
 

@@ -12,6 +12,8 @@ from runner.models.completion import Completion, LearnedPrior
 from runner.models.convolution import GCN
 from runner.models.gae import GAE
 from runner.models.gae_cn import GAECN
+from runner.models.hadamard_mlp import HadamardMLP
+from runner.models.inner_product import InnerProduct
 from runner.models.message_passing import MessagePassing
 from runner.models.ncn import NCN
 from runner.models.ncn2 import NCN2
@@ -21,6 +23,8 @@ from runner.models.ncnc import NCNC
 HIDDEN = 6
 TWO_LAYER = {"last_linear": True, "two_layer_head": True}
 PREDICTORS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
+    "inner_product": (InnerProduct, {}),
+    "hadamard_mlp": (HadamardMLP, {"layers": 3}),
     "gae": (GAE, {}),
     "gae_cn": (GAECN, {}),
     "ncn": (NCN, {}),

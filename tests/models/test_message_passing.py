@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.dense_reference import NUM_NODES, adjacency, arrays, encoder, random_edges
+from tests.dense_reference import (
+    NUM_NODES,
+    adjacency,
+    arrays,
+    encoder,
+    plain_gnn,
+    random_edges,
+)
 from tests.grids import every_pair
 from tests.models.builders import build_encoder
 from torch import nn
@@ -44,6 +51,30 @@ def perturbed(module):
         for parameter in module.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return module
+
+
+PLAIN = {"layer_norm": False, "residual": False, "activate_single": False}
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("hidden", [HIDDEN, WIDTH])
+def test_a_plain_gnn_is_convolutions_and_relus_alone(layers, hidden):
+    """A layer of equal width too, where a residual would be added."""
+    module = perturbed(build(layers=layers, hidden=hidden, **PLAIN))
+    a = adjacency(EDGES, NUM_NODES)
+    expected = plain_gnn(arrays(module), FEATURES.numpy(), a, layers=layers)
+    assert (expected < 0).any()
+    np.testing.assert_allclose(module(FEATURES, GRAPH).detach(), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_plain_gnn_drops_between_its_layers_alone(layers):
+    module = build(layers=layers, hidden_dropout=0.5, **PLAIN)
+    whole = module.eval()(FEATURES, GRAPH)
+    assert torch.equal(module.train()(FEATURES, GRAPH), whole) == (layers == 1)
+    with torch.no_grad():
+        module.convolutions[-1].bias.fill_(100.0)  # no value of it can become 0, unless dropped
+    assert bool((module(FEATURES, GRAPH) > 0).all())
 
 
 @every_pair(

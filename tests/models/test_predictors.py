@@ -109,7 +109,8 @@ def test_finite_without_any_neighbour(model, case, settle, training):
 
 def test_every_parameter_is_trained(model, case, settle):
     module = settle(build(model, dropout=0.2, edge_dropout=0.2)).train()
-    module(case.h, case.graph, case.pairs).square().sum().backward()
+    module(case.h.requires_grad_(), case.graph, case.pairs).square().sum().backward()
+    assert bool(case.h.grad.any())
     for name, parameter in module.named_parameters():
         assert parameter.grad is not None, name
         assert bool(parameter.grad.any()), name

@@ -215,6 +215,13 @@ def run_one(
         note = published.untuned_note(config, origins)
         if note:
             log.info("%s", note)
+        for group, option in choices.items():
+            if group.startswith("model/") and option:
+                run = plain["run"]
+                log.info(
+                    "model=%s with protocol=%s is %s", run["model"], run["protocol"],
+                    plain["model"]["_target_"],
+                )  # fmt: skip
         if plain["run"]["dry"]:
             _describe(plain, origins)
             return None

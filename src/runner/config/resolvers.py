@@ -17,9 +17,15 @@ _IN_NO_FOLDER = r'[<>:"|?*\\/\x00-\x1f]'
 def register() -> None:
     """Make them known to OmegaConf in this process; safe to call again."""
     published.register()
+    OmegaConf.register_new_resolver("under", _under, replace=True)
     OmegaConf.register_new_resolver("random_id", lambda: secrets.token_hex(4), replace=True)
     OmegaConf.register_new_resolver("name_of_file", _name_of_file, replace=True)
     OmegaConf.register_new_resolver("name_of_data", _name_of_data, replace=True)
+
+
+def _under(protocol: str, there: str, elsewhere: str, *, _root_: DictConfig) -> str:
+    """In a defaults list: the option under a protocol, and that under every other."""
+    return there if _root_.protocol == protocol else elsewhere
 
 
 def _name_of_file(*, _parent_: DictConfig) -> str:

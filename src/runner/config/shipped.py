@@ -7,12 +7,14 @@ from contextlib import nullcontext
 from importlib.resources import files
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from runner.config import resolvers
 from runner.config.flat import flat
+from runner.config.signatures import constant
 
 
 def compose_shipped(overrides: Sequence[str], *, hydra: bool = False) -> DictConfig:
@@ -43,3 +45,18 @@ def shipped_run(options: Sequence[str], values: Mapping[str, Any]) -> DictConfig
     for key, value in {**dict.fromkeys(needed), **values}.items():
         OmegaConf.update(config, key, value)
     return config
+
+
+def models_with(attribute: str, value: Any) -> list[str]:
+    """Options of the group `model` whose class has this value of a constant, by name."""
+    found = []
+    for option in files("runner.conf").joinpath("model").iterdir():
+        name, dot, _ = option.name.partition(".yaml")
+        if not dot:
+            continue
+        content = yaml.safe_load(option.read_text())
+        # The option may take its class from another: to compose it takes longer.
+        node = content if "_target_" in content else compose_shipped([f"model={name}"]).model
+        if constant(str(node["_target_"]), attribute) == value:
+            found.append(name)
+    return sorted(found)
