@@ -18,6 +18,7 @@ from runner.training.task import Inputs
 
 QUICK = ("dataset=lesmis", "tracker=none", "hardware.threads=1", "encoder.hidden=8")
 HERE = __name__
+MATRIX = ("model=inner_product", "objective=dense_reconstruction")
 
 
 class Terms(Predictor):
@@ -144,6 +145,15 @@ def test_a_pretraining_needs_no_predictor_and_is_begun_from(runner, monkeypatch,
     assert code == 0, err
 
 
+def test_a_reconstruction_of_the_whole_graph_is_one_step_an_epoch(runner, monkeypatch, tmp_path):
+    found = whole_and_resumed(
+        runner, monkeypatch, tmp_path, *MATRIX, "encoder=plain_gcn", "encoder.hidden_dropout=0.5",
+        "encoder.layers=2", "train.epochs=6", at=3,
+    )  # fmt: skip
+    assert [row["epoch"] for row in found] == [1, 2, 3, 4, 5, 6]
+    assert found[-1]["loss"] < found[0]["loss"]
+
+
 def test_pairs_that_are_normalised_together_are_told_so(runner, tmp_path):
     conf = tmp_path / "conf" / "model"
     conf.mkdir(parents=True)
@@ -163,10 +173,22 @@ def test_pairs_that_are_normalised_together_are_told_so(runner, tmp_path):
         (("train.patience=0",), "train.patience: 0 does not fit"),
         (("negatives.per_positive=0",), "negatives.per_positive: 0 does not fit"),
         (("protocol=official",), "this dataset has no split"),
+        (("sampler=none",), "this objective learns from links; give sampler="),
+        (("negatives=none",), "this objective learns from links; give negatives="),
+        ((*MATRIX, "sampler=plain"), "FullGraph has no effect"),
+        ((*MATRIX, "negatives=pairs"), "UniformPairs has no effect"),
+        ((*MATRIX, "train.batch_size=8"), "train.batch_size: 8 has no effect"),
+        ((*MATRIX, "negatives.per_positive=2"), "negatives.per_positive: 2 has no effect"),
+        ((*MATRIX, "encoding=local"), "give encoding=full"),
+        ((*MATRIX, "model=gae"), "give model=inner_product"),
+        ((*MATRIX, "encoder=none"), "encoder=none: this predictor scores the product"),
+        ((*MATRIX, "objective.most_nodes=10"), "objective.most_nodes=10"),
     ],
 )
 def test_what_is_wrong_is_named(runner, given, message):
-    code, out, err = runner(*QUICK, *(() if "model=none" in given else ("model=ncn",)), *given)
+    quick = [key for key in QUICK if "encoder=none" not in given or "encoder." not in key]
+    default = () if given[0].startswith("model=") else ("model=ncn",)
+    code, out, err = runner(*quick, *default, *given)
     assert code == 1 and message in err and "Traceback" not in out + err, err
 
 

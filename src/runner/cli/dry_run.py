@@ -19,6 +19,7 @@ from runner.data.sizes import in_words, recall, sizes_of
 from runner.experiment.build import build, build_maker, build_model, load_data
 from runner.experiment.checks import check_fit, check_parts, check_split
 from runner.training.evaluator import Evaluator
+from runner.training.objective import Objective
 
 
 def describe(config: Mapping[str, Any], origins: Sequence[Origin], console: Console) -> None:
@@ -92,8 +93,10 @@ def _parameters(
     if data is not None:
         evaluator: Evaluator = build("evaluator", run.evaluator)
         evaluator.prepare(data.judged)
-        check_parts(model, build("objective", run.objective), evaluator)
+        objective: Objective = build("objective", run.objective)
+        check_parts(model, objective, evaluator)
         check_fit(run.run.model, model, data, num_categories)
+        objective.check(model, data)
     predictor = sum(parameter.numel() for parameter in model.predictor.parameters())
     if sizes is None:
         return f"parameters: predictor {predictor:,}, encoder known with the sizes of its input"

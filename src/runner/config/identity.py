@@ -33,7 +33,10 @@ def experiment_id(config: Mapping[str, Any], *, warm_start: str | None) -> str:
 def canonical(config: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the result of a run, as its config would first have said it."""
     from runner.config.facts import NOT_OF_THE_EXPERIMENT, effect_of, later  # not at the top: slow
+    from runner.config.schema import RunConfig
 
+    # In the order of the first configs, whatever the order of composition.
+    config = {key: config[key] for key in RunConfig.model_fields if key in config}
     values, before = flat(config, "."), dict(later(config))
     own = bool(values.get("dataset.own"))
     # The name tells data of which no fingerprint was taken.

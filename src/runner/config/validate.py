@@ -26,9 +26,10 @@ from pydantic import (
 
 from runner.config import schema
 from runner.config.flat import flat
+from runner.config.groups import GROUPS
 from runner.config.hydra_messages import in_words
 from runner.config.places import PLACES
-from runner.config.signatures import Opaque, bases, signature
+from runner.config.signatures import Opaque, bases, constant, signature
 from runner.config.targets import GET_CLASS, is_ours, nodes
 from runner.errors import RunnerError
 from runner.keys import NO_COLUMNS
@@ -222,6 +223,7 @@ def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
             f"protocol.select: {select!r} is not among protocol.metrics "
             f"({', '.join(map(str, metrics))}); select one of them or add it there"
         )
+    yield from _idle(plain)
     # What a user's own model does with a width of that name is its own business.
     ours = all(is_ours(node.get("_target_")) for node in (encoder, model))
     widths = encoder.get("hidden"), model.get("hidden")
@@ -230,6 +232,35 @@ def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
             f"model.hidden: {widths[1]!r} is not the width of the embeddings, "
             f"encoder.hidden={widths[0]!r}; give encoder.hidden alone, the model follows it"
         )
+
+
+# Options that draw links.
+_DRAWN = {"sampler": "target_link_removal", "negatives": "non_edges"}
+
+
+def _idle(plain: Mapping[str, Any]) -> Iterator[str]:
+    """Keys of links where the objective takes none, and links that it misses."""
+    targets = {name: str((plain.get(name) or {}).get("_target_")) for name in GROUPS}
+    takes_links = constant(targets["objective"], "takes_links") is not False
+    why = "this objective sees the whole graph at once"
+    for name in ("sampler", "negatives"):
+        draws = constant(targets[name], "draws") is not False
+        if draws and not takes_links:
+            yield f"{name}: {targets[name]} has no effect, {why}; give {name}=none"
+        elif takes_links and not draws:
+            yield (
+                f"{name}: {targets[name]} does not fit, this objective learns from links; give "
+                f"{name}={_DRAWN[name]}"
+            )
+    if takes_links:
+        return
+    values = flat(plain, ".")
+    idle = {"train.batch_size": None, "sampler.batch_size": None, "negatives.per_positive": 1}
+    for key, nothing in idle.items():
+        if key in values and values[key] != nothing:
+            yield f"{key}: {values[key]!r} has no effect, {why}; leave it out"
+    if targets["encoding"] != schema.FULL_ENCODING["_target_"]:
+        yield f"encoding: {targets['encoding']} does not fit, {why}; give encoding=full"
 
 
 def problems_of(model: type[BaseModel], given: Mapping[str, Any], name: str) -> list[str]:

@@ -12,6 +12,7 @@ from runner.data.audit import Audit, audit, enforce
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.experiment.bipartite import check_model
+from runner.models.encoder import NoEncoder
 from runner.models.link_model import LinkModel
 from runner.models.node_embedding import node_embeddings
 from runner.models.predictor import NoPredictor
@@ -39,7 +40,7 @@ def check_split(config: RunConfig, data: LinkData, *, keep: bool = True) -> Audi
 
 
 def check_parts(model: LinkModel, objective: Objective, evaluator: Evaluator) -> None:
-    """Refuse an encoder without a predictor where pairs are scored.
+    """Refuse an encoder without a predictor where pairs are scored, and one without embeddings.
 
     Raises:
         RunnerError: naming the keys.
@@ -49,6 +50,10 @@ def check_parts(model: LinkModel, objective: Objective, evaluator: Evaluator) ->
         raise RunnerError(
             "model=none: this objective and evaluator score pairs, which takes a predictor; give "
             "an objective that learns the encoder alone, and evaluator=none"
+        )
+    if isinstance(model.encoder, NoEncoder) and model.predictor.product_of_ends:
+        raise RunnerError(
+            "encoder=none: this predictor scores the product of embeddings; give another encoder"
         )
 
 

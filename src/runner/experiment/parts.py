@@ -153,6 +153,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     )
     check_parts(model, objective, evaluator)
     check_fit(config.run.model, model, data, loaded.num_categories)
+    objective.check(model, data)
     _check_processes(model.predictor, ranks)
     scratch = _place_embeddings(model, config)
     model = model.to(device)

@@ -291,12 +291,12 @@ def _log_unusual_settings(parts: Parts) -> None:
     config, training = parts.config, parts.training
     asked = config.sampler.get("batch_size"), config.protocol.metrics
     if config.train.epochs > 0 and None in asked and training.evaluator.names:
+        sampler, metrics = training.sampler, ", ".join(training.evaluator.names)
+        batches = f"train.batch_size={sampler.batch_size} ({len(sampler)} steps an epoch), "
         log.info(
-            "by the size of the graph: train.batch_size=%d (%d steps an epoch), metrics %s, "
-            "selected on %s",
-            training.sampler.batch_size,
-            len(training.sampler),
-            ", ".join(training.evaluator.names),
+            "by the size of the graph: %smetrics %s, selected on %s",
+            batches if sampler.draws else "",
+            metrics,
             training.evaluator.selection,
         )
     if published_warm_start(config) and config.train.init_from is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +25,9 @@ class NegativeSampler:
     """
 
     num_sources: int | None = None
+
+    draws: ClassVar[bool] = True
+    """Whether it gives any."""
 
     def __init__(self, *, per_positive: Annotated[PositiveInt, Before(1)] = 1) -> None:
         self.per_positive = per_positive
@@ -95,6 +98,12 @@ class RandomTargets(NegativeSampler):
         n, count, first = graph.num_nodes, positives.shape[1], self.num_sources or 0
         targets = torch.randint(first, n, (count,), generator=generator)
         return torch.stack([positives[0], targets.to(positives.device)])
+
+
+class NoNegatives(NegativeSampler):
+    """None, for an objective that takes no links."""
+
+    draws = False
 
 
 class AmongNodes(NegativeSampler):

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from runner.config.shipped import models_with
+from runner.data.link_data import LinkData
+from runner.errors import RunnerError
+from runner.keys import Effect, PositiveInt
 from runner.models.link_model import LinkModel
+from runner.ops.aggregate import pool
+from runner.ops.all_products import softplus_of_products
 from runner.ops.stage import stage
 from runner.training.encoding import Encoded
 from runner.training.ranks import ALONE, Ranks
@@ -65,6 +71,17 @@ class Objective:
     scores_pairs: ClassVar[bool] = True
     """Whether it needs a predictor. A pretraining does not: it learns the encoder alone."""
 
+    takes_links: ClassVar[bool] = True
+    """Whether it learns from links in batches, with negatives; else one step an epoch sees the
+    whole graph, and sampler and negatives are ``none``."""
+
+    def check(self, model: LinkModel, data: LinkData) -> None:
+        """Refuse a model or a graph that it cannot learn.
+
+        Raises:
+            RunnerError: naming the key.
+        """
+
     def loss(self, step: Step) -> Tensor:
         """The loss of this process's share of a batch, a scalar: all shares add up to the loss."""
         raise NotImplementedError
@@ -88,6 +105,51 @@ class LinkPrediction(Objective):
         positive, negative = step.logits()
         share = F.softplus(-positive).sum() / step.batch.positives.size(1)
         share = share + F.softplus(negative).sum() / step.batch.negatives.size(1)
+        for term in step.model.loss_terms():
+            share = share + term / step.ranks.size
+        return share
+
+
+class DenseReconstruction(Objective):
+    """Mean binary cross-entropy of sigmoid(h hᵀ) against the training graph, all N² entries.
+
+    The diagonal counts as no link. As the GAE of the HeaRT benchmark (arXiv 2306.10453), which
+    leaves out the weights of Kipf and Welling (arXiv 1611.07308).
+
+    Args:
+        most_nodes: a larger graph is refused: a step scores every pair of its nodes.
+    """
+
+    takes_links = False
+
+    def __init__(self, *, most_nodes: Annotated[PositiveInt, Effect.MACHINE] = 50_000) -> None:
+        self.most_nodes = most_nodes
+
+    def check(self, model: LinkModel, data: LinkData) -> None:
+        what = "this objective learns the inner products of all pairs of nodes"
+        others = "take objective=link_prediction"
+        if not model.predictor.product_of_ends:
+            named = " or ".join(models_with("product_of_ends", True))
+            raise RunnerError(
+                f"model: {what}, and this predictor scores by something else; give model={named}, "
+                f"or {others}"
+            )
+        if data.num_nodes > self.most_nodes:
+            raise RunnerError(
+                f"objective.most_nodes={self.most_nodes}: {what}, of this graph "
+                f"{data.num_nodes**2:,} a step; raise it, or {others}"
+            )
+        if data.num_sources is not None or len(data.new_nodes):
+            pairs = "held-out nodes" if len(data.new_nodes) else "two nodes of one side"
+            raise RunnerError(f"objective: {what}, {pairs} too, as if they were no links; {others}")
+
+    def loss(self, step: Step) -> Tensor:
+        h, graph = step.embeddings, step.batch.whole
+        rows = torch.arange(graph.num_nodes, device=h.device).unsqueeze(0)
+        rows = step.ranks.share(rows).squeeze(0)
+        with stage("predictor"):
+            linked = (h * pool(h, graph.rowptr, graph.col))[rows].sum()
+            share = (softplus_of_products(h, rows) - linked) / graph.num_nodes**2
         for term in step.model.loss_terms():
             share = share + term / step.ranks.size
         return share

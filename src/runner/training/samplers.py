@@ -69,6 +69,8 @@ class LinkSampler:
 
     removes_targets: ClassVar[bool] = False
     """Whether a batch sees none of its own targets, in either direction."""
+    draws: ClassVar[bool] = True
+    """Whether its batches hold links."""
 
     def __init__(
         self,
@@ -140,6 +142,20 @@ class TargetLinkRemoval(LinkSampler):
     def hidden_entries(self, rows: Tensor) -> Tensor:
         entries = self._entries[:, rows]
         return entries[entries >= 0]
+
+
+class NoLinks(LinkSampler):
+    """One batch an epoch, without links, on the whole training graph: nothing is drawn."""
+
+    draws = False
+
+    def __len__(self) -> int:
+        return 1
+
+    def epoch(self, skip: int = 0) -> Iterator[Batch]:
+        if not skip:
+            none = self.targets[:, :0]
+            yield Batch(self.graph, none, none)
 
 
 def default_batch_size(num_targets: int) -> int:
