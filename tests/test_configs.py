@@ -167,17 +167,47 @@ def test_published_values_arrive_and_overrides_win():
     assert config["encoder"]["convolution"]["path"] == "runner.models.convolution.GCN"
 
 
-def test_under_heart_a_gae_is_its_inner_product(monkeypatch):
+def test_under_heart_a_gae_is_its_inner_product():
     """Elsewhere it stays the NCN release's; whoever derives from that keeps it under HeaRT too."""
     heart, other = ("model=gae", "dataset=citeseer", "protocol=heart"), ("model=gae",)
     assert resolved(*heart)["model"] == {"_target_": "runner.models.inner_product.InnerProduct"}
     assert resolved(*other)["model"]["_target_"] == "runner.models.gae.GAE"
     assert resolved(*heart)["encoder"]["residual"] is False
+    for node, target in {
+        "objective": "DenseReconstruction", "sampler": "NoLinks", "negatives": "NoNegatives"
+    }.items():  # fmt: skip
+        assert resolved(*heart)[node]["_target_"].endswith(f".{target}")
+    assert resolved(*heart)["train"]["batch_size"] is None
     assert resolved(*other)["encoder"]["layer_norm"] is True
     chosen = resolved(*heart, "encoder=sage")["encoder"]
     assert chosen["convolution"]["path"] == "runner.models.convolution.SAGE"
     related = resolved("model=ncn", *heart[1:])["model"]
     assert related["_target_"] == "runner.models.ncn.NCN" and "dropout" in related
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "settings"),
+    [
+        ("gcn", "cora", (0.001, 0.5, 0.0, 1, 256)),
+        ("gcn", "citeseer", (0.01, 0.5, 1e-7, 1, 256)),
+        ("gcn", "pubmed", (0.01, 0.3, 0.0, 1, 256)),
+        ("gae", "cora", (0.01, 0.1, 1e-7, 1, 256)),
+        ("gae", "citeseer", (0.001, 0.1, 1e-7, 1, 256)),
+        ("gae", "pubmed", (0.001, 0.3, 1e-4, 2, 256)),
+    ],
+)
+def test_the_baselines_of_heart_have_their_columns(model, dataset, settings):
+    config = resolved(f"model={model}", f"dataset={dataset}", "protocol=heart")
+    encoder, train = config["encoder"], config["train"]
+    assert settings == (
+        train["lr_encoder"], encoder["hidden_dropout"], train["weight_decay"], encoder["layers"],
+        encoder["hidden"],
+    )  # fmt: skip
+    if model == "gcn":
+        assert train["lr_predictor"] == settings[0] and config["model"]["dropout"] == settings[1]
+        assert config["model"]["layers"] == {"cora": 3}.get(dataset, 2)
+    assert encoder["layer_norm"] is encoder["activate_single"] is False
+    assert config["protocol"]["published"][model]["metric"] == "mrr"
 
 
 def test_completion_models_have_their_own_column_where_it_differs():
@@ -193,7 +223,7 @@ def test_a_protocol_may_have_a_column_for_each_model():
     assert ncnc["model"]["completion"]["s"] == 6.5 and ncnc["encoder"]["hidden"] == 256
     assert ncn["negatives"]["_target_"].endswith("UniformNonEdges")
     assert (ncn["sampler"]["drop_last"], ncn["train"]["clip_norm"]) == (True, None)
-    other = resolved("model=gae", *heart)  # what the protocol has for every model
+    other = resolved("model=gcn", *heart)  # what the protocol has for every model
     assert other["negatives"]["_target_"].endswith("UniformPairs")
     assert (other["sampler"]["drop_last"], other["train"]["clip_norm"]) == (False, 1.0)
     for config in (ncn, ncnc, other):
