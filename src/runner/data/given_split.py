@@ -55,7 +55,13 @@ class GivenSplit(LinkSplit):
             given,
             valid=scored["valid"],
             test=scored["test"],
-            told=(given.train, *vars(given.valid).values(), *vars(given.test).values()),
+            told=(
+                given.train,
+                given.valid.positive,
+                given.valid.negative,
+                given.test.positive,
+                given.test.negative,
+            ),
             notes=(*given.notes, *notes),
             facts={**given.facts, "negatives drawn": wanted},
         )
