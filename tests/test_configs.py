@@ -173,10 +173,12 @@ def test_under_heart_a_gae_is_its_inner_product():
     assert resolved(*heart)["model"] == {"_target_": "runner.models.inner_product.InnerProduct"}
     assert resolved(*other)["model"]["_target_"] == "runner.models.gae.GAE"
     assert resolved(*heart)["encoder"]["residual"] is False
+    off = "hyperparameters=default"  # what a model is, no hyper-parameter
     for node, target in {
         "objective": "DenseReconstruction", "sampler": "NoLinks", "negatives": "NoNegatives"
     }.items():  # fmt: skip
-        assert resolved(*heart)[node]["_target_"].endswith(f".{target}")
+        for config in (resolved(*heart), resolved(*heart, off)):
+            assert config[node]["_target_"].endswith(f".{target}")
     assert resolved(*heart)["train"]["batch_size"] is None
     assert resolved(*other)["encoder"]["layer_norm"] is True
     chosen = resolved(*heart, "encoder=sage")["encoder"]

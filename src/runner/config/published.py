@@ -17,8 +17,7 @@ from runner.config.signatures import constant
 
 _ABSENT = object()
 _OF_OPTIONS = {
-    "encoder.convolution.path", "negatives._target_", "objective._target_", "sampler._target_",
-    "sampler.drop_last",
+    "encoder.convolution.path", "negatives._target_", "sampler._target_", "sampler.drop_last",
 }  # fmt: skip
 
 

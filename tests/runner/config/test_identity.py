@@ -51,6 +51,12 @@ def test_seed_and_machine_part_no_runs():
     assert experiment_id(BEFORE, warm_start="weights") != experiment_id(BEFORE, warm_start=None)
 
 
+def test_the_order_of_composition_parts_no_runs():
+    assert experiment_id(dict(reversed(BEFORE.items())), warm_start=None) == experiment_id(
+        BEFORE, warm_start=None
+    )
+
+
 def test_what_is_saved_when_parts_no_runs_and_what_is_skipped_does():
     def trained(**keys):
         return {**BEFORE, "train": {**BEFORE["train"], **keys}}
