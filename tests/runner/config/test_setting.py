@@ -81,7 +81,7 @@ def test_data_of_other_sizes_or_another_content():
 def test_what_was_not_recorded_is_said():
     assert found(*NCN, meta={}) == [("data", "not recorded", "-")]
     config = resolved(*NCN)
-    for name in ("mine", "../ncn", "ncn,ncnc", ""):
+    for name in ("mine", "../ncn", "ncn,ncnc", "[ncn]", ""):
         config["run"]["model"] = name
         assert differences(config, SIZES) == [{"key": "setting", "value": "not recorded"}]
     assert differences({}, {}) == [{"key": "setting", "value": "not recorded"}]
