@@ -20,7 +20,7 @@ _HARDWARE = ("device", "threads", "deterministic", "keep_freed_memory", "compile
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns 0, 1 for an error, or 130 for Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     prepare_environment()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     try:
@@ -55,11 +55,22 @@ def _parser() -> argparse.ArgumentParser:
         "metrics of every node, which runner-compare --topology reads",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument(
+        "--audit",
+        action="store_true",
+        help="instead, audit the run's scores as after training (docs/audits.md), and keep the "
+        "result beside the run for runner-compare",
+    )
     return parser
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     protocol, keys, metrics, machine, places = _read(options.overrides)
+    if options.audit and (protocol or keys or metrics):
+        raise RunnerError(
+            "--audit: the scores are audited as the run's own protocol has them; leave protocol "
+            "and metrics out"
+        )
     from runner.experiment.find_runs import latest_trained
     from runner.experiment.resume_overrides import apply, with_resumes
     from runner.machine import hardware
@@ -71,6 +82,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     config = apply(with_resumes(folder.config(), folder.meta()), machine)
     device = hardware.set_up(**{key: config["hardware"][key] for key in _HARDWARE})
     run = load(folder.path, device=str(device), overrides=places)
+    if options.audit:
+        audits = run.audit()
+        if options.json:
+            print(json.dumps({"run": str(run.folder), "epoch": run.epoch, "audits": audits}))
+        return
     found = run.evaluate(protocol=protocol, keys=keys, metrics=metrics)
     if options.nodes:
         run.report_nodes()

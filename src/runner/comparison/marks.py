@@ -48,6 +48,13 @@ def names(found: Sequence[Mark]) -> str:
     return ", ".join(mark.name for mark in found)
 
 
+def targets_visible(group: Group) -> str:
+    """Which parts of the models saw the targets that they trained on; "" where it is not known."""
+    audits = [run.result.audits.get("training", {}) for run in group.runs if run.result]
+    found = [audit["targets_visible"] for audit in audits if "targets_visible" in audit]
+    return " / ".join(dict.fromkeys(found))
+
+
 def _failed(group: Group, *, audit: str, reason: str) -> Mark | None:
     """The mark for runs that have failed an audit; a run without it has failed none."""
     count = sum(

@@ -264,6 +264,7 @@ def _comparison(runs: Sequence[Run], groups: Sequence[Group]) -> dict[str, Any]:
 def _run(run: Run) -> dict[str, Any]:
     result = run.result
     select = result.select if result else ""
+    selection = result.selection if result else None
     return {
         "run": run,
         "select": select,
@@ -271,6 +272,10 @@ def _run(run: Run) -> dict[str, Any]:
         "test": number(100 * result.test[select], ".2f") if result else "",
         "epoch": "" if result is None or result.best_epoch is None else result.best_epoch,
         "seconds": number(result.seconds, ".1f") if result else "",
+        "evaluations": selection["evaluations"] if selection else "",
+        "last": number(100 * selection["last"]["test"].get(select, math.nan), ".2f")
+        if selection
+        else "",
     }
 
 

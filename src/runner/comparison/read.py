@@ -42,7 +42,8 @@ def read_run(folder: Path, name: str) -> Run:
             if summary["select"] is None:
                 problems.append("not evaluated (evaluator=none)")
             else:
-                result = _result(summary, settings, meta)
+                audits = _audits_of(folder, summary, problems)
+                result = _result(summary, settings, meta, audits)
         except (KeyError, TypeError, AttributeError, ValueError):
             state = "unreadable"
             problems = problems or ["summary.json has no result"]
@@ -99,7 +100,10 @@ def _digest(settings: Mapping[str, Any]) -> str:
 
 
 def _result(
-    summary: Mapping[str, Any], settings: Mapping[str, Any], meta: Mapping[str, Any]
+    summary: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    meta: Mapping[str, Any],
+    audits: Mapping[str, Any],
 ) -> Result:
     select = str(summary["select"])
     test = {str(name): float(value) for name, value in summary["test"].items()}
@@ -118,8 +122,18 @@ def _result(
         peak_memory_gib=None if memory is None else float(memory),
         epochs=summary.get("epochs"),
         best_epoch=summary.get("best_epoch"),
-        audits=summary.get("audits") or {},
+        audits=audits,
+        selection=summary.get("selection"),
     )
+
+
+def _audits_of(folder: Path, summary: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any]:
+    """The audits made later, if they are of the same epoch, else those of the run's end."""
+    if (folder / "audits.json").exists():
+        later = _json(folder, "audits.json", problems)
+        if later.get("best_epoch") == summary.get("best_epoch"):
+            return later.get("audits") or {}
+    return summary.get("audits") or {}
 
 
 def _published(figure: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ class Result:
         seconds: time of the whole run.
         peak_memory_gib: None if it was not recorded.
         audits: of the scores, by name; empty of a run without.
+        selection: how often the test was looked at, and the mean of the last evaluations.
     """
 
     select: str
@@ -34,6 +35,7 @@ class Result:
     epochs: int | None
     best_epoch: int | None
     audits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    selection: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

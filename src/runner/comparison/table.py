@@ -10,8 +10,9 @@ import numpy as np
 import pandas
 
 from runner.comparison.groups import Group
-from runner.comparison.marks import marked, marks, names
+from runner.comparison.marks import marked, marks, names, targets_visible
 from runner.comparison.published import differing, published_figure
+from runner.comparison.run import Result
 from runner.comparison.significance import against_published
 from runner.terminal.tables import differences_in_words
 
@@ -64,6 +65,9 @@ def _row(group: Group) -> dict[str, Any]:
         "seconds_std": seconds_std,
         "peak_memory_gib": max(_or_nan(result.peak_memory_gib) for result in results),
         "marks": names(marks(group)),
+        "targets_visible": targets_visible(group),
+        "evaluations": mean_and_std([_of_selection(of)[0] for of in results])[0],
+        "last_mean": 100 * mean_and_std([_of_selection(of, group.metric)[1] for of in results])[0],
     }
 
 
@@ -71,6 +75,14 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     """Mean and standard deviation (ddof 1; NaN for a single value)."""
     array = np.asarray(values, dtype=float)
     return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else math.nan
+
+
+def _of_selection(result: Result, metric: str = "") -> tuple[float, float]:
+    """How often the test was looked at, and the mean of the last looks; NaN for unknown."""
+    if result.selection is None:
+        return math.nan, math.nan
+    last = result.selection["last"]["test"]
+    return result.selection["evaluations"], _or_nan(last.get(metric))
 
 
 def _or_nan(value: float | None) -> float:

@@ -10,7 +10,7 @@ import pandas
 
 from runner.comparison.gate import Judgement
 from runner.comparison.groups import Group
-from runner.comparison.marks import marks
+from runner.comparison.marks import marks, targets_visible
 from runner.comparison.run import Run
 from runner.comparison.significance import PAIRS_AMONG, Pair, by_column
 from runner.comparison.table import p_value, readable, spread
@@ -128,7 +128,7 @@ def left_out(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:
 
 
 def caveats(groups: Sequence[Group]) -> Iterator[str]:
-    """Lines with repeats left out, marks of rows, and settings in which runs of a row differ."""
+    """Lines with repeats left out, marks of rows, visible targets, and mixed settings."""
     repeated = sum(group.repeated for group in groups)
     if repeated:
         yield f"left out: {repeated} repeated with the same seeds"
@@ -149,9 +149,19 @@ def caveats(groups: Sequence[Group]) -> Iterator[str]:
         for group in groups
         for mark in marks(group)
     ]
-    yield from reasons[:_PROBLEMS]
-    if len(reasons) > _PROBLEMS:
-        yield f"… and {len(reasons) - _PROBLEMS} more marks (--csv has all)"
+    yield from _few(reasons, "marks")
+    seen = [
+        f"note: {group.dataset} {group.label} was trained on targets that stay visible to {visible}"
+        for group in groups
+        if (visible := targets_visible(group)) not in ("", "no")
+    ]
+    yield from _few(seen, "rows with visible targets")
+
+
+def _few(lines: Sequence[str], what: str) -> Iterator[str]:
+    yield from lines[:_PROBLEMS]
+    if len(lines) > _PROBLEMS:
+        yield f"… and {len(lines) - _PROBLEMS} more {what} (--csv has all)"
 
 
 def _brief(run: Run) -> str:

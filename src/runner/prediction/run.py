@@ -18,6 +18,7 @@ from runner.experiment.find_runs import latest_trained
 from runner.ops.csr import Graph
 from runner.prediction.added_links import add_links
 from runner.prediction.all_pairs import AllPairs, pairs_with
+from runner.prediction.audit import audit_again
 from runner.prediction.calibration import Calibration, Method, require_share
 from runner.prediction.evaluate import evaluate, report_nodes
 from runner.prediction.kept_calibration import calibration_of
@@ -309,6 +310,14 @@ class Run:
             RunnerError: if the run has no links to evaluate on.
         """
         report_nodes(self._measured._trained)
+
+    def audit(self) -> dict[str, Any]:
+        """Audit the scores of the test, as after training, and keep the result beside the run.
+
+        Raises:
+            RunnerError: if the run has no metrics.
+        """
+        return audit_again(self._measured._trained)
 
     def export(self, folder: str | Path) -> Path:
         """Write the run as a folder to share: safetensors, config, names, calibration, a card.

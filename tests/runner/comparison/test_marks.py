@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.runner.comparison.conftest import PUBLISHED, write_run
 
+from runner.storage.seal import read_json, sealed_json
+
 FINE = {"company": {"passed": True, "difference": 0.0}}
 LEAKS = {"company": {"passed": False, "difference": 0.3}, "knowledge": {"passed": True}}
 
@@ -55,3 +57,30 @@ def test_runs_without_audits_have_no_marks(root, compare):
 def test_an_audit_that_was_not_possible_is_no_mark(tmp_path, compare):
     write_run(tmp_path / "runs", "ncn", 0, 0.9, audits={"company": {"passed": None}})
     assert "[" not in compare(tmp_path / "runs")[1]
+
+
+def test_visible_targets_and_the_selection_are_columns(tmp_path, compare):
+    visible = {"training": {"passed": True, "targets_visible": "encoder"}}
+    folder = write_run(tmp_path / "runs", "ncn", 0, 0.9, audits=visible, epochs=2)
+    summary = read_json((folder / "summary.json").read_text())
+    selection = {"evaluations": 7, "epochs": 14, "last": {"evaluations": 1, "test": {"mrr": 0.25}}}
+    selection["last"]["test"]["hits@100"] = 0.75
+    (folder / "summary.json").write_text(sealed_json({**summary, "selection": selection}))
+    _, out, _ = compare(tmp_path / "runs", "--csv", tmp_path / "csv", "--html", tmp_path / "html")
+    with open(tmp_path / "csv") as file:
+        (row,) = csv.DictReader(file)
+    assert row["targets_visible"] == "encoder" and row["marks"] == ""
+    assert float(row["evaluations"]) == 7 and float(row["last_mean"]) == 75
+    assert "ncn was trained on targets that stay visible to encoder" in out
+    assert "75.00</td>" in (tmp_path / "html").read_text()
+
+
+def test_audits_made_later_count_while_the_best_epoch_is_the_same(tmp_path, compare):
+    folder = write_run(tmp_path / "runs", "ncn", 0, 0.9, epochs=2)
+    for epoch, expected in ((2, True), (1, False)):
+        later = {"best_epoch": epoch, "audits": LEAKS}
+        (folder / "audits.json").write_text(sealed_json(later))
+        assert ("[company]" in compare(tmp_path / "runs")[1]) == expected
+    (folder / "audits.json").write_text("{")
+    _, out, _ = compare(tmp_path / "runs")
+    assert "audits.json is damaged" in out and "[company]" not in out

@@ -1,0 +1,43 @@
+"""Audits made later are those of the run's end, and runner-compare reads them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import runner as public
+from runner.cli import evaluate as cli
+from runner.comparison.read import read_run
+
+QUICK = ("dataset=lesmis", "tracker=none", "train.epochs=2", "encoder.hidden=8")
+
+
+@pytest.mark.parametrize("model", ["model=ncnc", "model=cn"])
+def test_audits_made_later_are_those_of_the_end_of_the_run(copied, capsys, model):
+    quick = QUICK if model == "model=ncnc" else QUICK[:2]
+    folder = copied("run", model, *quick)
+    before = json.loads((folder / "summary.json").read_text())
+    assert cli.main([str(folder), "--audit", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["audits"]
+    assert found == before["audits"]
+    assert json.loads((folder / "summary.json").read_text()) == before
+    kept = json.loads((folder / "audits.json").read_text())
+    assert kept["best_epoch"] == before["best_epoch"]
+
+
+def test_a_run_without_audits_gets_them(copied, capsys):
+    drawn = ("model.completion.keep_eval=2", "model.completion.draw_eval=generator")
+    weight = ("model.completion.o=-1", "run.audits=false")
+    folder = copied("run", "model=ncnc", *QUICK, *drawn, *weight)
+    assert read_run(folder, "run").result.audits == {}
+    audits = public.load(folder).audit()
+    assert audits["company"]["passed"] is False
+    assert read_run(folder, "run").result.audits == audits
+
+
+def test_an_audit_is_that_of_the_runs_own_protocol(copied, capsys):
+    folder = copied("run", "model=cn", *QUICK[:2])
+    assert cli.main([str(folder), "--audit", "evaluator.metrics=[mrr]"]) == 1
+    assert "leave protocol and metrics out" in capsys.readouterr().err
+    assert not (folder / "audits.json").exists()
