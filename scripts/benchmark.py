@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from benchmarks import graphs, kernels, predict, reading, steps
+from benchmarks import graphs, kernels, predict, ranking, reading, steps
 from benchmarks.timing import UNIT_ROWS, Times, unit
 
 from runner.machine import hardware
@@ -37,7 +37,7 @@ from runner.machine.environment import prepare_environment
 from runner.machine.provenance import describe_machine
 
 MODELS = ("gae", "ncn", "ncn2", "ncn_diff", "ncnc", "ncnc2")
-PARTS = ("kernels", "steps", "epoch", "growth", "reading", "predict")
+PARTS = ("kernels", "steps", "epoch", "growth", "reading", "predict", "ranking")
 MILLIONS_OF_EDGES = (0.25, 0.5, 1.0, 2.0, 4.0)
 LIMIT = 120  # seconds of a cell, unless --limit says so
 OTHERS = ("plain PyTorch", "SciPy", "torch_sparse")
@@ -242,6 +242,26 @@ def _predict(arguments: argparse.Namespace) -> str:
     return f"### Prediction\n\n{note}\n\n{_table(rows)}\n\n{_table(links)}\n\n{_table(starts)}"
 
 
+def _ranking(arguments: argparse.Namespace) -> str:
+    rows = []
+    for model in ("ncn", "ncnc"):
+        if model not in arguments.models.split(","):
+            continue
+        given = {"model": model, "graph": "collab-shaped", "scale": arguments.scale}
+        found = _in_child("ranking", arguments, **given)
+        own, *shared = (Times(tuple(found[kind])) for kind in ranking.KINDS)
+        row = {"model": model, f"{ranking.KINDS[0]}, s": str(own)}
+        for kind, times in zip(ranking.KINDS[1:], shared, strict=True):
+            row |= {f"{kind}, s": str(times), f"own / {kind}": f"{own.median / times.median:.2f}"}
+        rows.append(row)
+    note = (
+        f"An evaluation of the collab-shaped graph: {ranking.PER_POSITIVE} negatives of each link, "
+        "half with its source and half with its target; the same pairs in any order, shared by all "
+        "links; and as many drawn pairs, whose nodes have fewer neighbours than those of links."
+    )
+    return f"### Ranking\n\n{note}\n\n{_table(rows)}"
+
+
 def _fill(
     row: dict[str, Any], name: str, seconds: list[float] | None, unit_: float, limit: int
 ) -> None:
@@ -278,6 +298,7 @@ def _child(what: dict[str, Any]) -> Any:
         "kernels": kernels.measure,
         "reading": reading.measure,
         "predict": predict.measure,
+        "ranking": ranking.measure,
     }
     return tasks[what.pop("task")](**what)
 

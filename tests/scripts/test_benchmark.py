@@ -64,3 +64,11 @@ def test_prediction_on_small_graphs(tmp_path):
     assert [row[0] for row in whole] == ["graph", "one like it", "collab-shaped"]
     assert all(float(row[whole[0].index("top_links, s")]) > 0 for row in whole[1:])
     assert start[0][0] == "import torch" and all(float(cell) > 0 for cell in start[1])
+
+
+@pytest.mark.soak
+def test_ranking_on_a_small_graph(tmp_path):
+    small = ("--models", "ncn", "--scale", "0.02", "--repeats", "1", "--threads", "1")
+    out = run(tmp_path, "ranking", *small)
+    (row,) = [line.split("|")[1:-1] for line in out.splitlines() if line.startswith("| ncn")]
+    assert all(float(cell) > 0 for cell in row[1:])
