@@ -13,6 +13,8 @@ _DIGITS = 8
 def distinguish_data(runs: Sequence[Run]) -> list[Run]:
     """Name the graph of each run where the runs of a dataset have several, features and split too.
 
+    Its protocol likewise.
+
     A graph of the user's own has one name, that of its latest run, whatever its runs call it and
     wherever its file lies. Runs from before fingerprints were recorded count by the name of their
     dataset, as long as the others have one graph; on files of the user's own by the place of these.
@@ -32,7 +34,19 @@ def distinguish_data(runs: Sequence[Run]) -> list[Run]:
         for run, (graph, _) in zip(named, told, strict=True)
     ]
     named = _experiments_apart(named, "features", [of for _, of in told])
-    return _experiments_apart(named, "split", [run.split for run in named])
+    named = _experiments_apart(named, "split", [run.split for run in named])
+    return _protocols_apart(named)
+
+
+def _protocols_apart(runs: Sequence[Run]) -> list[Run]:
+    """Figures of different protocols do not compare: they are of datasets with different names."""
+    several = _several((run.dataset, run.protocol or None) for run in runs)
+    return [
+        replace(run, dataset=f"{run.dataset}, {run.protocol}")
+        if run.dataset in several and run.protocol
+        else run
+        for run in runs
+    ]
 
 
 def _experiments_apart(

@@ -37,6 +37,11 @@ class Group:
     mixed: Sequence[str] = field(default_factory=tuple)
 
     @property
+    def protocol(self) -> str:
+        """How the runs are judged."""
+        return " / ".join(dict.fromkeys(run.protocol for run in self.runs))
+
+    @property
     def tests(self) -> list[float]:
         """The metric on test of each run, in %."""
         return [100 * run.result.test[self.metric] for run in self.runs if run.result]

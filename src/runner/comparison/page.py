@@ -131,6 +131,7 @@ def _results(
     return {
         "dataset": dataset,
         "metric": metric,
+        "protocol": groups[0].protocol,
         "metrics": list(names),
         "rows": rows,
         "any_published": any(row["published"] for row in rows),

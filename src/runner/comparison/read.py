@@ -61,11 +61,18 @@ def read_run(folder: Path, name: str) -> Run:
         graph=_part(meta, "data").get("graph"),
         features=_part(meta, "data").get("features"),
         split=_part(meta, "data").get("split"),
+        protocol=_protocol(settings),
         files=_files(settings, meta),
         settings=settings,
         provenance=_provenance(meta),
         result=result,
     )
+
+
+def _protocol(settings: Mapping[str, Any]) -> str:
+    """How a run is judged; of runs from before protocols had names, one of the two there were."""
+    named = settings.get("run.protocol")
+    return str(named or ("official" if settings.get("protocol.official_split") else "random"))
 
 
 def _experiment(settings: Mapping[str, Any], meta: Mapping[str, Any]) -> str:

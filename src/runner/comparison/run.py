@@ -67,6 +67,7 @@ class Run:
         graph: fingerprint of the graph before its split; None of a run from before it was recorded.
         features: fingerprint of the features, likewise.
         split: fingerprint of what the files say of the split; None where it is drawn.
+        protocol: how it is judged; "" of a job that never composed its config.
         files: of a run on the user's own graph, else None.
         settings: the config with the changes by its resumes, flat: `train.epochs` -> 100.
         provenance: other possible reasons for a difference: revision, versions, machine.
@@ -85,6 +86,7 @@ class Run:
     graph: str | None = None
     features: str | None = None
     split: str | None = None
+    protocol: str = ""
     files: Files | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)

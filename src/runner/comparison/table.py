@@ -45,6 +45,7 @@ def _row(group: Group) -> dict[str, Any]:
     of, spread_of = (published["mean"], published["std"]) if published else (math.nan, None)
     return {
         "dataset": group.dataset,
+        "protocol": group.protocol,
         "model": group.model,
         "setting": group.label,
         "experiment": group.experiment,
@@ -96,6 +97,7 @@ def readable(rows: pandas.DataFrame) -> pandas.DataFrame:
     return pandas.DataFrame(
         {
             "dataset": rows["dataset"],
+            "protocol": rows["protocol"],
             "model": rows["setting"],
             "metric": rows["metric"],
             "runs": rows["runs"].astype(str),

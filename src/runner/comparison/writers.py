@@ -64,7 +64,11 @@ def latex(rows: pandas.DataFrame) -> str:
         f"% {row.setting} on {row.dataset}: not the published setting: {row.differs}"
         for row in rows[rows["differs"] != ""].itertuples()
     ]
-    heading = ["% \\usepackage{booktabs}; means and standard deviations in %", *notes]
+    protocols = [
+        f"% {dataset}: protocol={protocol}"
+        for dataset, protocol in dict.fromkeys(zip(rows["dataset"], rows["protocol"], strict=True))
+    ]
+    heading = ["% \\usepackage{booktabs}; means and standard deviations in %", *protocols, *notes]
     return "".join(f"{' '.join(line.split())}\n" for line in heading) + text.replace("±", "$\\pm$")
 
 

@@ -83,3 +83,11 @@ def test_a_graph_of_ones_own_does_not_pose_as_a_dataset_of_ours():
     for real in ("b" * 64, None):
         mine, ours = told([own("a" * 64, "cora"), run(real, dataset="cora")])
         assert mine[0] == "cora (graph aaaaaaaa)" and ours[0] != mine[0]
+
+
+def test_figures_of_two_protocols_stand_in_two_columns():
+    judged = [replace(run("a" * 64), protocol=protocol) for protocol in ("heart", "hard", "")]
+    found = distinguish_data(judged)
+    assert [r.dataset for r in found] == ["mine, heart", "mine, hard", "mine"]
+    same = [replace(run("a" * 64), protocol="heart")] * 2
+    assert distinguish_data(same) == same

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas
 import pytest
 from scipy.stats import ttest_ind_from_stats
 from tests.runner.comparison.conftest import PUBLISHED, write_run
@@ -102,3 +103,22 @@ def test_runs_from_before_there_were_checksums_are_read(tmp_path):
 @pytest.mark.parametrize(("p", "text"), [(0.0001, "<0.001"), (0.5, "0.500"), (np.nan, "")])
 def test_a_p_value_is_never_zero(p, text):
     assert p_value(p) == text
+
+
+def test_the_protocol_is_said_and_never_mixed(tmp_path, compare):
+    for model, protocol, test in (("ncn", "heart", 0.3), ("ncn", "hard", 0.2), ("cn", "hard", 0.1)):
+        settings = {"run.protocol": protocol}
+        write_run(
+            tmp_path, model, 0, test, name=protocol, settings=settings, experiment=protocol + model
+        )
+    write_run(tmp_path, "cn", 0, 0.9, dataset="ogbl", settings={"protocol.official_split": True})
+    frame = tmp_path / "table.csv"
+    code, out, _ = compare(tmp_path, "--csv", frame, "--html", tmp_path / "page.html")
+    assert code == 0, out
+    rows = pandas.read_csv(frame)
+    assert dict(zip(rows["dataset"], rows["protocol"], strict=True)) == {
+        "cora, heart": "heart", "cora, hard": "hard", "ogbl": "official",
+    }  # fmt: skip
+    assert rows[rows["best"]]["mean"].tolist() == [pytest.approx(20)]
+    page = (tmp_path / "page.html").read_text()
+    assert "cora, heart, hits@100" in page and "Judged by protocol=hard." in page
