@@ -30,7 +30,8 @@ def test_one_run_one_folder(runner, tmp_path):
     assert folder.parent == tmp_path / "outputs" / "lesmis" / "ncn"
     names = {path.name for path in folder.iterdir()}
     expected = {"config.yaml", "overrides.yaml", "meta.json", "metrics.jsonl", "summary.json"}
-    assert names == {*expected, "status.json", "run.log", "checkpoints", "nodes.csv", ".lock"}
+    expected |= {"hardest_pairs.json", "status.json", "run.log", "checkpoints", "nodes.csv"}
+    assert names == {*expected, ".lock"}
     checkpoints = {path.name for path in (folder / "checkpoints").iterdir()}
     assert checkpoints == {"last.pt", "last-1.pt", "best.pt"}
     assert read(folder, "status.json")["status"] == "done"
