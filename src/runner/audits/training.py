@@ -51,13 +51,19 @@ def audit_training(training: Training, *, epoch: int, exact: bool) -> dict[str, 
 
 
 def _first_batch(training: Training) -> Batch:
-    """The next batch of the run's sampler, whose generators stay as they are."""
+    """The next batch of the run's sampler, whose generators stay as they are.
+
+    An objective that takes no links learns those of the graph: some of them are the targets.
+    """
     generators = training.generators
     before = generators.draws()
     try:
-        return next(training.sampler.epoch())
+        batch = next(training.sampler.epoch())
     finally:
         generators.restore_draws(before)
+    if training.objective.takes_links:
+        return batch
+    return replace(batch, positives=training.sampler.targets[:, :SAMPLE])
 
 
 def _have_any(graphs: Sequence[Graph | Bipartite], pairs: Tensor) -> bool:

@@ -184,6 +184,12 @@ def test_targets_that_stay_visible_are_told(run, setting, visible, encoding):
     assert f"training targets visible: {visible}" in out
 
 
+def test_an_objective_without_batches_of_links_has_those_of_the_graph_for_targets(run):
+    found, _ = run("model=inner_product", "objective=dense_reconstruction", *SMALL)
+    assert found["training"]["targets_visible"] == "encoder, predictor"
+    assert found["training"]["passed"] is True
+
+
 @pytest.mark.parametrize("encoding", ["full", "local"])
 @pytest.mark.parametrize(
     ("setting", "visible"),
