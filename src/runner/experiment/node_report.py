@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import torch
 
-from runner.audits.node_report import NAME, reporter, write_node_report
 from runner.errors import Interrupted
 from runner.experiment.parts import Parts
 from runner.records.best_weights import best_weights
@@ -25,6 +24,9 @@ def node_report(
     Raises:
         Interrupted: after a signal; a resume writes the file.
     """
+
+    # SciPy is slow to import, for a report that few runs ask for.
+    from runner.audits.node_report import NAME, reporter, write_node_report
 
     def stop_if_asked() -> None:
         if stop_requested():

@@ -70,6 +70,7 @@ def run_experiment(
     config = without_idle_training(config)
     shared = {"folder": str(folder.path.absolute()), "checkpoint": checkpoint}
     with ExitStack() as during:
+        during.callback(startup.thaw)
         ranks = during.enter_context(together(config, **shared))
         parts, state = _prepare(RunConfig.read(config), folder, checkpoint, ranks)
         if checkpoint is not None:

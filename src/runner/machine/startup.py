@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-_begun = False
+_begun = _frozen = False
 
 
 def begin() -> None:
@@ -20,8 +20,17 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Switch the collector on again, if :func:`begin` has switched it off."""
-    global _begun
+    """Switch the collector on, if :func:`begin` has switched it off; it skips what there is."""
+    global _begun, _frozen
     if _begun:
+        gc.freeze()
         gc.enable()
-        _begun = False
+        _begun, _frozen = False, True
+
+
+def thaw() -> None:
+    """Let the collector look at all again: what a finished run leaves may be garbage."""
+    global _frozen
+    if _frozen:
+        gc.unfreeze()
+        _frozen = False

@@ -18,9 +18,7 @@ from runner.experiment.find_runs import latest_trained
 from runner.ops.csr import Graph
 from runner.prediction.added_links import add_links
 from runner.prediction.all_pairs import AllPairs, pairs_with
-from runner.prediction.audit import audit_again
 from runner.prediction.calibration import Calibration, Method, require_share
-from runner.prediction.evaluate import evaluate, report_nodes
 from runner.prediction.kept_calibration import calibration_of
 from runner.prediction.known_links import KnownLinks
 from runner.prediction.node_labels import SIDES, NodeLabels, Side
@@ -301,6 +299,8 @@ class Run:
         Raises:
             RunnerError: if the split scores links that the run has been trained on.
         """
+        from runner.prediction.evaluate import evaluate  # slow to import, and no score needs it
+
         return evaluate(self._measured._trained, protocol=protocol, keys=keys, metrics=metrics)
 
     def report_nodes(self) -> None:
@@ -309,6 +309,8 @@ class Run:
         Raises:
             RunnerError: if the run has no links to evaluate on.
         """
+        from runner.prediction.evaluate import report_nodes
+
         report_nodes(self._measured._trained)
 
     def audit(self) -> dict[str, Any]:
@@ -317,6 +319,8 @@ class Run:
         Raises:
             RunnerError: if the run has no metrics.
         """
+        from runner.prediction.audit import audit_again
+
         return audit_again(self._measured._trained)
 
     def export(self, folder: str | Path) -> Path:

@@ -10,7 +10,9 @@ def test_what_begins_ends():
     assert not gc.isenabled()
     startup.begin()
     startup.end()
-    assert gc.isenabled()
+    assert gc.isenabled() and gc.get_freeze_count()
+    startup.thaw()
+    assert not gc.get_freeze_count()
 
 
 def test_a_collector_that_the_caller_has_switched_off_stays_off():
@@ -26,4 +28,4 @@ def test_a_collector_that_the_caller_has_switched_off_stays_off():
 def test_a_run_ends_it_before_its_first_step(runner):
     startup.begin()
     assert runner("model=cn", "dataset=lesmis", "tracker=none")[0] == 0
-    assert gc.isenabled()
+    assert gc.isenabled() and not gc.get_freeze_count()
