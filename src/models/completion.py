@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from runner.keys import Before, Effect, InConfig, NotNegative, Positive, PositiveInt, RunSeed, Width
+from runner.keys import Before, InConfig, NotNegative, Positive, PositiveInt, RunSeed, Width
 from runner.models.seeded import SeededModule
 from runner.ops.aggregate import gather
 from runner.ops.backend import exact
@@ -89,13 +89,13 @@ class Completion(SeededModule):
         s: InConfig[float] = 4.0,
         o: InConfig[float] = 3.0,
         alpha: InConfig[NotNegative] = 1.0,
-        chunk_size: Annotated[InConfig[PositiveInt | None], Effect.EQUAL] = 262_144,
+        chunk_size: InConfig[PositiveInt | None] = 262_144,
         keep_train: InConfig[PositiveInt | None] = None,
         keep_eval: InConfig[PositiveInt | None] = None,
         seed: InConfig[RunSeed] = 0,
         replacement: bool = False,
         dropout: Annotated[bool, Before(True)] = True,
-        memory_gib: Annotated[Positive | None, Effect.EQUAL, Before(None)] = None,
+        memory_gib: Annotated[Positive | None, Before(None)] = None,
         precision: Annotated[Literal["bfloat16"] | None, Before(None)] = None,
         draw_eval: Annotated[
             Literal["hash", "generator"], Before("generator", "keep_eval")

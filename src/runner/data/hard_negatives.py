@@ -20,6 +20,7 @@ from runner.ops.csr import Graph
 from runner.ops.pagerank import personalised_pagerank
 
 _BLOCK = 256  # nodes whose candidates are scored at a time
+_MOST_PAIRS = 2**30  # of a part, 16 bytes each
 _COMPARED = 50_000  # nodes up to which null compares all features
 
 Scored = list[tuple[np.ndarray, np.ndarray]]
@@ -76,6 +77,7 @@ class HardNegatives(EvaluationNegatives):
         self.seed = seed
 
     def draw(self, data: LinkData, valid_graph: Graph, test_graph: Graph) -> LinkData:
+        self._require_memory(max(part.positive.shape[1] for part in (data.valid, data.test)))
         compared = self._features(data)
         generator = np.random.default_rng(self.seed)
         parts, facts, digest = {}, {}, hashlib.sha256(data.fingerprint.encode())
@@ -103,6 +105,15 @@ class HardNegatives(EvaluationNegatives):
             notes=(*data.notes, note),
             facts={**data.facts, "hard negatives": {"by": used, "ranked": facts}},
         )
+
+    def _require_memory(self, links: int) -> None:
+        most = _MOST_PAIRS // links
+        if 2 * self.each > most:
+            raise RunnerError(
+                f"protocol.negatives.per_positive={2 * self.each}: of {links:,} links that are "
+                f"{2 * self.each * links:,} pairs, {16 * 2 * self.each * links / 2**30:.0f} GiB; "
+                f"give at most {most - most % 2}"
+            )
 
     def _features(self, data: LinkData) -> Tensor | None:
         """Rows of length 1, (N, F); None where features are not compared."""
@@ -212,10 +223,16 @@ def _hardest(
     best = np.full(len(eligible), np.inf)
     for nodes, scores in scored:
         counts = eligible[nodes] & (scores > 0)
-        nodes, scores = nodes[counts], scores[counts]
+        nodes, scores = nodes[counts], _rounded(scores[counts])
         best[nodes] = np.minimum(best[nodes], rankdata(-scores, method="min"))
     nodes = np.flatnonzero(np.isfinite(best))
     return nodes[np.lexsort((generator.random(len(nodes)), best[nodes]))[:most]]
+
+
+def _rounded(scores: np.ndarray) -> np.ndarray:
+    """To five digits: those that are equal but for the order of a sum are equal."""
+    unit = 10.0 ** (np.floor(np.log10(scores)) - 4)
+    return np.round(scores / unit) * unit
 
 
 def _linked(data: LinkData, side: int) -> csr_array:

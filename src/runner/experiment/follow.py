@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.config.schema import RunConfig
 from runner.experiment.parts import assemble
+from runner.machine import startup
 from runner.training.loop import fit
 from runner.training.ranks import Ranks
 from runner.training.state import TrainingState
@@ -19,6 +20,7 @@ def compute(
     """Take part in the run of `folder`, from the same state as process 0."""
     parts = assemble(RunConfig.read(config), Path(folder), ranks)
     state = TrainingState() if checkpoint is None else parts.restore(checkpoint)
+    startup.end()
     fit(parts.training, state, Silent(), ranks)
 
 

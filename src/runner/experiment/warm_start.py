@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 # The keys that define the meaning of an encoder's weights.
 _ENCODER_KEYS = (
     "_target_", "convolution", "hidden", "layers", "residual", "jumping_knowledge", "layer_norm",
+    "activate_single",
 )  # fmt: skip
 _FILES = ("config.yaml", "meta.json", "checkpoints/best.pt")
 
@@ -94,14 +95,19 @@ def _find_source(config: RunConfig, folder: RunFolder) -> Path | None:
 
 
 def _is_repeat(summary: Path, config: RunConfig) -> bool:
-    """Whether the run of a summary is finished and had the same seeds, and so the same split."""
+    """Whether the run of a summary is finished and had the same protocol and seeds.
+
+    So it had the same split. Runs from before protocols had names had the one of their dataset.
+    """
     try:
         status = json.loads((summary.parent / "status.json").read_text())["status"]
         meta = json.loads((summary.parent / "meta.json").read_text())
         seeds, is_refit = meta["seeds"], "refit_of" in meta  # one has seen all links
-    except (OSError, ValueError, KeyError, TypeError):
+        protocol = RunFolder(summary.parent).config()["run"]["protocol"]
+    except (OSError, ValueError, KeyError, TypeError, RunnerError):
         return False
-    return status == "done" and not is_refit and seeds == config.seeds.model_dump()
+    same = protocol in ("", config.run.protocol) and seeds == config.seeds.model_dump()
+    return status == "done" and not is_refit and same
 
 
 def _uses_start(folder: Path, config: RunConfig, mode: str) -> bool:

@@ -1,4 +1,4 @@
-"""The start of a command: a million objects come and stay, and the collector looks at them all."""
+"""Python's collector of cycles at the start of a command, which loads what stays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def begin() -> None:
     """Switch the collector of cycles off, until :func:`end`; for commands alone.
 
     Modules, configs and kernels are loaded then, of which nothing is garbage. Without the collector
-    that takes three quarters of the time (docs/performance.md).
+    that takes two thirds of the time (docs/performance.md).
     """
     global _begun
     if gc.isenabled():
@@ -31,6 +31,7 @@ def end() -> None:
 def thaw() -> None:
     """Let the collector look at all again: what a finished run leaves may be garbage."""
     global _frozen
+    end()  # of a run that failed before its first step
     if _frozen:
         gc.unfreeze()
         _frozen = False

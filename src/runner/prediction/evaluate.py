@@ -163,7 +163,8 @@ def _data(trained: Trained, settings: RunConfig) -> tuple[LinkData, Graphs]:
     before, now = trained.config, settings
     edges = now.protocol.validation_edges_in_test_graph
     data = trained.data
-    if now.dataset.source != before.dataset.source:
+    drawn_anew = now.protocol.negatives != before.protocol.negatives
+    if now.dataset.source != before.dataset.source or drawn_anew:
         data = load_data(now)
         if data.graph_fingerprint != trained.data.graph_fingerprint:
             raise RunnerError(

@@ -75,7 +75,9 @@ class RankingEvaluator(Evaluator):
         metrics: Annotated[list[str | Metric] | None, Effect.EQUAL],
         select: str | None,
         batch_size: AtATime,
-        queries: Annotated[PositiveInt | Literal["auto", "all"], Before("auto")] = "auto",
+        queries: Annotated[
+            PositiveInt | Literal["auto", "all"], Effect.EQUAL, Before("auto")
+        ] = "auto",
     ) -> None:
         self.metrics = None if metrics is None else [parse_metric(name) for name in metrics]
         self.select = select

@@ -43,9 +43,11 @@ def test_what_changes_no_result_does_not_count(override):
     assert found(*NCN, override) == []
 
 
-def test_memory_of_a_component_does_not_count():
+def test_what_changes_no_figure_does_not_count_and_what_moves_dropout_does():
+    assert found(*NCN, "train.eval_batch_size=64", "evaluator.queries=all") == []
     ncnc = ("model=ncnc", "dataset=cora")
-    assert found(*ncnc, "model.completion.chunk_size=64", "model.completion.memory_gib=2") == []
+    chunks = found(*ncnc, "model.completion.chunk_size=64")
+    assert chunks == [("model.completion.chunk_size", 64, None)]
     assert found("model=cn", "dataset=cora", "train.lr_encoder=1", "train.patience=3") == []
 
 

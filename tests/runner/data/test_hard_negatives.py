@@ -7,6 +7,7 @@ import pytest
 import torch
 from tests.ops.test_pagerank import exact
 
+from runner.data import hard_negatives
 from runner.data.hard_negatives import HardNegatives
 from runner.data.splits import RandomSplit
 from runner.data.whole_graph import WholeGraph, split_data
@@ -50,7 +51,8 @@ def best_ranks(data, features) -> np.ndarray:
     known[u, v] = known[v, u] = True
     best = np.full(a.shape, np.inf)
     for score in scores:
-        score = np.where(known | (score < 1e-12), -1, score.round(12))
+        rounded = np.vectorize(lambda x: float(f"{x:.5g}"), otypes=[float])(score)
+        score = np.where(known | (score < 1e-12), -1, rounded)
         above = (score[:, None, :] > score[:, :, None]).sum(2) + 1
         best = np.where(score > 0, np.minimum(best, above), best)
     return best
@@ -95,7 +97,19 @@ def test_what_no_heuristic_knows_is_filled_by_chance(features):
         assert len(set(half)) == 20
 
 
-def test_the_seed_decides_ties_and_nothing_else_does():
+def test_of_equal_ranks_every_node_is_as_likely():
+    nodes, chance = np.arange(10), np.random.default_rng(0)
+    # Equal but for rounding.
+    scores = 0.3 + 1e-12 * nodes
+    chosen = [
+        hard_negatives._hardest([(nodes, scores)], np.ones(10, bool), 3, chance)
+        for _ in range(1000)
+    ]
+    counts = np.bincount(np.concatenate(chosen), minlength=10)
+    assert counts.min() > 240 and counts.max() < 360
+
+
+def test_the_seed_decides():
     data = dataset(nodes=40, links=16)
     one, same, other = (drawn(data, seed=seed).test.negative for seed in (3, 3, 4))
     assert torch.equal(one, same) and not torch.equal(one, other)
@@ -132,3 +146,12 @@ def test_features_that_are_not_there_are_refused():
         drawn(dataset(), features=True)
     with pytest.raises(ValueError, match="even"):
         HardNegatives(per_positive=5, seed=0)
+
+
+def test_more_pairs_than_memory_has_are_refused(monkeypatch):
+    data = dataset()
+    links = max(part.positive.shape[1] for part in (data.valid, data.test))
+    monkeypatch.setattr(hard_negatives, "_MOST_PAIRS", 10 * links + 1)
+    with pytest.raises(RunnerError, match=r"give at most 10$"):
+        drawn(data)
+    assert drawn(data, per_positive=10).test.negative.shape[2] == 10

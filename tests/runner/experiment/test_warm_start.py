@@ -133,6 +133,7 @@ def test_auto_finds_the_newest_finished_run_beside_with_the_same_seeds(runner, t
     beside = ncn.parent
     for name, arguments in (
         ("newer", ()), ("other_split", ("seeds.split=5",)), ("killed", ()),
+        ("other_protocol", ("protocol=hard", "protocol.negatives.per_positive=20")),
     ):  # fmt: skip
         code, _, err = runner("model=ncn", *QUICK, *arguments, f"hydra.run.dir={beside / name}")
         assert code == 0, err

@@ -1,8 +1,11 @@
 """The collector of cycles is off while a command starts, and on while it works."""
 
 import gc
+from types import SimpleNamespace
 
+from runner.experiment import follow
 from runner.machine import startup
+from runner.training.ranks import ALONE
 
 
 def test_what_begins_ends():
@@ -28,4 +31,23 @@ def test_a_collector_that_the_caller_has_switched_off_stays_off():
 def test_a_run_ends_it_before_its_first_step(runner):
     startup.begin()
     assert runner("model=cn", "dataset=lesmis", "tracker=none")[0] == 0
+    assert gc.isenabled() and not gc.get_freeze_count()
+
+
+def test_so_does_another_process_of_the_run(monkeypatch):
+    seen = []
+    monkeypatch.setattr(follow, "RunConfig", SimpleNamespace(read=lambda config: None))
+    monkeypatch.setattr(follow, "assemble", lambda *parts: SimpleNamespace(training=None))
+    monkeypatch.setattr(follow, "fit", lambda *given: seen.append(gc.isenabled()))
+    startup.begin()
+    try:
+        follow.compute(config={}, folder="", checkpoint=None, ranks=ALONE)
+    finally:
+        startup.thaw()
+    assert seen == [True]
+
+
+def test_and_so_does_a_run_that_fails_before(runner):
+    startup.begin()
+    assert runner("model=ncn", "dataset=lesmis", "tracker=none", "protocol=hard")[0] == 1
     assert gc.isenabled() and not gc.get_freeze_count()

@@ -53,6 +53,16 @@ def test_a_protocol_with_other_negatives_or_another_graph(folder, made_once):
     assert run.metrics == run.evaluate()  # nothing of it stays
 
 
+def test_other_negatives_of_the_protocol_are_drawn(made_once):
+    few, many = (
+        ("model=cn", *PLAIN, "protocol=hard", f"protocol.negatives.per_positive={count}")
+        for count in (20, 60)
+    )
+    run, wanted = public.load(made_once(*few)), public.load(made_once(*many))
+    found = run.evaluate(keys={"negatives.per_positive": 60}, metrics=["mrr"])
+    assert found["test"]["mrr"] == wanted.metrics["test"]["mrr"] != run.metrics["test"]["mrr"]
+
+
 def test_a_split_that_scores_training_links_is_refused_with_counts(folder):
     run = public.load(folder)
     with pytest.raises(RunnerError) as refusal:

@@ -60,6 +60,10 @@ def test_all_links_are_trained_on_for_the_best_epochs_number(runner, source):
     assert_same_weights(folder, other)
 
 
+def test_a_report_of_nodes_is_not_asked_for(runner, copied):
+    refitted(runner, copied("reporting", "model=ncn", *QUICK, "run.node_report=true"))
+
+
 def test_patience_ends_no_refit(runner, copied):
     """Without validation no epoch is worse, but those that are not evaluated are no better."""
     more = ("train.patience=1", "train.evaluate_every=2")
