@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from runner.audits.topology import approximate_concentration, concentration
+from runner.config.reports import NODES
 from runner.data.link_data import LinkData
 from runner.ops.csr import Graph
 from runner.storage.files import atomic
@@ -20,7 +21,6 @@ from runner.training.node_ranking import NodeMetric, Places, queries
 
 log = logging.getLogger(__name__)
 
-NAME = "nodes.csv"
 _METRICS = ("node_mrr", "precision@10", "recall@10", "ndcg@10")
 
 
@@ -59,12 +59,12 @@ def write_node_report(
         values = torch.zeros(data.num_nodes, dtype=torch.float64)
         values[places.nodes] = metric.of_nodes(places)
         columns[f"test/{metric.name}"] = _cells(values, ranked)
-    with atomic(folder / NAME) as temporary, open(temporary, "w", newline="") as file:
+    with atomic(folder / NODES) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
     of = queries(data.judged["test"], "all")[1]
-    log.info("%s: ranks %d of the %d nodes with a test link", folder / NAME, len(places.nodes), of)
+    log.info("%s: ranks %d of the %d nodes with a test link", folder / NODES, len(places.nodes), of)
 
 
 def _cells(values: Tensor, there: Tensor) -> list[str]:

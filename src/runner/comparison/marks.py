@@ -8,14 +8,8 @@ from functools import partial
 
 from runner.comparison.groups import Group
 from runner.comparison.published import differing
+from runner.config.reports import FAILURES
 from runner.terminal.tables import differences_in_words
-
-FAILURES = {
-    "company": "scores depend on the batch",
-    "knowledge": "scores depend on links that the protocol hides",
-    "training": "training sees target links that its sampler declares removed",
-}
-"""What a failed audit of a run says, by its name in summary.json."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from runner.comparison import settings as config
 from runner.comparison.groups import is_identity
 from runner.comparison.run import Files, Result, Run
 from runner.config.identity import content_id, is_on_a_file
+from runner.config.reports import AUDITS, with_later
 from runner.storage.seal import Damaged, read_json, read_lines
 
 STATES = ("done", "failed", "interrupted", "running", "pruned")
@@ -135,12 +136,13 @@ def _result(
 
 
 def _audits_of(folder: Path, summary: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any]:
-    """The audits made later, if they are of the same epoch, else those of the run's end."""
-    if (folder / "audits.json").exists():
-        later = _json(folder, "audits.json", problems)
+    """The audits of the run's end, with those made later, if they are of the same epoch."""
+    audits = summary.get("audits") or {}
+    if (folder / AUDITS).exists():
+        later = _json(folder, AUDITS, problems)
         if later.get("best_epoch") == summary.get("best_epoch"):
-            return later.get("audits") or {}
-    return summary.get("audits") or {}
+            return with_later(audits, later.get("audits") or {})
+    return audits
 
 
 def _published(figure: Mapping[str, Any]) -> dict[str, Any]:

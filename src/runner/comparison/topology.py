@@ -13,6 +13,7 @@ from scipy import stats
 
 from runner.comparison.groups import Group
 from runner.comparison.table import number
+from runner.config.reports import NODES
 
 PARTS = {"train": "training", "valid": "validation", "test": "test"}
 BY = ("tc_train", "tc_valid", "tc_test", "degree")
@@ -61,7 +62,7 @@ def topologies(groups: Sequence[Group]) -> list[Topology]:
 def read_nodes(folder: Path | None) -> pandas.DataFrame | None:
     """The report in a run folder; None where there is none, or the names of nodes alone."""
     try:
-        nodes = pandas.read_csv(folder / "nodes.csv") if folder is not None else None
+        nodes = pandas.read_csv(folder / NODES) if folder is not None else None
     except (OSError, ValueError):
         return None
     return nodes if nodes is not None and {"degree", "tc_train"} <= {*nodes.columns} else None

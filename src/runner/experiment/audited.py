@@ -17,8 +17,8 @@ from runner.audits.knowledge import Seen, audit_knowledge
 from runner.audits.limit import Limit
 from runner.audits.scores import Score
 from runner.audits.training import audit_training
-from runner.comparison.marks import FAILURES
 from runner.config.flat import flat
+from runner.config.reports import FAILURES
 from runner.data.link_data import LinkData
 from runner.experiment import warm_start
 from runner.experiment.build import build

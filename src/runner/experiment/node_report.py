@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 
+from runner.config.reports import NODES
 from runner.errors import Interrupted
 from runner.experiment.parts import Parts
 from runner.records.best_weights import best_weights
@@ -26,7 +27,7 @@ def node_report(
     """
 
     # SciPy is slow to import, for a report that few runs ask for.
-    from runner.audits.node_report import NAME, reporter, write_node_report
+    from runner.audits.node_report import reporter, write_node_report
 
     def stop_if_asked() -> None:
         if stop_requested():
@@ -46,5 +47,5 @@ def node_report(
     except Exception as error:
         log.warning(
             "%s cannot be written (%s: %s); `runner-evaluate %s --nodes` tries again",
-            *(NAME, type(error).__name__, error, folder.path),
+            *(NODES, type(error).__name__, error, folder.path),
         )

@@ -22,6 +22,7 @@ import yaml
 
 from runner.config import aliases
 from runner.config.hydra_messages import short
+from runner.config.reports import NODES
 from runner.errors import Interrupted, Pruned, RunnerError
 from runner.storage.files import atomic, create, sync_folder
 from runner.storage.seal import Damaged, has_seal, read_json, read_lines, sealed_json, sealed_lines
@@ -291,12 +292,12 @@ class RunFolder:
         self.write_json("meta.json", meta)
 
     def write_names(self, names: Sequence[str]) -> None:
-        """Keep the names of nodes, by their numbers, in nodes.csv."""
+        """Keep the names of nodes, by their numbers."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["node", "name"])
         writer.writerows(enumerate(names))
-        self._write("nodes.csv", text.getvalue())
+        self._write(NODES, text.getvalue())
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Replace a JSON file as a whole."""

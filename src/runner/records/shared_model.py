@@ -14,6 +14,7 @@ import yaml
 import runner
 from runner.config.facts import effect_of
 from runner.config.flat import flat
+from runner.config.reports import NODES
 from runner.errors import RunnerError
 from runner.keys import Effect
 from runner.records import checkpoint
@@ -23,7 +24,7 @@ from runner.storage.seal import read_json, seal_of, sealed_json, sealed_lines
 from runner.storage.workshop import sync, workshop
 
 WEIGHTS = "model.safetensors"
-_COPIED = ("summary.json", "nodes.csv")
+_COPIED = ("summary.json", NODES)
 _CALIBRATION = "calibration.json"
 # What another machine needs of meta.json; the rest is about this one.
 _META = (

@@ -85,3 +85,12 @@ def test_audits_made_later_count_while_the_best_epoch_is_the_same(tmp_path, comp
     (folder / "audits.json").write_text("{")
     _, out, _ = compare(tmp_path / "runs")
     assert "audits.json is damaged" in out and "[company]" not in out
+
+
+def test_a_later_audit_that_was_not_made_lifts_no_mark(tmp_path, compare):
+    write_run(tmp_path / "runs", "ncn", 0, 0.9, epochs=2, audits=LEAKS)
+    kept = next(tmp_path.rglob("summary.json")).with_name("audits.json")
+    for company, expected in (({"passed": None}, True), ({"passed": True}, False)):
+        later = {"best_epoch": 2, "audits": {"company": company}}
+        kept.write_text(sealed_json(later))
+        assert ("[company]" in compare(tmp_path / "runs")[1]) == expected

@@ -9,6 +9,7 @@ import pytest
 import runner as public
 from runner.cli import evaluate as cli
 from runner.comparison.read import read_run
+from runner.experiment import audited
 
 QUICK = ("dataset=lesmis", "tracker=none", "train.epochs=2", "encoder.hidden=8")
 
@@ -41,3 +42,15 @@ def test_an_audit_is_that_of_the_runs_own_protocol(copied, capsys):
     assert cli.main([str(folder), "--audit", "evaluator.metrics=[mrr]"]) == 1
     assert "leave protocol and metrics out" in capsys.readouterr().err
     assert not (folder / "audits.json").exists()
+
+
+def test_an_audit_that_cannot_be_made_leaves_the_earlier_verdict(copied, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no such luck")
+
+    folder = copied("run", "model=cn", *QUICK[:2])
+    assert cli.main([str(folder), "--audit"]) == 0
+    monkeypatch.setattr(audited, "audit_company", broken)
+    assert public.load(folder).audit()["company"]["passed"] is None
+    kept = json.loads((folder / "audits.json").read_text())["audits"]
+    assert kept["company"]["passed"] is True and kept["knowledge"]["passed"] is True
