@@ -45,7 +45,7 @@ class Judgement:
     """All verdicts.
 
     Attributes:
-        refusals: reasons that a row with a published figure, or with a refused mark, is not judged.
+        refusals: reasons that a row with a published figure, or with a mark, is not judged.
         notes: rows whose published figure has no spread, or is unverified.
     """
 
@@ -73,7 +73,7 @@ def judge(groups: Sequence[Group], runs: Sequence[Run], alpha: float) -> Judgeme
     judged = []
     for group in groups:
         where = f"{group.dataset} {group.label}"
-        objections = [mark.reason for mark in marks(group) if mark.refused]
+        objections = [mark.reason for mark in marks(group)]
         refusals += [f"{where}: {reason}" for reason in objections]
         figure = published_figure(group)
         if figure is None or objections:

@@ -14,17 +14,15 @@ from runner.terminal.tables import differences_in_words
 
 @dataclass(frozen=True)
 class Mark:
-    """One objection to the figure of a row.
+    """One objection to the figure of a row, which `--check` refuses for it.
 
     Attributes:
         name: the word beside the figure.
         reason: below the table.
-        refused: whether `--check` refuses the row for it.
     """
 
     name: str
     reason: str
-    refused: bool
 
 
 def marks(group: Group) -> list[Mark]:
@@ -57,15 +55,14 @@ def _failed(group: Group, *, audit: str, reason: str) -> Mark | None:
     if not count:
         return None
     of = "" if count == len(group.runs) else f" (in {count} of {len(group.runs)} runs)"
-    return Mark(audit, f"{reason}{of}", refused=True)
+    return Mark(audit, f"{reason}{of}")
 
 
 def _other_setting(group: Group) -> Mark | None:
     found = differing(group)
     if not found:
         return None
-    reason = f"not the published setting: {differences_in_words(found)}"
-    return Mark("setting", reason, refused=True)
+    return Mark("setting", f"not the published setting: {differences_in_words(found)}")
 
 
 _FINDERS: tuple[Callable[[Group], Mark | None], ...] = (
