@@ -66,11 +66,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _evaluate(options: argparse.Namespace) -> None:
     protocol, keys, metrics, machine, places = _read(options.overrides)
-    if options.audit and (protocol or keys or metrics):
+    if options.audit and options.nodes:
         raise RunnerError(
-            "--audit: the scores are audited as the run's own protocol has them; leave protocol "
-            "and metrics out"
+            "--audit --nodes: an audit comes alone; run the command once with each of them"
         )
+    own = "--audit" if options.audit else "--nodes" if options.nodes else ""
+    if own and (protocol or keys or metrics):
+        raise RunnerError(f"{own}: goes by the run's own protocol; leave protocol and metrics out")
     from runner.experiment.find_runs import latest_trained
     from runner.experiment.resume_overrides import apply, with_resumes
     from runner.machine import hardware

@@ -28,6 +28,11 @@ def audit_again(trained: Trained) -> dict[str, Any]:
         RunnerError: if the run has no metrics, or is not finished.
     """
     folder = trained.folder
+    if not (folder.path / "summary.json").exists():
+        raise RunnerError(
+            f"{folder.path}: this run is not finished, and audits come after its last epoch; "
+            f"first: runner resume={folder.path}"
+        )
     seconds = read_summary(folder.path)["seconds"]
     parts = assemble(trained.config, folder.path, ALONE)
     model = parts.training.model.eval()

@@ -37,11 +37,30 @@ def test_a_run_without_audits_gets_them(copied, capsys):
     assert read_run(folder, "run").result.audits == audits
 
 
-def test_an_audit_is_that_of_the_runs_own_protocol(copied, capsys):
+@pytest.mark.parametrize("key", ["evaluator.metrics=[mrr]", "protocol=random"])
+@pytest.mark.parametrize("flag", ["--audit", "--nodes"])
+def test_audits_and_nodes_are_those_of_the_runs_own_protocol(copied, capsys, flag, key):
     folder = copied("run", "model=cn", *QUICK[:2])
-    assert cli.main([str(folder), "--audit", "evaluator.metrics=[mrr]"]) == 1
-    assert "leave protocol and metrics out" in capsys.readouterr().err
+    before = (folder / "nodes.csv").read_bytes()
+    assert cli.main([str(folder), flag, key]) == 1
+    assert f"{flag}: goes by the run's own protocol; leave" in capsys.readouterr().err
     assert not (folder / "audits.json").exists()
+    assert (folder / "nodes.csv").read_bytes() == before
+
+
+def test_audits_and_nodes_at_once_are_refused(copied, capsys):
+    folder = copied("run", "model=cn", *QUICK[:2])
+    assert cli.main([str(folder), "--audit", "--nodes"]) == 1
+    assert "--audit --nodes: an audit comes alone" in capsys.readouterr().err
+    assert not (folder / "audits.json").exists()
+
+
+def test_an_unfinished_run_is_to_be_resumed_first(copied, capsys):
+    folder = copied("run", "model=cn", *QUICK[:2])
+    (folder / "summary.json").unlink()
+    assert cli.main([str(folder), "--audit"]) == 1
+    err = capsys.readouterr().err
+    assert "this run is not finished" in err and f"runner resume={folder}" in err
 
 
 def test_an_audit_that_cannot_be_made_leaves_the_earlier_verdict(copied, monkeypatch):
