@@ -107,7 +107,13 @@ def split_confirmations(
 def _summary_if_finished(
     folder: RunFolder, content: Mapping[str, Any], train: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """The summary of a finished run with intact weights; its damaged records are repaired."""
+    """The summary of a finished run with intact weights; its damaged records are repaired.
+
+    One that a signal stopped after its summary has its reports still to write. One that was killed
+    there is finished without them, or each resume would be killed again.
+    """
+    if folder.is_interrupted():
+        return None
     try:
         summary = read_summary(folder.path)
     except RunnerError:

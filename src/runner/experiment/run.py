@@ -90,11 +90,15 @@ def run_experiment(
             fit(training, state, recorder, ranks)
             recorder.close()
         tracked.result = _make_summary(folder, parts, state)
-        tracked.result |= _audits(folder, parts, state, stop)
-        if settings.run.node_report:  # before the summary, which says that all is done
+        selection = training.evaluator.selection
+        tracked.result["selection"] = selection_of(folder.metrics, selection)
+        folder.write_json("summary.json", tracked.result)  # what follows may be killed for memory
+        if settings.run.audits and training.evaluator.names:
+            tracked.result["audits"] = _audits(folder, parts, state, stop)
+            folder.write_json("summary.json", tracked.result)
+        if settings.run.node_report:
             node_report(parts, folder, state, lambda: stop.requested)
-        folder.write_json("summary.json", tracked.result)
-        wanted, selection = tracked.tracker.wants_media, training.evaluator.selection
+        wanted = tracked.tracker.wants_media
         media = closing_media(parts, folder, selection, lambda: stop.requested, wanted)
         if wanted:
             tracked.tracker.show_media(media)
@@ -191,21 +195,16 @@ def _make_summary(folder: RunFolder, parts: Parts, state: TrainingState) -> dict
 def _audits(
     folder: RunFolder, parts: Parts, state: TrainingState, stop: StopOnSignals
 ) -> dict[str, Any]:
-    """What of the summary says how much its figures are worth."""
+    """The audits of the scores, with the weights of the best epoch."""
     assert state.best is not None
-    training = parts.training
-    found = {"selection": selection_of(folder.metrics, training.evaluator.selection)}
-    if not parts.config.run.audits or not training.evaluator.names:
-        return found
-    with best_weights(training.model, folder, "the audits are"):
-        audits = audit(
+    with best_weights(parts.training.model, folder, "the audits are"):
+        return audit(
             parts,
             folder.path,
             epoch=state.best["epoch"],
             seconds=state.seconds,
             stop_requested=lambda: stop.requested,
         )
-    return {**found, "audits": audits}
 
 
 @dataclass

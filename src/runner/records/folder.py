@@ -308,6 +308,11 @@ class RunFolder:
         content = {"status": status, "error": error, "time": now(), "pid": os.getpid()}
         self.write_json("status.json", {**content, "host": socket.gethostname()})
 
+    def is_interrupted(self) -> bool:
+        """Whether status.json says that a signal has stopped the run."""
+        text = self._read_if_intact("status.json")
+        return text is not None and read_json(text)["status"] == "interrupted"
+
     @contextmanager
     def recording_status(self) -> Iterator[None]:
         """Record `running` in status.json, and the outcome at the end."""

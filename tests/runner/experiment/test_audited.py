@@ -11,6 +11,7 @@ from tests.test_configs import MODELS
 from torch import nn
 
 from runner.experiment import audited, parts
+from runner.experiment import run as experiment
 from runner.experiment.graphs import build_graphs
 from runner.models.predictor import Predictor
 from runner.ops.csr import Graph
@@ -23,6 +24,10 @@ KEEP = (
     "model=ncnc2", "model.completion.keep_eval=2", "model.completion.keep_train=2",
     "model.completion.o=-1",  # so that what is drawn has weight
 )  # fmt: skip
+
+
+class Killed(Exception):
+    """As by the kernel: nothing more is written."""
 
 
 class Trained(Predictor):
@@ -213,6 +218,21 @@ def test_an_audit_that_breaks_fails_no_run(run, monkeypatch):
     assert found["company"] == {"passed": None, "problem": "RuntimeError: no such luck"}
     assert found["knowledge"]["passed"] is True
     assert "the audit of company cannot be made (RuntimeError: no such luck)" in out
+
+
+@pytest.mark.parametrize("at", ["audit", "node_report"])
+def test_killed_after_its_last_epoch_a_run_is_finished(runner, monkeypatch, at):
+    def killed(*_, **__):
+        raise Killed
+
+    monkeypatch.setattr(experiment, at, killed)
+    code, _, _ = runner("model=ncn", *SMALL, "run.node_report=true", "hydra.run.dir=cut")
+    assert code == 1
+    code, out, err = runner("resume=cut")
+    assert code == 0 and "this run is finished" in out + err
+    summary = json.loads(Path("cut/summary.json").read_text())
+    assert summary["test"] and ("audits" in summary) == (at == "node_report")
+    assert json.loads(Path("cut/status.json").read_text())["status"] == "done"
 
 
 def test_audits_can_be_left_out_and_change_nothing_else(runner):
