@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -45,6 +46,17 @@ def targets_visible(group: Group) -> str:
     audits = [run.result.audits.get("training", {}) for run in group.runs if run.result]
     found = [audit["targets_visible"] for audit in audits if "targets_visible" in audit]
     return " / ".join(dict.fromkeys(found))
+
+
+def not_made(group: Group) -> dict[str, int]:
+    """In how many runs each audit could not be made, by its name."""
+    return Counter(
+        name
+        for run in group.runs
+        if run.result
+        for name, audit in run.result.audits.items()
+        if audit.get("passed") is None
+    )
 
 
 def _failed(group: Group, *, audit: str, reason: str) -> Mark | None:

@@ -10,7 +10,7 @@ import pandas
 
 from runner.comparison.gate import Judgement
 from runner.comparison.groups import Group
-from runner.comparison.marks import marks, targets_visible
+from runner.comparison.marks import marks, not_made, targets_visible
 from runner.comparison.run import Run
 from runner.comparison.significance import PAIRS_AMONG, Pair, by_column
 from runner.comparison.table import p_value, readable, spread
@@ -128,7 +128,7 @@ def left_out(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:
 
 
 def caveats(groups: Sequence[Group]) -> Iterator[str]:
-    """Lines with repeats left out, marks of rows, visible targets, and mixed settings."""
+    """Lines with repeats left out, marks, visible targets, audits not made, mixed settings."""
     repeated = sum(group.repeated for group in groups)
     if repeated:
         yield f"left out: {repeated} repeated with the same seeds"
@@ -149,19 +149,26 @@ def caveats(groups: Sequence[Group]) -> Iterator[str]:
         for group in groups
         for mark in marks(group)
     ]
-    yield from _few(reasons, "marks")
+    yield from _few(reasons, "marks (--csv has all)")
     seen = [
         f"note: {group.dataset} {group.label} was trained on targets that stay visible to {visible}"
         for group in groups
         if (visible := targets_visible(group)) not in ("", "no")
     ]
-    yield from _few(seen, "rows with visible targets")
+    yield from _few(seen, "rows with visible targets (--csv has all)")
+    missing = [
+        f"note: {group.dataset} {group.label}: the audit of {name} was not made in {count} of "
+        f"{len(group.runs)} runs (runner-evaluate <run folder> --audit makes it)"
+        for group in groups
+        for name, count in not_made(group).items()
+    ]
+    yield from _few(missing, "audits that were not made")
 
 
 def _few(lines: Sequence[str], what: str) -> Iterator[str]:
     yield from lines[:_PROBLEMS]
     if len(lines) > _PROBLEMS:
-        yield f"… and {len(lines) - _PROBLEMS} more {what} (--csv has all)"
+        yield f"… and {len(lines) - _PROBLEMS} more {what}"
 
 
 def _brief(run: Run) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from runner.audits.training import audit_training
 from runner.config.flat import flat
 from runner.config.reports import FAILURES
 from runner.data.link_data import LinkData
+from runner.errors import RunnerError
 from runner.experiment import warm_start
 from runner.experiment.build import build
 from runner.experiment.graphs import build_graphs
@@ -48,26 +50,27 @@ def audit(
     Args:
         folder: of the run.
         epoch: of the weights.
-        seconds: of the run, of which the audits may take a tenth.
+        seconds: of the run, by which each audit is limited.
     """
     training, data = parts.training, parts.data
     if not training.evaluator.names:
         return {}
-    limit, exact = Limit(seconds, stop_requested), _is_exact(parts)
+    began, exact = time.perf_counter(), _is_exact(parts)
     valid, test = (
         training.objective.inputs(epoch, inputs)
         for inputs in (training.task.valid_inputs, training.task.test_inputs)
     )
     model = training.model
-    audits: dict[str, Callable[[], dict[str, Any]]] = {
-        "company": lambda: audit_company(
+    audits: dict[str, Callable[[Limit], dict[str, Any]]] = {
+        "training": lambda _: audit_training(training, epoch=epoch, exact=exact),
+        "company": lambda limit: audit_company(
             _scorers(model, test),
             data.test,
             batch_size=parts.config.train.eval_batch_size,
             exact=exact,
             limit=limit,
         ),
-        "knowledge": lambda: audit_knowledge(
+        "knowledge": lambda limit: audit_knowledge(
             _seen(model, valid, test),
             partial(_see, parts, folder, epoch),
             data,
@@ -76,23 +79,26 @@ def audit(
             limit=limit,
         ),
     }
-    if training.settings.epochs:
-        audits["training"] = partial(audit_training, training, epoch=epoch, exact=exact)
-    found = {name: _attempt(name, make, limit) for name, make in audits.items()}
+    if not training.settings.epochs:
+        del audits["training"]
+    found = {
+        name: _attempt(name, make, Limit(seconds, stop_requested)) for name, make in audits.items()
+    }
     visible = found.get("training", {}).get("targets_visible")
     of_training = f"; training targets visible: {visible}" if visible else ""
-    log.info("audits: %s%s (%.1f s)", _in_words(found), of_training, limit.spent)
+    log.info("audits: %s%s (%.1f s)", _in_words(found), of_training, time.perf_counter() - began)
     return found
 
 
-def _attempt(name: str, make: Callable[[], dict[str, Any]], limit: Limit) -> dict[str, Any]:
-    if not limit.left:
-        return {"passed": None, "problem": "no time was left"}
+def _attempt(name: str, make: Callable[[Limit], dict[str, Any]], limit: Limit) -> dict[str, Any]:
     try:
+        if not limit.left:
+            raise RunnerError("the run was asked to stop")
         with torch.no_grad():
-            found = make()
+            found = make(limit)
     except Exception as error:  # must not fail a finished run
-        problem = f"{type(error).__name__}: {error}"
+        known = isinstance(error, RunnerError)
+        problem = str(error) if known else f"{type(error).__name__}: {error}"
         log.warning("the audit of %s cannot be made (%s)", name, problem)
         return {"passed": None, "problem": problem}
     if not found["passed"]:

@@ -142,5 +142,5 @@ def test_a_batch_that_is_too_long_is_cut(monkeypatch):
         return own(batch)
 
     split = EvaluationSplit(pairs, pairs.flip(0))
-    found = audited(lambda: noted, batch_size=9000, split=split, limit=Limit(200.0))
+    found = audited(lambda: noted, batch_size=9000, split=split, limit=Limit(400.0))
     assert found["cut"] and max(sizes) < 9000

@@ -55,9 +55,21 @@ def test_runs_without_audits_have_no_marks(root, compare):
     assert "[" not in out
 
 
-def test_an_audit_that_was_not_possible_is_no_mark(tmp_path, compare):
-    write_run(tmp_path / "runs", "ncn", 0, 0.9, audits={"company": {"passed": None}})
-    assert "[" not in compare(tmp_path / "runs")[1]
+def test_an_audit_that_was_not_made_is_a_note_and_no_mark(tmp_path, compare):
+    for seed in range(3):
+        audits = {"company": {"passed": None}} if seed else FINE
+        write_run(tmp_path / "runs", "ncn", seed, 0.9, published=PUBLISHED, audits=audits)
+    for options in ((), ("--check",)):
+        code, out, _ = compare(tmp_path / "runs", *options)
+        assert code == 0 and "[" not in out
+        assert "note: cora ncn: the audit of company was not made in 2 of 3 runs" in out
+
+
+def test_of_many_audits_that_were_not_made_some_are_told(tmp_path, compare):
+    for number in range(22):
+        write_run(tmp_path, f"m{number}", 0, 0.9, audits={"company": {"passed": None}})
+    _, out, _ = compare(tmp_path)
+    assert out.count("was not made") == 20 and "2 more audits that were not made" in out
 
 
 def test_visible_targets_and_the_selection_are_columns(tmp_path, compare):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -120,7 +122,7 @@ def test_what_is_shipped_passes(run, model):
     for name, audit in found.items():
         assert audit["passed"] is True, (name, audit)
     assert {"company", "knowledge"} <= set(found)
-    assert "FAILED" not in out and "audits: company passed, knowledge passed" in out
+    assert "FAILED" not in out and "company passed, knowledge passed" in out
 
 
 @pytest.mark.parametrize(
@@ -218,6 +220,30 @@ def test_an_audit_that_breaks_fails_no_run(run, monkeypatch):
     assert found["company"] == {"passed": None, "problem": "RuntimeError: no such luck"}
     assert found["knowledge"]["passed"] is True
     assert "the audit of company cannot be made (RuntimeError: no such luck)" in out
+
+
+def test_a_long_audit_leaves_the_others_their_time(run, monkeypatch):
+    def slow(*_, limit, **__):
+        while limit.left:
+            time.sleep(0.01)
+        return {"passed": True}
+
+    monkeypatch.setattr(audited, "audit_company", slow)
+    found, _ = run("model=ncn", *SMALL)
+    assert list(found) == ["training", "company", "knowledge"]
+    assert found["knowledge"]["splits"] == ["test", "valid"]
+
+
+def test_asked_to_stop_a_run_says_which_audits_are_left_out(run, monkeypatch):
+    def stopping(*_, **__):
+        signal.raise_signal(signal.SIGUSR1)
+        return {"passed": True}
+
+    monkeypatch.setattr(audited, "audit_training", stopping)
+    found, out = run("model=ncn", *SMALL)
+    for name in ("company", "knowledge"):
+        assert found[name] == {"passed": None, "problem": "the run was asked to stop"}
+        assert f"the audit of {name} cannot be made (the run was asked to stop)" in out
 
 
 @pytest.mark.parametrize("at", ["audit", "node_report"])
