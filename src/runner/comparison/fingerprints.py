@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from runner.comparison.protocols import distinguish_protocols
 from runner.comparison.run import Files, Run
 
 _DIGITS = 8
@@ -13,7 +14,7 @@ _DIGITS = 8
 def distinguish_data(runs: Sequence[Run]) -> list[Run]:
     """Name the graph of each run where the runs of a dataset have several, features and split too.
 
-    Its protocol likewise.
+    Its protocol likewise, see `distinguish_protocols`.
 
     A graph of the user's own has one name, that of its latest run, whatever its runs call it and
     wherever its file lies. Runs from before fingerprints were recorded count by the name of their
@@ -35,18 +36,7 @@ def distinguish_data(runs: Sequence[Run]) -> list[Run]:
     ]
     named = _experiments_apart(named, "features", [of for _, of in told])
     named = _experiments_apart(named, "split", [run.split for run in named])
-    return _protocols_apart(named)
-
-
-def _protocols_apart(runs: Sequence[Run]) -> list[Run]:
-    """Figures of different protocols do not compare: they are of datasets with different names."""
-    several = _several((run.dataset, run.protocol or None) for run in runs)
-    return [
-        replace(run, dataset=f"{run.dataset}, {run.protocol}")
-        if run.dataset in several and run.protocol
-        else run
-        for run in runs
-    ]
+    return distinguish_protocols(named)
 
 
 def _experiments_apart(
