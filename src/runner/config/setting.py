@@ -57,7 +57,7 @@ class _Shipped:
 
     Attributes:
         values: flat.
-        followed: the key that a key only repeats.
+        followed: the key or node that a key or node only repeats.
         young: the keys that runs from before them lack.
         data: what is known of the published data.
     """
@@ -105,8 +105,17 @@ def _of_settings(values: Mapping[str, Any], shipped: _Shipped) -> Iterator[dict[
     replaced = tuple(k.removesuffix("_target_") for k in differing if k.endswith("._target_"))
     for key in sorted(differing):
         inside = key.startswith(replaced) and not key.endswith("._target_")
-        if not inside and shipped.followed.get(key) not in differing:
+        if not inside and _origin(key, shipped.followed) not in differing:
             yield _row(key, values.get(key), published.get(key))
+
+
+def _origin(key: str, followed: Mapping[str, str]) -> str | None:
+    """The key that a key repeats, itself or within a node."""
+    node, below = key, ""
+    while node and node not in followed:
+        node, _, last = node.rpartition(".")
+        below = f".{last}{below}"
+    return f"{followed[node]}{below}" if node else None
 
 
 def _of_data(published: Mapping[str, Any], meta: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -61,6 +61,18 @@ def test_a_copy_of_another_key_and_the_keys_of_another_component_are_not_told():
     assert not any(key.startswith(("negatives.per", "protocol.")) for key in keys)
 
 
+def test_a_copy_of_a_whole_node_is_not_told():
+    heart = ("model=ncn", "dataset=cora", "protocol=heart")
+    assert found(*heart, "protocol.split.own_negatives=false") == [
+        ("protocol.split.own_negatives", False, True)
+    ]
+    config = resolved(*heart)
+    config["dataset"]["source"]["split"]["own_negatives"] = False  # no copy any more
+    assert [row["key"] for row in differences(config, SIZES)] == [
+        "dataset.source.split.own_negatives"
+    ]
+
+
 def test_a_warm_start_is_compared_with_that_of_the_paper():
     ddi = ("model=ncnc", "dataset=ogbl-ddi")
     meta = {"sizes": {"nodes": 4267}, "init_from": {"mode": "weights"}}
