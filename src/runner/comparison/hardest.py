@@ -16,6 +16,9 @@ from runner.comparison.run import Run
 from runner.storage.seal import Damaged, read_json
 
 FILE = "hardest_pairs.json"
+COLUMNS = (
+    "source", "target", "label", "score", "common neighbours", "source degree", "target degree",
+)  # fmt: skip
 KEPT = 10  # links and negatives in the file, each
 _EXPLAINED = 5  # in the command that the page shows, each
 _SHOWN_ROWS = 16  # of a dataset, the best
@@ -42,14 +45,22 @@ def _with_names(pair: Mapping[str, Any]) -> dict[str, Any]:
 def hardest_pairs(folder: Path, epoch: int | None) -> list[dict[str, Any]]:
     """The pairs of a run, links before negatives; none of a run without, or of other weights.
 
+    A file that is damaged or malformed counts as none.
+
     Args:
         epoch: of the weights that are asked about.
     """
     try:
         found = read_json((folder / FILE).read_text(encoding="utf-8"))
-        return found["pairs"] if found["epoch"] == epoch else []
-    except (OSError, ValueError, LookupError, Damaged):
+        pairs = found["pairs"] if found["epoch"] == epoch else []
+        return pairs if all(map(_is_pair, pairs)) else []
+    except (OSError, ValueError, LookupError, TypeError, Damaged):
         return []
+
+
+def _is_pair(pair: Mapping[str, Any]) -> bool:
+    kinds: dict[str, Any] = {"source": str, "target": str}
+    return all(isinstance(pair[name], kinds.get(name, int | float)) for name in COLUMNS)
 
 
 def explanation_file(folder: Path, epoch: int | None, pair: Mapping[str, Any]) -> Path:

@@ -13,16 +13,13 @@ from tests.runner.comparison.conftest import write_run
 from runner.comparison import hardest
 from runner.storage.seal import sealed_json
 
-COLUMNS = (
-    "source", "target", "label", "score", "common neighbours", "source degree", "target degree",
-)  # fmt: skip
 HOSTILE = '<img src=x onerror="alert(1)">'
 NAMES = ["it's $(rm)", "a b", HOSTILE, "line\nbreak"]
 
 
 def keep(folder, *pairs: tuple[str, str, int], epoch: int = 4):
     rows = [(*pair, 0.5, 3, 4, 5) for pair in pairs]
-    (folder / hardest.FILE).write_text(sealed_json(hardest.content(epoch, COLUMNS, rows)))
+    (folder / hardest.FILE).write_text(sealed_json(hardest.content(epoch, hardest.COLUMNS, rows)))
 
 
 def section(root, tmp_path, compare, *options) -> str:
@@ -51,6 +48,27 @@ def test_the_hardest_of_either_kind_are_kept_and_read_for_their_weights(folder):
     assert hardest.hardest_pairs(folder, 5) == []
     text = (folder / hardest.FILE).read_text()
     (folder / hardest.FILE).write_text(text.replace('"x"', '"y"'))
+    assert hardest.hardest_pairs(folder, 4) == []
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda pair: pair.pop("score"), lambda pair: pair.pop("source degree"),
+        lambda pair: pair.update(score="high"), lambda pair: pair.update(source=1),
+    ],
+)  # fmt: skip
+def test_a_malformed_pair_costs_the_section_alone(folder, tmp_path, compare, break_it):
+    rows = [("a", "b", label, 0.5, 3, 4, 5) for label in (1, 0)]
+    content = hardest.content(4, hardest.COLUMNS, rows)
+    break_it(content["pairs"][1])
+    (folder / hardest.FILE).write_text(sealed_json(content))
+    assert section(folder, tmp_path, compare) == ""
+
+
+@pytest.mark.parametrize("pairs", [None, [None], ["ab"], 3])
+def test_a_file_without_a_list_of_pairs_has_none(folder, pairs):
+    (folder / hardest.FILE).write_text(sealed_json({"epoch": 4, "pairs": pairs}))
     assert hardest.hardest_pairs(folder, 4) == []
 
 

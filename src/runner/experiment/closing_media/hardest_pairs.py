@@ -7,14 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from runner.comparison.hardest import COLUMNS
 from runner.data.link_data import EvaluationSplit
 from runner.ops.csr import Graph
 from runner.ops.overlap import common_neighbours
 from runner.tracking.media import Cell, Table
-
-COLUMNS = (
-    "source", "target", "label", "score", "common neighbours", "source degree", "target degree",
-)  # fmt: skip
 
 
 def hardest_pairs(

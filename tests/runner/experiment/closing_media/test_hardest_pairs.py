@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import torch
 
+from runner.comparison.hardest import COLUMNS
 from runner.data.link_data import EvaluationSplit
-from runner.experiment.closing_media.hardest_pairs import COLUMNS, evenly, hardest_pairs
+from runner.experiment.closing_media.hardest_pairs import evenly, hardest_pairs
 from runner.ops.csr import Graph
 
 # 0 - 1 - 2 - 3 in a ring, and 4 at 0.
