@@ -19,6 +19,7 @@ from runner.comparison.run import Files, Result, Run
 from runner.config.identity import content_id, is_on_a_file
 from runner.config.reports import AUDITS, with_later
 from runner.storage.seal import Damaged, read_json, read_lines
+from runner.terminal.tables import published_figures
 
 STATES = ("done", "failed", "interrupted", "running", "pruned")
 _SEAL = "# sha256 of the lines above: "
@@ -116,15 +117,14 @@ def _result(
     select = str(summary["select"])
     test = {str(name): float(value) for name, value in summary["test"].items()}
     valid = {str(name): float(value) for name, value in (summary.get("valid") or {}).items()}
-    first = summary.get("published")
-    figures = [first, *first.get("also", [])] if first else []
+    figures = published_figures(summary)
     memory = summary.get("peak_memory_gib")
     test[select]
     return Result(
         select=select,
         valid=valid,
         test=test,
-        published={str(figure["metric"]): _published(figure) for figure in figures},
+        published={name: _published(figure) for name, figure in figures.items()},
         differs=_differs(summary, settings, meta) if figures else (),
         seconds=float(summary["seconds"]),
         peak_memory_gib=None if memory is None else float(memory),

@@ -25,7 +25,7 @@ def closing_table(summary: Mapping[str, Any], console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    published = _published(summary)
+    published = published_figures(summary)
     table = Table()
     table.add_column("metric")
     table.add_column("valid %", justify="right")
@@ -79,6 +79,13 @@ def evaluation_table(
         table.add_row(Text(metric), _percent(found["valid"][metric]), _percent(test))
     _heading(console, title)
     console.print(table)
+
+
+def published_figures(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The published figure of each metric that has one, from the content of summary.json."""
+    first = summary.get("published")
+    figures = [first, *first.get("also", [])] if first else []
+    return {str(figure["metric"]): figure for figure in figures}
 
 
 def differences_in_words(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -155,13 +162,6 @@ def _title(summary: Mapping[str, Any]) -> str:
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.2f}"
-
-
-def _published(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The published figure of each metric that has one."""
-    first = summary.get("published")
-    figures = [first, *first.get("also", [])] if first else []
-    return {figure["metric"]: figure for figure in figures}
 
 
 def _figure(figure: Mapping[str, Any], console: Console) -> str:
