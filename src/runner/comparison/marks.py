@@ -41,6 +41,11 @@ def names(found: Sequence[Mark]) -> str:
     return ", ".join(mark.name for mark in found)
 
 
+def objections(found: Sequence[Mark]) -> str:
+    """Some marks with their reasons, as the column `objections` has them."""
+    return "; ".join(f"[{mark.name}]: {mark.reason}" for mark in found)
+
+
 def targets_visible(group: Group) -> str:
     """Which parts of the models saw the targets that they trained on; "" where it is not known."""
     audits = [run.result.audits.get("training", {}) for run in group.runs if run.result]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas
 
 from runner.comparison.groups import Group
-from runner.comparison.marks import marked, marks, names, targets_visible
+from runner.comparison.marks import marked, marks, names, objections, targets_visible
 from runner.comparison.published import differing, published_figure
 from runner.comparison.run import Result
 from runner.comparison.significance import against_published
@@ -41,7 +41,8 @@ def _row(group: Group) -> dict[str, Any]:
     results = [run.result for run in group.runs if run.result]
     seconds, seconds_std = mean_and_std([result.seconds for result in results])
     published = published_figure(group)
-    differs = differences_in_words(differing(group))
+    differs = differences_in_words(differing(group), most=None)
+    against = marks(group)
     of, spread_of = (published["mean"], published["std"]) if published else (math.nan, None)
     return {
         "dataset": group.dataset,
@@ -65,7 +66,8 @@ def _row(group: Group) -> dict[str, Any]:
         "seconds": seconds,
         "seconds_std": seconds_std,
         "peak_memory_gib": max(_or_nan(result.peak_memory_gib) for result in results),
-        "marks": names(marks(group)),
+        "marks": names(against),
+        "objections": objections(against),
         "targets_visible": targets_visible(group),
         "evaluations": mean_and_std([_of_selection(of)[0] for of in results])[0],
         "last_mean": 100 * mean_and_std([_of_selection(of, group.metric)[1] for of in results])[0],

@@ -61,8 +61,8 @@ def latex(rows: pandas.DataFrame) -> str:
     style = style.format_index(escape="latex", axis="columns").apply(bold)
     text = style.to_latex(hrules=True, multicol_align="c", column_format="l" + "c" * len(cells))
     notes = [
-        f"% {row.setting} on {row.dataset}: not the published setting: {row.differs}"
-        for row in rows[rows["differs"] != ""].itertuples()
+        f"% {row.setting} on {row.dataset}: {row.objections}"
+        for row in rows[rows["objections"] != ""].itertuples()
     ]
     protocols = [
         f"% {dataset}: protocol={protocol}"

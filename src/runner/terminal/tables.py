@@ -88,13 +88,14 @@ def published_figures(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]
     return {str(figure["metric"]): figure for figure in figures}
 
 
-def differences_in_words(rows: Sequence[Mapping[str, Any]]) -> str:
+def differences_in_words(rows: Sequence[Mapping[str, Any]], most: int | None = _DIFFERENCES) -> str:
     """`train.epochs 10, published 100; …`: in what a run is not the published one.
 
     Args:
-        rows: as `config.setting.differences` gives them; of many the first are named.
+        rows: as `config.setting.differences` gives them.
+        most: so many are named, the first; None for all.
     """
-    named = [_difference(row) for row in rows[:_DIFFERENCES]]
+    named = [_difference(row) for row in rows[:most]]
     more = [f"and {len(rows) - len(named)} more"] if len(rows) > len(named) else []
     return "; ".join([*named, *more])
 

@@ -33,12 +33,28 @@ def test_a_failed_audit_stands_in_every_output(marked, tmp_path, compare):
     assert code == 0
     assert "[company]: cora ncn: scores depend on the batch (in 2 of 3 runs)" in out
     with open(files["csv"]) as file:
-        rows = {row["setting"]: row["marks"] for row in csv.DictReader(file)}
-    assert rows == {"ncn": "company", "ncn2": ""}
+        rows = {row["setting"]: (row["marks"], row["objections"]) for row in csv.DictReader(file)}
+    reason = "scores depend on the batch (in 2 of 3 runs)"
+    assert rows == {"ncn": ("company", f"[company]: {reason}"), "ncn2": ("", "")}
+    assert f"% ncn on cora: [company]: {reason}\n" in files["latex"].read_text()
     for kind in kinds[1:]:
         text = files[kind].read_text()
         assert len(re.findall(r"90\.00 .{1,6} 2\.00 \[company\]", text)) == 1, kind
     assert "scores depend on the batch" in files["html"].read_text()
+
+
+def test_the_csv_has_all_that_differs_and_all_objections(tmp_path, compare):
+    differs = [{"key": f"train.k{i}", "value": i, "published": -1} for i in range(8)]
+    write_run(tmp_path / "runs", "ncn", 0, 0.9, published=PUBLISHED, audits=LEAKS, differs=differs)
+    table, tex = tmp_path / "table.csv", tmp_path / "table.tex"
+    compare(tmp_path / "runs", "--csv", table, "--latex", tex)
+    with open(table) as file:
+        (row,) = csv.DictReader(file)
+    assert row["differs"] == "; ".join(f"train.k{i} {i}, published -1" for i in range(8))
+    both = row["objections"]
+    assert both.startswith("[setting]: not the published setting: train.k0 0, published -1; ")
+    assert both.endswith("; and 2 more; [company]: scores depend on the batch")
+    assert f"% ncn on cora: {both}\n" in tex.read_text()
 
 
 def test_the_gate_refuses_a_marked_row(marked, compare):

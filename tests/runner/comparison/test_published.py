@@ -44,7 +44,7 @@ def test_the_setting_stands_in_every_output_and_there_is_no_p(short, tmp_path, c
     assert "61.00 ± 1.00 [setting]" in files["markdown"].read_text()
     text = files["latex"].read_text()
     assert "61.00 $\\pm$ 1.00 [setting]" in text
-    assert f"% ncn on cora: not the published setting: {WORDS}\n" in text
+    assert f"% ncn on cora: [setting]: not the published setting: {WORDS}\n" in text
     page = files["html"].read_text()
     assert "61.00 ± 1.00 [setting]" in page and WORDS in page
 
