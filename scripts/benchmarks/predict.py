@@ -104,7 +104,8 @@ def _start(place: Path, *, repeats: int, **_: Any) -> Any:
         "runner-predict": (sys.executable, "-c", _PREDICT, *given),
         "runner": (sys.executable, "-m", "runner", *own),
     }
-    times = in_turn({name: _process(command, place) for name, command in commands.items()}, repeats)
+    starts = {name: _process(command, place) for name, command in commands.items()}
+    times = in_turn(starts, repeats, warm_up=repeats > 1)
     return {name: found.seconds for name, found in times.items()}
 
 

@@ -30,10 +30,16 @@ class Times:
         return f"{self.median:.3g} ({min(self.seconds):.3g} to {max(self.seconds):.3g})"
 
 
-def in_turn(candidates: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, Times]:
-    """Time the candidates one after the other, `repeats` times, after one call each unmeasured."""
+def in_turn(
+    candidates: Mapping[str, Callable[[], Any]], repeats: int, *, warm_up: bool = True
+) -> dict[str, Times]:
+    """Time the candidates one after the other, `repeats` times.
+
+    Args:
+        warm_up: each is called once before, unmeasured.
+    """
     taken: dict[str, list[float]] = {name: [] for name in candidates}
-    for function in candidates.values():
+    for function in candidates.values() if warm_up else ():
         function()
     for _ in range(repeats):
         for name, function in candidates.items():
