@@ -17,7 +17,8 @@ def personalised_pagerank(
     """The random walks that restart at each of ``starts``: where they are, with which probability.
 
     By push (Andersen, Chung and Lang 2006): estimates are too low by at most ``epsilon`` times the
-    degree, and a node below that may be left out. Time and memory follow 1 / (epsilon · (1 -
+    degree, and a node below that may be left out. The heuristic of that name iterates over all
+    nodes, for which a large graph has no time. Time and memory follow 1 / (epsilon · (1 -
     damping)), not the size of the graph.
 
     Args:

@@ -52,13 +52,13 @@ def write_node_report(
     for name in ("train", "valid", "test"):
         links = Graph.from_edges(data.links[name], data.num_nodes)
         sought, has_links = (None if name == "train" else links), links.degree() > 0
-        columns[f"tc_{name}"] = _cells(concentration(graph, sought), has_links)
-        columns[f"atc_{name}"] = _cells(approximate_concentration(graph, sought), has_links)
+        columns[f"tc_{name}"] = _format_cells(concentration(graph, sought), has_links)
+        columns[f"atc_{name}"] = _format_cells(approximate_concentration(graph, sought), has_links)
     ranked = torch.zeros(data.num_nodes, dtype=torch.bool).index_fill_(0, places.nodes, True)
     for metric in metrics:
         values = torch.zeros(data.num_nodes, dtype=torch.float64)
         values[places.nodes] = metric.of_nodes(places)
-        columns[f"test/{metric.name}"] = _cells(values, ranked)
+        columns[f"test/{metric.name}"] = _format_cells(values, ranked)
     with atomic(folder / NODES) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
@@ -67,6 +67,6 @@ def write_node_report(
     log.info("%s: ranks %d of the %d nodes with a test link", folder / NODES, len(places.nodes), of)
 
 
-def _cells(values: Tensor, there: Tensor) -> list[str]:
+def _format_cells(values: Tensor, there: Tensor) -> list[str]:
     pairs = zip(values.tolist(), there.tolist(), strict=True)
     return [f"{value:.6g}" if known else "" for value, known in pairs]

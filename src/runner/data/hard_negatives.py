@@ -85,7 +85,8 @@ class HardNegatives(EvaluationNegatives):
             ("valid", data.valid, valid_graph), ("test", data.test, test_graph)
         ):  # fmt: skip
             halves = [
-                self._half(data, part.positive, side, graph, compared, generator) for side in (0, 1)
+                self._draw_half(data, part.positive, side, graph, compared, generator)
+                for side in (0, 1)
             ]
             negative = torch.cat([pairs for pairs, _ in halves], dim=2)
             parts[name] = EvaluationSplit(part.positive, negative)
@@ -129,7 +130,7 @@ class HardNegatives(EvaluationNegatives):
             return None
         return torch.nn.functional.normalize(data.features)
 
-    def _half(
+    def _draw_half(
         self,
         data: LinkData,
         positive: Tensor,
@@ -156,7 +157,7 @@ class HardNegatives(EvaluationNegatives):
         compared: Tensor | None,
         generator: np.random.Generator,
     ) -> _Chosen:
-        known = _linked(data, side)
+        known = _list_links(data, side)
         other_side = np.ones(data.num_nodes, bool)
         if data.num_sources is not None:
             other_side[: data.num_sources] = side == 1
@@ -169,7 +170,7 @@ class HardNegatives(EvaluationNegatives):
             eligible = other_side.copy()
             eligible[known.indices[known.indptr[node] : known.indptr[node + 1]]] = False
             eligible[node] = False
-            best = _hardest(found, eligible, self.each, generator)
+            best = _pick_hardest(found, eligible, self.each, generator)
             ranked[place] = len(best)
             eligible[best] = False
             rest = generator.choice(
@@ -198,25 +199,25 @@ class HardNegatives(EvaluationNegatives):
             (np.repeat(1 / graph.degree().clamp(min=1).numpy(), np.diff(links.indptr)),
              links.indices, links.indptr), shape=shape,
         )  # fmt: skip
-        everybody = np.arange(graph.num_nodes)
+        all_nodes = np.arange(graph.num_nodes)
         for block in nodes.split(_BLOCK):
             allocated = links[block.numpy()] @ shared_out
             rank = personalised_pagerank(
                 graph, block, damping=self.damping, epsilon=self.epsilon
             )  # fmt: skip
             walks = rank.rowptr.tolist()
-            alike = None if compared is None else (compared[block] @ compared.T).numpy()
+            similarity = None if compared is None else (compared[block] @ compared.T).numpy()
             for row in range(len(block)):
                 entries = slice(*allocated.indptr[row : row + 2])
                 found = [(allocated.indices[entries], allocated.data[entries])]
                 entries = slice(walks[row], walks[row + 1])
                 found.append((rank.col[entries].numpy(), rank.value[entries].numpy()))
-                if alike is not None:
-                    found.append((everybody, alike[row]))
+                if similarity is not None:
+                    found.append((all_nodes, similarity[row]))
                 yield found
 
 
-def _hardest(
+def _pick_hardest(
     scored: Scored, eligible: np.ndarray, most: int, generator: np.random.Generator
 ) -> np.ndarray:
     """The eligible nodes of the best ranks, at most ``most``; of equal ranks any, by chance."""
@@ -235,7 +236,7 @@ def _rounded(scores: np.ndarray) -> np.ndarray:
     return np.round(scores / unit) * unit
 
 
-def _linked(data: LinkData, side: int) -> csr_array:
+def _list_links(data: LinkData, side: int) -> csr_array:
     """Row n: the nodes that n is linked to in any part, as source (side 0) or as target."""
     links = torch.cat(list(data.links.values()), dim=1).numpy()
     first, second = links[side], links[1 - side]

@@ -71,8 +71,8 @@ def audit(
             limit=limit,
         ),
         "knowledge": lambda limit: audit_knowledge(
-            _seen(model, valid, test),
-            partial(_see, parts, folder, epoch),
+            _score_splits(model, valid, test),
+            partial(_rebuild_scorers, parts, folder, epoch),
             data,
             validation_edges=parts.config.protocol.validation_edges_in_test_graph,
             exact=exact,
@@ -134,7 +134,7 @@ def _scorers(model: LinkModel, inputs: Inputs) -> Callable[[], Score]:
     return prepare
 
 
-def _seen(model: LinkModel, valid: Inputs, test: Inputs) -> Seen:
+def _score_splits(model: LinkModel, valid: Inputs, test: Inputs) -> Seen:
     """What scores pairs of each split, always with the same chance."""
 
     def score(inputs: Inputs, pairs: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ def _seen(model: LinkModel, valid: Inputs, test: Inputs) -> Seen:
     return {"valid": partial(score, valid), "test": partial(score, test)}
 
 
-def _see(parts: Parts, folder: Path, epoch: int, data: LinkData) -> Seen:
+def _rebuild_scorers(parts: Parts, folder: Path, epoch: int, data: LinkData) -> Seen:
     """The same of other data: graphs, features, structures and the predictor are made anew."""
     config, training = parts.config, parts.training
     graphs = build_graphs(data, validation_edges=config.protocol.validation_edges_in_test_graph)
@@ -160,4 +160,4 @@ def _see(parts: Parts, folder: Path, epoch: int, data: LinkData) -> Seen:
             structures[id(graph)] = move(predictor.structure(graph), parts.device)
         own = Inputs(features, graph.to(parts.device), structures[id(graph)])
         inputs.append(training.objective.inputs(epoch, own))
-    return _seen(model, *inputs[1:])
+    return _score_splits(model, *inputs[1:])

@@ -91,8 +91,8 @@ def rank_links(score: Callable[[Tensor], Tensor], split: EvaluationSplit, nodes:
         NotANumber: if a score is NaN.
     """
     among = candidates_of(split)
-    sought = _of(among.keys(split.positive), nodes, among.num_nodes)
-    known = _of(among.keys(among.known), nodes, among.num_nodes)
+    sought = _select_keys(among.keys(split.positive), nodes, among.num_nodes)
+    known = _select_keys(among.keys(among.known), nodes, among.num_nodes)
     known = known[~torch.isin(known, sought)]
     found = []
     for side, first, end, flipped in among.sides(nodes):
@@ -106,8 +106,10 @@ def rank_links(score: Callable[[Tensor], Tensor], split: EvaluationSplit, nodes:
             scores = score(pairs.flip(0) if flipped else pairs).view(block.numel(), -1)
             if scores.isnan().any():
                 raise NotANumber("some scores are not numbers (NaN)")
-            where = [_cells(keys, block, among.num_nodes, first) for keys in (sought, known)]
-            found.append(_stand(scores, block - first, *where))
+            where = [
+                _place_in_block(keys, block, among.num_nodes, first) for keys in (sought, known)
+            ]
+            found.append(_place_links(scores, block - first, *where))
     above, tied = torch.cat(found, dim=1)
     return Places(nodes, torch.searchsorted(nodes, sought // among.num_nodes), above, tied)
 
@@ -123,11 +125,13 @@ def candidates_of(split: EvaluationSplit) -> Candidates:
     return split.candidates
 
 
-def _of(keys: Tensor, nodes: Tensor, num_nodes: int) -> Tensor:
+def _select_keys(keys: Tensor, nodes: Tensor, num_nodes: int) -> Tensor:
     return keys[torch.isin(keys // num_nodes, nodes)]
 
 
-def _cells(keys: Tensor, block: Tensor, num_nodes: int, first: int) -> tuple[Tensor, Tensor]:
+def _place_in_block(
+    keys: Tensor, block: Tensor, num_nodes: int, first: int
+) -> tuple[Tensor, Tensor]:
     """Row in a block of nodes, and column from ``first`` on, of the keys of these nodes."""
     bounds = torch.tensor([int(block[0]), int(block[-1]) + 1]) * num_nodes
     begin, end = torch.searchsorted(keys, bounds).tolist()
@@ -135,7 +139,7 @@ def _cells(keys: Tensor, block: Tensor, num_nodes: int, first: int) -> tuple[Ten
     return torch.searchsorted(block, mine // num_nodes), mine % num_nodes - first
 
 
-def _stand(
+def _place_links(
     scores: Tensor,
     itself: Tensor,
     sought: tuple[Tensor, Tensor],

@@ -102,7 +102,7 @@ def test_of_equal_ranks_every_node_is_as_likely():
     # Equal but for rounding.
     scores = 0.3 + 1e-12 * nodes
     chosen = [
-        hard_negatives._hardest([(nodes, scores)], np.ones(10, bool), 3, chance)
+        hard_negatives._pick_hardest([(nodes, scores)], np.ones(10, bool), 3, chance)
         for _ in range(1000)
     ]
     counts = np.bincount(np.concatenate(chosen), minlength=10)
