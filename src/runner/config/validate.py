@@ -25,14 +25,13 @@ from pydantic import (
 )
 
 from runner.config import schema
+from runner.config.contradictions import contradictions
 from runner.config.flat import flat
-from runner.config.groups import GROUPS
 from runner.config.hydra_messages import in_words
 from runner.config.places import PLACES
-from runner.config.signatures import Opaque, bases, constant, signature
+from runner.config.signatures import Opaque, bases, signature
 from runner.config.targets import GET_CLASS, is_ours, nodes
 from runner.errors import RunnerError
-from runner.keys import NO_COLUMNS
 
 # What a node may tell Hydra about itself; a component of a run has none of it.
 _OF_HYDRA: dict[str, Callable[[Any], bool]] = {
@@ -172,7 +171,7 @@ def check(plain: Mapping[str, Any]) -> list[str]:
                 _check_class(given.get("path"), a_convolution=name == "encoder.convolution")
             except ValueError as error:
                 problems.append(f"{name}.path: {error}")
-    return [*problems, *_unasked(plain), *_contradictions(plain)]
+    return [*problems, *_unasked(plain), *contradictions(plain)]
 
 
 def _special_keys(name: str, node: Mapping[str, Any]) -> Iterator[str]:
@@ -201,66 +200,6 @@ def _unasked(plain: Mapping[str, Any]) -> Iterator[str]:
             close = difflib.get_close_matches(key, schema.asked(), n=1)
             hint = f"did you mean {prefix}.{close[0]}?" if close else "no file of conf/ asks for it"
             yield f"{prefix}.{key}: there is no such key; {hint}"
-
-
-def _contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
-    """Keys that are right each but do not go together."""
-    dataset, encoder, model = (plain.get(name) or {} for name in ("dataset", "encoder", "model"))
-    source = dataset.get("source") or {}
-    for key, value in dataset.items():
-        is_given = value is not None and value != NO_COLUMNS
-        if is_given and key not in ("name", "own", "source") and key not in source:
-            yield f"dataset.{key}: there is no such key; this dataset's source does not read it"
-    protocol = plain.get("protocol") or {}
-    named = (plain.get("run") or {}).get("protocol")
-    if protocol.get("split") is not None and source and "split" not in source:
-        yield f"protocol: {named!r} does not fit: this dataset has a split; use protocol=official"
-    if "split" in source and source["split"] is None:
-        yield f"protocol: {named!r} does not fit: this dataset has no split; use protocol=random"
-    metrics, select = protocol.get("metrics"), protocol.get("select")
-    if isinstance(metrics, list) and select is not None and select not in metrics:
-        yield (
-            f"protocol.select: {select!r} is not among protocol.metrics "
-            f"({', '.join(map(str, metrics))}); select one of them or add it there"
-        )
-    yield from _idle(plain)
-    # What a user's own model does with a width of that name is its own business.
-    ours = all(is_ours(node.get("_target_")) for node in (encoder, model))
-    widths = encoder.get("hidden"), model.get("hidden")
-    if ours and None not in widths and widths[0] != widths[1]:
-        yield (
-            f"model.hidden: {widths[1]!r} is not the width of the embeddings, "
-            f"encoder.hidden={widths[0]!r}; give encoder.hidden alone, the model follows it"
-        )
-
-
-# Options that draw links.
-_DRAWN = {"sampler": "target_link_removal", "negatives": "non_edges"}
-
-
-def _idle(plain: Mapping[str, Any]) -> Iterator[str]:
-    """Keys of links where the objective takes none, and links that it misses."""
-    targets = {name: str((plain.get(name) or {}).get("_target_")) for name in GROUPS}
-    takes_links = constant(targets["objective"], "takes_links") is not False
-    why = "this objective sees the whole graph at once"
-    for name in ("sampler", "negatives"):
-        draws = constant(targets[name], "draws") is not False
-        if draws and not takes_links:
-            yield f"{name}: {targets[name]} has no effect, {why}; give {name}=none"
-        elif takes_links and not draws:
-            yield (
-                f"{name}: {targets[name]} does not fit, this objective learns from links; give "
-                f"{name}={_DRAWN[name]}"
-            )
-    if takes_links:
-        return
-    values = flat(plain, ".")
-    idle = {"train.batch_size": None, "sampler.batch_size": None, "negatives.per_positive": 1}
-    for key, nothing in idle.items():
-        if key in values and values[key] != nothing:
-            yield f"{key}: {values[key]!r} has no effect, {why}; leave it out"
-    if targets["encoding"] != schema.FULL_ENCODING["_target_"]:
-        yield f"encoding: {targets['encoding']} does not fit, {why}; give encoding=full"
 
 
 def problems_of(model: type[BaseModel], given: Mapping[str, Any], name: str) -> list[str]:

@@ -6,22 +6,22 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from runner.audits.selection import selection_of
 from runner.config.identity import experiment_id
 from runner.config.schema import RunConfig
-from runner.errors import EXIT_INTERRUPTED, Pruned, RunnerError
+from runner.errors import EXIT_INTERRUPTED, RunnerError
 from runner.experiment import warm_start
 from runner.experiment.audited import audit
-from runner.experiment.build import build, without_idle_training
+from runner.experiment.build import without_idle_training
 from runner.experiment.closing_media.collect import closing_media
 from runner.experiment.node_report import node_report
 from runner.experiment.parts import Parts, assemble
 from runner.experiment.processes import together
 from runner.experiment.resume_overrides import apply, lengths
+from runner.experiment.tracked import Tracked, open_tracker
 from runner.machine import hardware, startup
 from runner.machine.profiler import profiled
 from runner.machine.signals import StopOnSignals
@@ -30,17 +30,13 @@ from runner.records.best_weights import best_weights
 from runner.records.checkpoint import check_data, set_damaged_aside, write
 from runner.records.folder import RunFolder
 from runner.records.recorder import Judge, RunRecorder, Watched
-from runner.records.summary import published_warm_start, read_summary, summary_of, with_selected
+from runner.records.summary import published_warm_start, read_summary, summary_of
 from runner.terminal.progress import Progress
-from runner.tracking.background import SafeTracker
-from runner.tracking.tracker import RunInfo
 from runner.training.loop import fit
 from runner.training.ranks import Ranks
 from runner.training.state import TrainingState
 
 log = logging.getLogger(__name__)
-
-_LONGEST_TAG = 64  # limit of W&B
 
 
 def run_experiment(
@@ -83,7 +79,13 @@ def run_experiment(
             )
         )
         tracked = during.enter_context(
-            _open_tracker(config, folder, parts, state, resume is not None)
+            open_tracker(
+                config,
+                folder,
+                parts,
+                resumed=resume is not None,
+                summarise=lambda: _make_summary(folder, parts, state) if state.best else {},
+            )
         )
         with _open_recorder(folder, parts, state, tracked, stop, judge) as recorder:
             startup.end()
@@ -207,54 +209,12 @@ def _audits(
         )
 
 
-@dataclass
-class _Tracked:
-    """A tracker, and the content of its closing summary."""
-
-    tracker: SafeTracker
-    result: dict[str, Any] = field(default_factory=dict)
-    profile: dict[str, Any] = field(default_factory=dict)
-
-
-@contextmanager
-def _open_tracker(
-    config: Mapping[str, Any], folder: RunFolder, parts: Parts, state: TrainingState, resumed: bool
-) -> Iterator[_Tracked]:
-    """Start the tracker of the run, and finish it at the end in any case."""
-    meta, run = folder.meta(), parts.config.run
-    tracked = _Tracked(SafeTracker(build("tracker", parts.config.tracker)))
-    tracked.tracker.start(
-        RunInfo(
-            folder=folder.path,
-            run_id=meta["run_id"],
-            name=f"{run.model}-{run.dataset}-seed{parts.config.seed}",
-            group=_group(parts.config, meta),
-            tags=_tags(parts.config, meta),
-            config={**config, "sweep": meta.get("sweep") or {}},
-            resumed=resumed,
-        )
-    )
-    exit_code = 1
-    try:
-        yield tracked
-        exit_code = 0
-    except Pruned:
-        exit_code = 0  # the search has the metrics that it needs
-        raise
-    finally:
-        # A run that stops early has a best epoch too.
-        if not tracked.result and state.best:
-            tracked.result = _make_summary(folder, parts, state)
-        summary = {**with_selected(tracked.result), **tracked.profile}
-        tracked.tracker.finish(summary, exit_code=exit_code)
-
-
 @contextmanager
 def _open_recorder(
     folder: RunFolder,
     parts: Parts,
     state: TrainingState,
-    tracked: _Tracked,
+    tracked: Tracked,
     stop: StopOnSignals,
     judge: Judge | None,
 ) -> Iterator[RunRecorder]:
@@ -324,32 +284,3 @@ def _identity(config: Mapping[str, Any], start: Mapping[str, Any] | None) -> dic
     """The facts that decide which runs are repeats of each other."""
     mode = start["mode"] if start else None
     return {"experiment": experiment_id(config, warm_start=mode), "seeds": config["seeds"]}
-
-
-def _group(config: RunConfig, meta: Mapping[str, Any]) -> str:
-    """The repeats of a run, for W&B, where no fingerprints keep two graphs apart."""
-    if not config.dataset.own:
-        return str(meta["experiment"])
-    dataset = config.dataset
-    kinds = ["graph", *(["features"] if dataset.features or dataset.nodes else [])]
-    kinds += ["split"] if "split" in meta["data"] else []
-    return "-".join([meta["experiment"], *(meta["data"][kind][:8] for kind in kinds)])
-
-
-def _tags(config: RunConfig, meta: Mapping[str, Any]) -> list[str]:
-    sampler = str(config.sampler["_target_"]).rsplit(".", 1)[-1]
-    encoder = [node["path"] for node in config.encoder.values() if _names_class(node)]
-    classes = [str(path).rsplit(".", 1)[-1] for path in encoder]
-    sweep = f"sweep:{meta['sweep']['name']}" if meta.get("sweep") else ""
-    tags = [
-        config.run.model,
-        config.run.dataset,
-        *(c.rsplit(".", 1)[-1] for c in classes),
-        sampler,
-        sweep,
-    ]
-    return [tag[:_LONGEST_TAG] for tag in tags if tag]
-
-
-def _names_class(node: Any) -> bool:
-    return isinstance(node, Mapping) and "path" in node

@@ -1,0 +1,72 @@
+"""Keys of a composed config that are right each, but do not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runner.config import schema
+from runner.config.flat import flat
+from runner.config.groups import GROUPS
+from runner.config.signatures import constant
+from runner.config.targets import is_ours
+from runner.keys import NO_COLUMNS
+
+# Options that draw links.
+_DRAWN = {"sampler": "target_link_removal", "negatives": "non_edges"}
+
+
+def contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each."""
+    dataset, encoder, model = (plain.get(name) or {} for name in ("dataset", "encoder", "model"))
+    source = dataset.get("source") or {}
+    for key, value in dataset.items():
+        is_given = value is not None and value != NO_COLUMNS
+        if is_given and key not in ("name", "own", "source") and key not in source:
+            yield f"dataset.{key}: there is no such key; this dataset's source does not read it"
+    protocol = plain.get("protocol") or {}
+    named = (plain.get("run") or {}).get("protocol")
+    if protocol.get("split") is not None and source and "split" not in source:
+        yield f"protocol: {named!r} does not fit: this dataset has a split; use protocol=official"
+    if "split" in source and source["split"] is None:
+        yield f"protocol: {named!r} does not fit: this dataset has no split; use protocol=random"
+    metrics, select = protocol.get("metrics"), protocol.get("select")
+    if isinstance(metrics, list) and select is not None and select not in metrics:
+        yield (
+            f"protocol.select: {select!r} is not among protocol.metrics "
+            f"({', '.join(map(str, metrics))}); select one of them or add it there"
+        )
+    yield from _list_idle_keys(plain)
+    # What a user's own model does with a width of that name is its own business.
+    ours = all(is_ours(node.get("_target_")) for node in (encoder, model))
+    widths = encoder.get("hidden"), model.get("hidden")
+    if ours and None not in widths and widths[0] != widths[1]:
+        yield (
+            f"model.hidden: {widths[1]!r} is not the width of the embeddings, "
+            f"encoder.hidden={widths[0]!r}; give encoder.hidden alone, the model follows it"
+        )
+
+
+def _list_idle_keys(plain: Mapping[str, Any]) -> Iterator[str]:
+    """Keys of links where the objective takes none, and links that it misses."""
+    targets = {name: str((plain.get(name) or {}).get("_target_")) for name in GROUPS}
+    takes_links = constant(targets["objective"], "takes_links") is not False
+    why = "this objective sees the whole graph at once"
+    for name in ("sampler", "negatives"):
+        draws = constant(targets[name], "draws") is not False
+        if draws and not takes_links:
+            yield f"{name}: {targets[name]} has no effect, {why}; give {name}=none"
+        elif takes_links and not draws:
+            yield (
+                f"{name}: {targets[name]} does not fit, this objective learns from links; give "
+                f"{name}={_DRAWN[name]}"
+            )
+    if takes_links:
+        return
+    values = flat(plain, ".")
+    idle = {"train.batch_size": None, "sampler.batch_size": None, "negatives.per_positive": 1}
+    for key, nothing in idle.items():
+        if key in values and values[key] != nothing:
+            yield f"{key}: {values[key]!r} has no effect, {why}; leave it out"
+    if targets["encoding"] != schema.FULL_ENCODING["_target_"]:
+        yield f"encoding: {targets['encoding']} does not fit, {why}; give encoding=full"
