@@ -14,7 +14,7 @@ from tests.conftest import run_folders
 from runner.comparison.collect import collect
 from runner.comparison.fingerprints import distinguish_data
 from runner.comparison.groups import group
-from runner.experiment import run
+from runner.experiment import tracked
 from runner.storage.seal import read_lines, sealed_json, sealed_lines
 
 LINKS = [f"{u},{v}" for u in range(20) for v in range(u) if (u * v + u) % 3 == 0]
@@ -213,8 +213,8 @@ def test_every_run_says_what_its_data_is(runner, dataset, line):
 
 
 def test_two_graphs_are_two_groups_in_wandb(runner, monkeypatch):
-    groups, original = [], run.RunInfo
-    monkeypatch.setattr(run, "RunInfo", lambda **k: groups.append(k["group"]) or original(**k))
+    groups, original = [], tracked.RunInfo
+    monkeypatch.setattr(tracked, "RunInfo", lambda **k: groups.append(k["group"]) or original(**k))
     for seed, links in enumerate((LINKS, LINKS, LINKS[3:])):
         typed = (*QUICK, write("graph.csv", links), f"seed={seed}", "train.epochs=1")
         code, _, err = runner(*typed)
