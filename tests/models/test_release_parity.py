@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from tests.models.builders import TWO_LAYER, build_encoder, predictor
 from tests.release_weights import load_release
+from tests.releases.reference import fixed_input, read_reference, weights_of
 
 from runner.models.convolution import GCN, PureGCN
-from runner.ops.csr import Graph
 
 TOLERANCE = 1e-5
 
 
 @pytest.fixture(scope="module")
 def release():
-    folder = os.environ.get("RUNNER_REFERENCE")
-    if not folder:
-        pytest.skip("RUNNER_REFERENCE does not name the folder of ncn_release.npz")
-    with np.load(Path(folder) / "ncn_release.npz") as stored:
-        return dict(stored)
-
-
-def weights(release, name):
-    prefix = f"{name}/weight/"
-    found = {key.removeprefix(prefix): v for key, v in release.items() if key.startswith(prefix)}
-    assert found
-    return found
-
-
-def graph_of(edges, release):
-    return Graph.from_edges(torch.from_numpy(edges).long(), int(release["num_nodes"]))
+    return read_reference("ncn")
 
 
 def built(name):
@@ -79,28 +61,27 @@ def encoder(name):
 )
 def test_predictor(release, name):
     module = built(name)
-    load_release(module, weights(release, name))
-    pairs = torch.from_numpy(release["pairs"]).long()
+    load_release(module, weights_of(release, name))
+    graph, _, h, pairs = fixed_input()
     with torch.no_grad():
-        logit = module(
-            torch.from_numpy(release["h"]), graph_of(release["edge_index"], release), pairs
-        )
+        logit = module(h, graph, pairs)
     np.testing.assert_allclose(logit.numpy(), release[f"{name}/logit"], rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", ["puregcn1_jk", "gcn1_res", "puregcn3_res"])
 def test_encoder(release, name):
     module = encoder(name).eval()
-    load_release(module, weights(release, f"encoder.{name}"))
+    load_release(module, weights_of(release, f"encoder.{name}"))
+    graph, x, _, _ = fixed_input()
     with torch.no_grad():
-        h = module(torch.from_numpy(release["x"]), graph_of(release["edge_index"], release))
+        h = module(x, graph)
     np.testing.assert_allclose(h.numpy(), release[f"encoder.{name}/out"], rtol=0, atol=TOLERANCE)
 
 
 def test_encoder_without_removed_links(release):
     module = encoder("puregcn1_jk").eval()
-    load_release(module, weights(release, "tlr.encoder"))
-    graph = graph_of(release["edge_index"], release)
+    load_release(module, weights_of(release, "tlr.encoder"))
+    graph, x, _, _ = fixed_input()
     removed = torch.from_numpy(release["tlr.removed"]).long()
     mask = torch.ones(graph.num_entries, dtype=torch.bool)
     for pairs in (removed, removed.flip(0)):
@@ -109,7 +90,7 @@ def test_encoder_without_removed_links(release):
         mask[position] = False
     graph = graph.keep(mask)
     with torch.no_grad():
-        h = module(torch.from_numpy(release["x"]), graph)
+        h = module(x, graph)
     np.testing.assert_allclose(h.numpy(), release["tlr.encoder/out"], rtol=0, atol=TOLERANCE)
 
 
@@ -125,7 +106,7 @@ def test_unused_entries_are_the_known_ones(release):
         "ncnc2": ("ptlin.", "dropadj.ratio"),
     }
     for model, names in unused.items():
-        tensors = weights(release, f"{model}.tailact")
+        tensors = weights_of(release, f"{model}.tailact")
         needed = {key: v for key, v in tensors.items() if not key.startswith(names)}
         assert len(needed) < len(tensors)
         load_release(built(f"{model}.tailact"), needed)
