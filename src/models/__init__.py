@@ -34,17 +34,20 @@ from runner.models.heuristics import (
 from runner.models.inner_product import InnerProduct
 from runner.models.link_model import LinkModel
 from runner.models.message_passing import MessagePassing
+from runner.models.mplp import MPLP
 from runner.models.ncn import NCN
 from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
 from runner.models.ncnc import NCNC
 from runner.models.predictor import NoPredictor, Predictor, View
+from runner.models.signatures import Signatures
 
 __all__ = [
     "GAE",
     "GAECN",
     "GCN",
     "GIN",
+    "MPLP",
     "NCN",
     "NCN2",
     "NCNC",
@@ -74,5 +77,6 @@ __all__ = [
     "PureSum",
     "ResourceAllocation",
     "ShortestPath",
+    "Signatures",
     "View",
 ]

@@ -53,6 +53,9 @@ class Predictor(nn.Module):
 
     None where that is not known: then there is no local encoding."""
 
+    reads_embeddings: bool = True
+    """Whether it reads embeddings; a run of one that does not has no encoder."""
+
     normalises_pairs: ClassVar[bool] = False
     """Whether the score of a pair depends on the pairs that are scored with it."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -9,12 +11,14 @@ from torch import Tensor, nn
 class SeededModule(nn.Module):
     """A module with a generator of its own, on the CPU, which a checkpoint keeps.
 
-    What it draws does not depend on other sources of chance. In a run of several processes each
-    draws from a seed of its own.
+    What it draws does not depend on other sources of chance.
 
     Args:
         seed: of the generator.
     """
+
+    alike: ClassVar[bool] = False
+    """Whether the processes of a run draw alike; else each draws from a seed of its own."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()

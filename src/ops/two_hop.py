@@ -1,11 +1,14 @@
-"""Which neighbours of one node lie within exactly two steps of another."""
+"""Which nodes, and which neighbours of another node, lie two steps from a node."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from runner.ops.csr import Graph
+from runner.ops import backend
+from runner.ops.csr import Adjacency, Graph, offsets
+from runner.ops.kernels import two_hop as kernels
+from runner.ops.kernels.parallel import parallel
 from runner.ops.overlap import NeighbourLists, check_pairs, rows
 
 _MOST_CELLS = 2**27  # bytes of the table of one block of nodes
@@ -34,6 +37,33 @@ def two_hop_overlaps(graph: Graph, pairs: Tensor) -> tuple[NeighbourLists, Neigh
     )
     of_u_within, of_v_within = within.split((of_u.node.numel(), of_v.node.numel()))
     return of_u.keep(of_u_within), of_v.keep(of_v_within)
+
+
+def second_neighbours(graph: Graph, wanted: Tensor) -> Adjacency:
+    """The nodes at distance two of the nodes that are ``wanted``, (N,) bool; of others none.
+
+    That is the pattern of A² without those of A and I.
+    """
+    if backend.compiled(graph.col):
+        counts = torch.empty(graph.num_nodes, dtype=torch.int64)
+        walks = (graph.num_entries / max(1, graph.num_nodes)) ** 2
+        given = graph.rowptr, graph.col, wanted
+        parallel(kernels.count_second, graph.num_nodes, *given, counts, cost=4 * walks)
+        rowptr = offsets(counts)
+        col = torch.empty(int(rowptr[-1]), dtype=graph.col.dtype)
+        parallel(kernels.list_second, graph.num_nodes, *given, rowptr, col, cost=4 * walks)
+        return Adjacency(rowptr, col)
+    sources = wanted.nonzero().flatten()
+    found = [torch.zeros(2, 0, dtype=torch.int64, device=graph.col.device)]
+    for first, last in _blocks(graph, sources):
+        middle = rows(graph, sources[first:last])
+        ends = rows(graph, middle.node)
+        key = torch.unique(middle.target[ends.target] * graph.num_nodes + ends.node)
+        source = sources[first + torch.div(key, graph.num_nodes, rounding_mode="floor")]
+        both = torch.stack([source, key % graph.num_nodes])
+        found.append(both[:, (both[0] != both[1]) & (graph.find(both) < 0)])
+    row, col = torch.cat(found, dim=1)
+    return Adjacency(offsets(torch.bincount(row, minlength=graph.num_nodes)), col)
 
 
 def within_two_steps(graph: Graph, start: Tensor, end: Tensor) -> Tensor:

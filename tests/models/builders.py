@@ -15,10 +15,12 @@ from runner.models.gae_cn import GAECN
 from runner.models.hadamard_mlp import HadamardMLP
 from runner.models.inner_product import InnerProduct
 from runner.models.message_passing import MessagePassing
+from runner.models.mplp import MPLP
 from runner.models.ncn import NCN
 from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
 from runner.models.ncnc import NCNC
+from runner.models.signatures import Signatures
 
 HIDDEN = 6
 TWO_LAYER = {"last_linear": True, "two_layer_head": True}
@@ -33,6 +35,9 @@ PREDICTORS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "ncnc": (NCNC, {}),
     "ncnc2": (NCNC, {"depth": 2}),
     "ncnc_learned_t": (NCNC, {}),
+    "mplp": (MPLP, {}),
+    "mplp_plus": (MPLP, {"numbers": "prop_only", "node_weight": "RA"}),
+    "mplp_mlp": (MPLP, {"numbers": "exact", "node_weight": "mlp", "combine": "plus_minus"}),
 }
 CONSTANTS = {"t": 0.3, "s": 1.7, "o": 0.1, "alpha": 1.05}
 
@@ -77,6 +82,9 @@ def predictor(
     if kind is NCNC:
         learned = {"t": LearnedPrior(hidden=given["hidden"])} if name == "ncnc_learned_t" else {}
         given["completion"] = build_completion(**{**learned, **(completion or {})})
+    if kind is MPLP:  # counts without chance
+        dropouts = {"feature_dropout": given["dropout"], "number_dropout": given["dropout"]}
+        given = {"signatures": Signatures(kind="onehot"), **dropouts, **given}
     taken = inspect.signature(kind).parameters
     return kind(**{key: v for key, v in given.items() if key in taken or key not in _PREDICTOR})
 

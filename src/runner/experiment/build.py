@@ -21,6 +21,7 @@ from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.experiment.graphs import build_graphs
 from runner.machine.out_of_memory import is_out_of_memory
+from runner.models.encoder import NoEncoder
 from runner.models.link_model import LinkModel
 from runner.models.predictor import Predictor
 from runner.training.objective import Objective
@@ -80,10 +81,14 @@ def build_model(config: RunConfig, *, num_features: int, num_categories: int | N
         encoder = build(
             "encoder", config.encoder, num_features=num_features, num_categories=num_categories
         )
+        predictor: Predictor = build("model", config.model)
+        if not predictor.reads_embeddings and not isinstance(encoder, NoEncoder):
+            log.info("this model reads no embeddings: the encoder is left out")
+            encoder = NoEncoder()
         precision = getattr(torch, config.train.precision)
         return LinkModel(
             encoder=encoder,
-            predictor=build("model", config.model),
+            predictor=predictor,
             precision=None if precision == torch.float32 else precision,
         )
 

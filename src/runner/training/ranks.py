@@ -113,7 +113,8 @@ class Group(Ranks):
 
     @contextmanager
     def own_chance(self, model: nn.Module) -> Iterator[None]:
-        own = [m.generator for m in model.modules() if isinstance(m, SeededModule)]
+        drawing = [m for m in model.modules() if isinstance(m, SeededModule)]
+        own = [module.generator for module in drawing if not module.alike]
         states = [generator.get_state() for generator in own]
         with torch.random.fork_rng(_devices(model)):
             torch.manual_seed(self._seed(torch.initial_seed()))
