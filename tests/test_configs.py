@@ -59,7 +59,10 @@ def resolved(*overrides: str):
 
 def assert_builds(config, *, num_features, num_categories):
     model = build_model(
-        RunConfig.read(config), num_features=num_features, num_categories=num_categories
+        RunConfig.read(config),
+        num_features=num_features,
+        num_categories=num_categories,
+        num_nodes=11,
     )
     has_parameters = any(parameter.requires_grad for parameter in model.parameters())
     assert has_parameters or config["train"]["epochs"] == 0

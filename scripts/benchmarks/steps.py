@@ -70,7 +70,10 @@ def prepare(case: Case, settings: dict[str, Any], device: torch.device) -> Bench
     graph, targets = case.graph().to(device), case.edges.to(device)
     width = case.features.shape[-1]
     model = build_model(
-        RunConfig.read(settings), num_features=width, num_categories=case.num_categories
+        RunConfig.read(settings),
+        num_features=width,
+        num_categories=case.num_categories,
+        num_nodes=graph.num_nodes,
     )
     model = model.to(device)
     generators = Generators(batches=0, negatives=0, dropout=0)

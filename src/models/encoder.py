@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.ops.bipartite import Bipartite
-from runner.ops.csr import Graph
+from runner.ops.csr import Adjacency, Graph
 from runner.ops.sparse_rows import SparseRows
 
 
@@ -17,7 +17,7 @@ class Encoder(nn.Module):
     """Embeds nodes. A subclass with ``__init__`` and ``forward`` is complete.
 
     It is built with ``num_features`` (F) and ``num_categories`` (the number of category ids, None
-    for real features) beside the arguments of its config.
+    for real features) beside the arguments of its config, and with ``num_nodes`` if it takes that.
     """
 
     layers: int | None = None
@@ -50,6 +50,24 @@ class Encoder(nn.Module):
     def loss_terms(self) -> Mapping[str, Tensor]:
         """Further terms of the loss of what was just embedded, by name, scalars."""
         return {}
+
+
+def layers_of(
+    graph: Graph | Sequence[Graph | Bipartite], weight: Tensor | None, count: int
+) -> list[tuple[Adjacency, Tensor | None]]:
+    """The graph of each of ``count`` layers, and the weights, (E,), of its entries.
+
+    Args:
+        graph, weight: as an encoder is given them.
+
+    Raises:
+        ValueError: if weights are given for several graphs.
+    """
+    if isinstance(graph, Graph):
+        return [(graph, weight)] * count
+    if weight is not None:
+        raise ValueError("edge weights belong to one graph for all layers")
+    return [(own, own.weight if isinstance(own, Bipartite) else None) for own in graph]
 
 
 class NoEncoder(Encoder):

@@ -13,6 +13,7 @@ from runner.models.convolution import GCN, Convolution
 from runner.models.encoder import Encoder
 from runner.models.mlp import MLP, Dropout
 from runner.models.node_embedding import NodeEmbedding
+from runner.models.node_input import FeatureLinear, NodeInput
 from runner.ops.backend import exact
 from runner.ops.bipartite import Bipartite, first_rows
 from runner.ops.csr import Graph
@@ -30,9 +31,12 @@ class MessagePassing(Encoder):
     last of several (an only one is, unless ``activate_single`` is false); of those without, the
     last alone is followed by dropout(output), the only place where that rate acts.
 
+    With ``embedding``, learned rows stand beside the features, or are the features of categories.
+
     Args:
         num_features: F, of real features; ignored where ``num_categories`` is given.
         num_categories: number of category ids, None for real features.
+        num_nodes: of the whole graph, for an ``embedding`` beside real features.
         hidden: width H of the embeddings.
         layers: number of convolutions; 0 is the input stage alone.
         convolution: class of every convolution.
@@ -42,12 +46,15 @@ class MessagePassing(Encoder):
         layer_norm: LayerNorm after convolutions with weights.
         activate_single: an only convolution with weights is followed by LayerNorm, dropout and ReLU
             too, as in the NCN release.
+        activation: false leaves out all that follows convolutions with weights.
+        embedding: width of learned rows, see :class:`runner.models.node_input.NodeInput`.
         edge_dropout: share of directed entries dropped, anew in every layer; kept ones are scaled
             by 1 / (1 - p), and the convolution's normalisation sees the scaled ones.
         sparse_embedding: the gradient of the embedding holds the rows that were looked up alone.
 
     Raises:
-        ValueError: if ``layers`` is below 0, a rate out of range, or neither number is given.
+        ValueError: if ``layers`` is below 0, a rate out of range, neither number is given, or a
+            setting has no effect.
     """
 
     def __init__(
@@ -55,6 +62,7 @@ class MessagePassing(Encoder):
         *,
         num_features: int | None = None,
         num_categories: int | None = None,
+        num_nodes: int | None = None,
         hidden: InConfig[Width] = 64,
         layers: InConfig[Layers] = 1,
         convolution: InConfig[type[Convolution]] = GCN,
@@ -67,6 +75,8 @@ class MessagePassing(Encoder):
         output_dropout: InConfig[Probability] = 0.0,
         edge_dropout: InConfig[Probability] = 0.0,
         sparse_embedding: Annotated[bool, Before(False)] = False,
+        activation: Annotated[bool, Before(True)] = True,
+        embedding: Annotated[Width | None, Before(None)] = None,
     ) -> None:
         super().__init__()
         if layers < 0:
@@ -77,18 +87,30 @@ class MessagePassing(Encoder):
             if num_categories is None:
                 raise ValueError("give num_features of real features, or num_categories of ids")
             num_features = 0
-        self.num_categories = num_categories
         self.hidden = hidden
         self.residual = residual
         self.edge_dropout = edge_dropout
 
+        self.learned: NodeInput | None = None
+        if embedding is not None:
+            if sparse_embedding:
+                raise ValueError("sparse_embedding is for ids alone; leave it out, or embedding")
+            self.learned = NodeInput(
+                num_features=num_features,
+                num_categories=num_categories,
+                num_nodes=num_nodes,
+                width=hidden,
+                embedding=embedding,
+                embedding_first=False,
+            )
+            num_features, num_categories = self.learned.width, None
         self.input: nn.Sequential
         width = hidden
         if num_categories is not None:
             embedding = NodeEmbedding(num_categories, hidden, sparse=sparse_embedding)
             self.input = nn.Sequential(embedding, Dropout(hidden_dropout))
         elif layers == 0 or not convolution.has_weights:
-            linear = nn.Linear(num_features, hidden)
+            linear = FeatureLinear(num_features, hidden)
             self.input = nn.Sequential(Dropout(input_dropout), linear, Dropout(hidden_dropout))
         else:
             self.input = nn.Sequential(Dropout(input_dropout))
@@ -100,22 +122,23 @@ class MessagePassing(Encoder):
             last = layer == layers - 1
             self.convolutions.append(convolution(width, hidden))
             width = hidden
-            activation: nn.Module = nn.Identity()
+            after: nn.Module = nn.Identity()
             if not convolution.has_weights:
                 if last:
-                    activation = Dropout(output_dropout)
-            elif not last or (layers == 1 and activate_single):
+                    after = Dropout(output_dropout)
+            elif activation and (not last or (layers == 1 and activate_single)):
                 norm = nn.LayerNorm(hidden) if layer_norm else nn.Identity()
-                activation = MLP(norm, nn.Dropout(hidden_dropout), nn.ReLU())
-            self.activations.append(activation)
+                after = MLP(norm, nn.Dropout(hidden_dropout), nn.ReLU())
+            self.activations.append(after)
         self.layer_weights = (
             nn.Parameter(torch.randn(layers)) if jumping_knowledge and layers > 0 else None
         )
 
     @property
-    def layers(self) -> int:  # type: ignore[override]
+    def layers(self) -> int | None:  # type: ignore[override]
         """How many steps away a node may be that has a part in an embedding."""
-        return len(self.convolutions)
+        beside = self.learned is not None and self.learned.beside
+        return None if beside else len(self.convolutions)
 
     def forward(
         self,
@@ -139,8 +162,8 @@ class MessagePassing(Encoder):
         """The outputs of the layers, or that of the input stage where there are none."""
         if weight is not None and not isinstance(graph, Graph):
             raise ValueError("edge weights belong to one graph for all layers")
-        graphs = [graph] * self.layers if isinstance(graph, Graph) else graph
-        x = self._embed(features)
+        graphs = [graph] * len(self.convolutions) if isinstance(graph, Graph) else graph
+        x = self._embed(features if self.learned is None else self.learned(features))
         if not graphs:
             return [x]
         outputs = []
@@ -168,9 +191,7 @@ class MessagePassing(Encoder):
         if len(self.input) == 1:  # dropout alone: the convolution maps the features itself
             return self.input(features.to_dense())
         input_dropout, linear, hidden_dropout = self.input
-        assert isinstance(linear, nn.Linear)
-        features = features.with_value(input_dropout(features.value))
-        return hidden_dropout(features.times(linear.weight.t().contiguous()) + linear.bias)
+        return hidden_dropout(linear(features.with_value(input_dropout(features.value))))
 
     def _thin(
         self, graph: Graph | Bipartite, like: Tensor, given: Tensor | None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.keys import InConfig, Probability, Width
+from runner.models.batch_norm import BatchNorm
 from runner.models.mlp import MLP, ExactLinear
 from runner.models.path_counts import SWAPPED, Numbers, PathCounts, keep
 from runner.models.predictor import Predictor, View
@@ -20,17 +21,6 @@ from runner.ops.signatures import Propagated
 
 _KEPT = 2**31  # bytes of sums that an evaluation keeps between its batches
 _WEIGHT_WIDTH = 32
-
-
-class BatchNorm(nn.BatchNorm1d):
-    """Normalises fewer than two rows, which have no variance, as in evaluation."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training and x.size(0) > 1:
-            return super().forward(x)
-        return nn.functional.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-        )
 
 
 class MPLP(Predictor):

@@ -36,7 +36,8 @@ PREDICTORS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "ncnc2": (NCNC, {"depth": 2}),
     "ncnc_learned_t": (NCNC, {}),
     "mplp": (MPLP, {}),
-    "mplp_plus": (MPLP, {"numbers": "prop_only", "node_weight": "RA"}),
+    "mplp_plus": (MPLP, {"numbers": "prop_only"}),
+    "mplp_ra": (MPLP, {"numbers": "prop_only", "node_weight": "RA"}),
     "mplp_mlp": (MPLP, {"numbers": "exact", "node_weight": "mlp", "combine": "plus_minus"}),
 }
 CONSTANTS = {"t": 0.3, "s": 1.7, "o": 0.1, "alpha": 1.05}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from tests.release_weights import load_release
 from tests.releases.reference import (
     arguments_of,
@@ -14,10 +13,8 @@ from tests.releases.reference import (
     read_reference,
     weights_of,
 )
+from tests.releases.shipped import as_shipped
 
-from runner.config import resolvers
-from runner.config.shipped import compose_shipped
-from runner.experiment.build import build
 from runner.models.predictor import View
 from runner.ops.backend import plain
 
@@ -42,24 +39,25 @@ def forms(release, start):
 
 
 def predictor(release, form):
-    """As the shipped YAML builds it, with the form's arguments."""
     given = arguments_of(release, form)
     onehot = given["signature"] == "onehot"
-    resolvers.register()
-    config = compose_shipped(
-        [
-            "model=mplp",
-            "encoder.hidden=16",
-            "model.symmetric=false",
-            f"model.numbers={NUMBERS[given['predictor']]}",
-            f"model.node_weight={given['node_weight']}",
-            f"model.features={given['features']}",
-            f"model.combine={given['combine']}",
-            f"model.affine={given['affine']}",
-            f"model.signatures.kind={'onehot' if onehot else 'bipolar'}",
-        ]
-    )
-    module = build("model", OmegaConf.to_container(config.model, resolve=True)).eval()
+    changed = {
+        "hidden": 16,
+        "symmetric": False,
+        "numbers": NUMBERS[given["predictor"]],
+        "node_weight": given["node_weight"],
+        "features": given["features"],
+        "combine": given["combine"],
+        "affine": given["affine"],
+        "signatures": {
+            "_target_": "runner.models.signatures.Signatures",
+            "kind": "onehot" if onehot else "bipolar",
+            "width": 1024,
+            "hubs_from": None,
+            "seed": 0,
+        },
+    }
+    module = as_shipped("model", "mplp", changed).eval()
     if not onehot:
         module.signatures.given = torch.from_numpy(release[f"signature/{given['signature']}"])
     load_release(module, weights_of(release, form))
@@ -75,8 +73,7 @@ def test_every_predictor(release):
         given = h if module.reads_embeddings else h[:, :0]
         for scope in (plain, torch.no_grad):
             with scope():
-                logits = module(given, graph, pairs)
-                assert_close(logits, expected["logit"])
+                assert_close(module(given, graph, pairs), expected["logit"])
         numbers = module.count(given, View.of(graph), pairs)
         assert_close(numbers, expected["structure"], by_column=True)
         weights = module.weights(given, graph.degree())
@@ -84,3 +81,25 @@ def test_every_predictor(release):
             assert_close(weights, expected["node_weight"])
         else:
             assert weights is None
+
+
+def test_every_encoder(release):
+    graph, x, _, _ = fixed_input()
+    for form in forms(release, "encoder."):
+        given = arguments_of(release, form)
+        changed = {
+            "hidden": 16,
+            "layers": given["layers"],
+            "jumping_knowledge": given["jumping_knowledge"],
+            "residual": False,
+            "activation": False,
+            "embedding": 16 if given["embedding"] else None,
+        }
+        features = {"num_features": x.size(1), "num_categories": None}
+        if not given["features"]:
+            features = {"num_features": 1, "num_categories": graph.num_nodes}
+        sizes = {**features, "num_nodes": graph.num_nodes}
+        encoder = as_shipped("encoder", given["convolution"], changed, **sizes).eval()
+        load_release(encoder, weights_of(release, form))
+        inputs = x if given["features"] else torch.arange(graph.num_nodes)
+        assert_close(encoder(inputs, graph), arrays_of(release, form)["out"])

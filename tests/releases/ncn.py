@@ -69,6 +69,7 @@ def _encoder_names(encoder: MessagePassing) -> dict[str, str]:
     for name, _ in encoder.named_parameters():
         release = name
         for ours, theirs in (
+            ("learned.", ""),
             ("input.", "xemb."),
             ("convolutions.", "convs."),
             ("activations.", "lins."),

@@ -40,9 +40,13 @@ def products(begin, end, u, v, x, p, q, r, degree, out):
     zero = out.dtype.type(0)
     for b in range(begin, end):
         if b + AHEAD < end:
-            for table in (p, q, r):
-                prefetch_row(table, u[b + AHEAD])
-                prefetch_row(table, v[b + AHEAD])
+            next_u, next_v = u[b + AHEAD], v[b + AHEAD]
+            prefetch_row(p, next_u)
+            prefetch_row(p, next_v)
+            prefetch_row(q, next_u)
+            prefetch_row(q, next_v)
+            prefetch_row(r, next_u)
+            prefetch_row(r, next_v)
         i, j = u[b], v[b]
         total = zero
         for k in range(p.shape[1]):

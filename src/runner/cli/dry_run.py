@@ -86,10 +86,15 @@ def _parameters(
 ) -> str:
     """How many there are, of a model that fits the data."""
     sizes = _input_sizes(config, sizes)
-    known = sizes or {"num_features": 1, "num_categories": None}
+    known = sizes or {"num_features": 1, "num_categories": None, "nodes": 1}
     run = RunConfig.read(config)
     num_categories = known["num_categories"]
-    model = build_model(run, num_features=known["num_features"], num_categories=num_categories)
+    model = build_model(
+        run,
+        num_features=known["num_features"],
+        num_categories=num_categories,
+        num_nodes=known["nodes"],
+    )
     if data is not None:
         evaluator: Evaluator = build("evaluator", run.evaluator)
         evaluator.prepare(data.judged)
@@ -113,7 +118,8 @@ def _input_sizes(
         return sizes
     try:
         source = yaml.safe_load((Path(train["init_from"]) / "config.yaml").read_text())
-        return {"num_features": source["encoder"]["hidden"], "num_categories": None}
+        known = {"num_features": source["encoder"]["hidden"], "num_categories": None}
+        return None if sizes is None else {**sizes, **known}
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return None
 

@@ -20,7 +20,8 @@ class Place:
 
 PLACES = {
     "encoder": Place(
-        "runner.models.encoder.Encoder", frozenset({"num_features", "num_categories"})
+        "runner.models.encoder.Encoder",
+        frozenset({"num_features", "num_categories", "num_nodes"}),
     ),
     "model": Place("runner.models.predictor.Predictor"),
     "objective": Place("runner.training.objective.Objective"),

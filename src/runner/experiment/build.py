@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from runner.config.locate import locate
 from runner.config.places import PLACES
 from runner.config.schema import RunConfig, Train
+from runner.config.signatures import signature
 from runner.data.all_links import all_for_training
 from runner.data.evaluation_negatives import EvaluationNegatives
 from runner.data.link_data import LinkData
@@ -74,13 +75,16 @@ def _unwrap(name: str, make: Any) -> Any:
         raise RunnerError(f"{name} cannot be built: {error}") from error
 
 
-def build_model(config: RunConfig, *, num_features: int, num_categories: int | None) -> LinkModel:
+def build_model(
+    config: RunConfig, *, num_features: int, num_categories: int | None, num_nodes: int
+) -> LinkModel:
     """Encoder and predictor, initialised by `seeds.initialisation` alone."""
+    sizes = {"num_features": num_features, "num_categories": num_categories}
+    if "num_nodes" in signature(config.encoder["_target_"]).parameters:
+        sizes["num_nodes"] = num_nodes
     with torch.random.fork_rng():
         torch.manual_seed(config.seeds.initialisation)
-        encoder = build(
-            "encoder", config.encoder, num_features=num_features, num_categories=num_categories
-        )
+        encoder = build("encoder", config.encoder, **sizes)
         predictor: Predictor = build("model", config.model)
         if not predictor.reads_embeddings and not isinstance(encoder, NoEncoder):
             log.info("this model reads no embeddings: the encoder is left out")

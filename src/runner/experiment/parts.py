@@ -149,7 +149,10 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     evaluator.prepare(data.judged)
 
     model = build_model(
-        config, num_features=loaded.num_features, num_categories=loaded.num_categories
+        config,
+        num_features=loaded.num_features,
+        num_categories=loaded.num_categories,
+        num_nodes=data.num_nodes,
     )
     check_parts(model, objective, evaluator)
     check_fit(config.run.model, model, data, loaded.num_categories)

@@ -128,7 +128,12 @@ def input_features(
     source = folder / "init"
     began_from = _read_source_config(source, config)
     features, num_categories = input_features(source, began_from, data, graph)
-    model = build_model(began_from, num_features=features.shape[-1], num_categories=num_categories)
+    model = build_model(
+        began_from,
+        num_features=features.shape[-1],
+        num_categories=num_categories,
+        num_nodes=data.num_nodes,
+    )
     model.load_state_dict(_load_weights(source, data))
     model.eval()
     with torch.no_grad():

@@ -95,7 +95,12 @@ def open_trained(
         raise RunnerError(f"{where}: the dataset is split otherwise than in this run; train anew")
     graphs = build_graphs(data, validation_edges=config.protocol.validation_edges_in_test_graph)
     features, num_categories = warm_start.input_features(folder.path, config, data, graphs[0])
-    model = build_model(config, num_features=features.shape[-1], num_categories=num_categories)
+    model = build_model(
+        config,
+        num_features=features.shape[-1],
+        num_categories=num_categories,
+        num_nodes=data.num_nodes,
+    )
     if isinstance(model.predictor, NoPredictor):
         raise RunnerError(f"{where}: a run without a predictor (model=none) scores no pairs")
     if model.predictor.normalises_pairs:
