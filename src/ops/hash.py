@@ -14,11 +14,15 @@ def mix(seed: int, *numbers: Tensor) -> Tensor:
     """64 well mixed bits, int64, of a seed and of integers of broadcast shapes, in this order."""
     key = torch.tensor(seed, device=numbers[0].device)
     for number in numbers:
-        key = key + (number.long() + 1) * _STEP
-        key = (key ^ _shifted(key, 30)) * _FIRST
-        key = (key ^ _shifted(key, 27)) * _SECOND
-        key = key ^ _shifted(key, 31)
+        key = finalise(key + (number.long() + 1) * _STEP)
     return key
+
+
+def finalise(key: Tensor) -> Tensor:
+    """Mix the bits of int64: the finaliser of SplitMix64, one to one."""
+    key = (key ^ _shifted(key, 30)) * _FIRST
+    key = (key ^ _shifted(key, 27)) * _SECOND
+    return key ^ _shifted(key, 31)
 
 
 def uniform(bits: Tensor) -> Tensor:
