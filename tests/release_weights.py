@@ -14,6 +14,11 @@ from tests.releases.translation import fill
 from torch import nn
 
 RELEASES = (mplp, ncn)
+from tests.releases import buddy, ncn
+from tests.releases.translation import fill
+from torch import nn
+
+RELEASES = (ncn, buddy)
 
 
 def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:

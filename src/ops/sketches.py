@@ -21,7 +21,6 @@ from runner.ops.distance_counts import DistanceCounts
 from runner.ops.hash import finalise
 from runner.ops.kernels import sketches as kernels
 from runner.ops.kernels.parallel import parallel
-from runner.ops.overlap import check_pairs
 
 MINIMA, REGISTERS = 128, 256
 BYTES = 4 * MINIMA + REGISTERS  # of the sketches of one ball
@@ -45,9 +44,9 @@ class Sketches:
     registers: Tensor
     sizes: Tensor
 
-    @property
-    def hops(self) -> int:
-        return self.minhash.size(0) - 1
+    def take(self, nodes: Tensor) -> Sketches:
+        """Those of ``nodes``, (n,) int64, in this order."""
+        return Sketches(self.minhash[:, nodes], self.registers[:, nodes], self.sizes[nodes])
 
 
 def sketch_nodes(nodes: Tensor) -> tuple[Tensor, Tensor]:

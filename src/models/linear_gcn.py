@@ -1,0 +1,71 @@
+"""Graph convolutions with nothing between them but dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from runner.keys import InConfig, PositiveInt, Probability, Width
+from runner.models.convolution import GCN
+from runner.models.encoder import Encoder
+from runner.models.mlp import Dropout
+from runner.models.node_embedding import NodeEmbedding
+from runner.ops.bipartite import Bipartite, first_rows
+from runner.ops.csr import Graph
+from runner.ops.sparse_rows import SparseRows
+
+
+class LinearGCN(Encoder):
+    """x ← GCN(dropout(x)), in each layer; with ``residual`` x + that, after a Linear of features.
+
+    As ELPH's (Chamberlain et al. 2023, arXiv 2209.15486).
+
+    Args:
+        num_features, num_categories: of the features, or of the learned embeddings.
+        hidden: width H.
+        layers: number of convolutions.
+        residual: add a layer's input to its output.
+        dropout: rate before each layer.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_features: int | None = None,
+        num_categories: int | None = None,
+        hidden: InConfig[Width] = 64,
+        layers: InConfig[PositiveInt] = 2,
+        residual: InConfig[bool] = False,
+        dropout: InConfig[Probability] = 0.0,
+    ) -> None:
+        super().__init__()
+        self.layers = layers
+        self.residual = residual
+        self.drop = Dropout(dropout)
+        self.input: nn.Module = nn.Identity()
+        width = hidden
+        if num_categories is not None:
+            self.input = NodeEmbedding(num_categories, hidden)
+        elif num_features is None:
+            raise ValueError("give num_features of real features, or num_categories of ids")
+        elif residual:
+            self.input = nn.Linear(num_features, hidden)
+        else:
+            width = num_features
+        widths = [width, *[hidden] * (layers - 1)]
+        self.convolutions = nn.ModuleList(GCN(given, hidden) for given in widths)
+
+    def forward(
+        self,
+        features: Tensor | SparseRows,
+        graph: Graph | Sequence[Graph | Bipartite],
+        weight: Tensor | None = None,
+    ) -> Tensor:
+        x = self.input(features.to_dense() if isinstance(features, SparseRows) else features)
+        graphs = [graph] * len(self.convolutions) if isinstance(graph, Graph) else graph
+        for convolution, own in zip(self.convolutions, graphs, strict=True):
+            given = own.weight if isinstance(own, Bipartite) else weight
+            out = convolution(self.drop(x), own, given)
+            x = out + first_rows(x, out.size(0)) if self.residual else out
+        return x
