@@ -52,6 +52,8 @@ def resolved(*overrides: str):
         overrides = (*overrides, "objective=dense_reconstruction")
     if "model=none" in overrides:
         overrides = (*overrides, "evaluator=none")
+    if "protocol=buddy" in overrides:
+        overrides = (*overrides, "dataset=cora")
     if {"protocol=official", "protocol=base"} & set(overrides):
         overrides = (*overrides, "dataset=ogbl-ddi")
     return resolve(composed(*overrides))

@@ -6,6 +6,7 @@ Example:
     >>> logits = model(torch.arange(graph.num_nodes), graph, torch.tensor([[0, 1], [2, 3]]))
 """
 
+from runner.models.buddy import BUDDY
 from runner.models.completion import Completion, LearnedPrior
 from runner.models.convolution import (
     GCN,
@@ -32,6 +33,7 @@ from runner.models.heuristics import (
     ShortestPath,
 )
 from runner.models.inner_product import InnerProduct
+from runner.models.linear_gcn import LinearGCN
 from runner.models.link_model import LinkModel
 from runner.models.message_passing import MessagePassing
 from runner.models.mplp import MPLP
@@ -41,8 +43,10 @@ from runner.models.ncn_diff import NCNDiff
 from runner.models.ncnc import NCNC
 from runner.models.predictor import NoPredictor, Predictor, View
 from runner.models.signatures import Signatures
+from runner.models.sign import SIGN
 
 __all__ = [
+    "BUDDY",
     "GAE",
     "GAECN",
     "GCN",
@@ -52,6 +56,7 @@ __all__ = [
     "NCN2",
     "NCNC",
     "SAGE",
+    "SIGN",
     "AdamicAdar",
     "CommonNeighbours",
     "Completion",
@@ -62,6 +67,7 @@ __all__ = [
     "InnerProduct",
     "Katz",
     "LearnedPrior",
+    "LinearGCN",
     "LinkModel",
     "MessagePassing",
     "NCNDiff",

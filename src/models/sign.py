@@ -57,8 +57,9 @@ class SIGN(Encoder):
         embedding: InConfig[Literal["none", "plain", "propagated"]] = "none",
     ) -> None:
         super().__init__()
-        if not powers and not mixed:
-            raise ValueError("powers=false has no effect with mixed=false; leave it out")
+        for name, idle in (("powers", not powers), ("dropout", dropout > 0)):
+            if idle and not mixed:
+                raise ValueError(f"{name} has no effect with mixed=false; leave it out")
         if embedding != "none" and num_categories is not None:
             raise ValueError(
                 f"embedding={embedding} is for graphs with features: without, embeddings are "

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from runner.models.buddy import BUDDY
 from runner.models.completion import Completion, LearnedPrior
 from runner.models.convolution import GCN
 from runner.models.gae import GAE
@@ -39,6 +40,9 @@ PREDICTORS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "mplp_plus": (MPLP, {"numbers": "prop_only"}),
     "mplp_ra": (MPLP, {"numbers": "prop_only", "node_weight": "RA"}),
     "mplp_mlp": (MPLP, {"numbers": "exact", "node_weight": "mlp", "combine": "plus_minus"}),
+    "buddy": (BUDDY, {"count_dropout": 0.0}),
+    "buddy3": (BUDDY, {"count_dropout": 0.0, "hops": 3, "normed": True, "zero_one": False}),
+    "buddy1": (BUDDY, {"count_dropout": 0.0, "hops": 1, "resource_allocation": True}),
 }
 CONSTANTS = {"t": 0.3, "s": 1.7, "o": 0.1, "alpha": 1.05}
 

@@ -30,6 +30,11 @@ def contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
         yield f"protocol: {named!r} does not fit: this dataset has a split; use protocol=official"
     if "split" in source and source["split"] is None:
         yield f"protocol: {named!r} does not fit: this dataset has no split; use protocol=random"
+    if protocol.get("largest_component") and source and "largest_component" not in source:
+        yield (
+            f"protocol: {named!r} does not fit: it takes the largest connected component, which "
+            "only dataset=cora, citeseer and pubmed have; use protocol=random"
+        )
     metrics, select = protocol.get("metrics"), protocol.get("select")
     if isinstance(metrics, list) and select is not None and select not in metrics:
         yield (
@@ -64,7 +69,10 @@ def _list_idle_keys(plain: Mapping[str, Any]) -> Iterator[str]:
     if takes_links:
         return
     values = flat(plain, ".")
-    idle = {"train.batch_size": None, "sampler.batch_size": None, "negatives.per_positive": 1}
+    idle = {
+        "train.batch_size": None, "sampler.batch_size": None, "negatives.per_positive": 1,
+        "negatives.redraw": True,
+    }  # fmt: skip
     for key, nothing in idle.items():
         if key in values and values[key] != nothing:
             yield f"{key}: {values[key]!r} has no effect, {why}; leave it out"

@@ -17,7 +17,8 @@ from runner.config.signatures import constant
 
 _ABSENT = object()
 _OF_OPTIONS = {
-    "encoder.convolution.path", "negatives._target_", "sampler._target_", "sampler.drop_last",
+    "encoder.convolution.path", "negatives._target_", "negatives.per_positive", "negatives.redraw",
+    "sampler._target_", "sampler.drop_last",
 }  # fmt: skip
 
 

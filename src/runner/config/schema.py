@@ -222,6 +222,7 @@ class Protocol(Section):
     select: str | None
     split: Node | None
     negatives: Annotated[Node | None, Before(None)]
+    largest_component: Annotated[bool, Before(False)]
     validation_edges_in_test_graph: bool
     official_split: bool
     permitted_overlaps: list[Overlap]

@@ -8,16 +8,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 
+from runner.data.largest_component import largest_component as reduce_to_largest
 from runner.data.link_data import LinkData
 from runner.data.planetoid_raw import PARTS, read_graph
 from runner.data.whole_graph import LinkSplit, WholeGraph, split_data
 from runner.errors import RunnerError
-from runner.keys import Folder
+from runner.keys import Before, Folder
 from runner.machine.child import call_in_child
 from runner.storage.download import download
 from runner.storage.workshop import sync, workshop
@@ -29,11 +30,20 @@ _URL = "https://github.com/kimiyoung/planetoid/raw/master/data"
 _PATIENCE = 120  # seconds for files that take one
 
 
-def planetoid(*, name: Name, root: Folder, split: LinkSplit) -> LinkData:
+def planetoid(
+    *,
+    name: Name,
+    root: Folder,
+    largest_component: Annotated[bool, Before(False)] = False,
+    split: LinkSplit,
+) -> LinkData:
     """One of the three citation graphs, features as stored (no row normalisation).
 
     The raw files are read from `root`/planetoid/<name>/raw, which may be read-only, and downloaded
     to there when they are missing.
+
+    Args:
+        largest_component: keep the nodes and links of the largest connected component alone.
 
     Raises:
         RunnerError: if files are missing and cannot be downloaded, cannot be read, or hold more
@@ -45,10 +55,16 @@ def planetoid(*, name: Name, root: Folder, split: LinkSplit) -> LinkData:
         _download(name, folder, files)
     content = _read(name, root, folder)
     features = torch.from_numpy(content["features"])
+    edges = torch.from_numpy(content["edges"])
+    notes = []
+    if largest_component:
+        edges, nodes = reduce_to_largest(edges, len(features))
+        notes.append(f"the largest connected component: {len(nodes)} of {len(features)} nodes")
+        features = features[nodes]
     note = f"SHA-256 of {', '.join(files)}, one after another: {content['sha256']}"
-    whole = WholeGraph.of(torch.from_numpy(content["edges"]), len(features))
+    whole = WholeGraph.of(edges, len(features))
     whole = replace(whole, name=name.lower(), root=root)
-    return split_data(whole, split, features=features, notes=[note])
+    return split_data(whole, split, features=features, notes=[note, *notes])
 
 
 def _complete(folder: Path, files: list[str]) -> bool:

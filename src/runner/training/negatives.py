@@ -18,6 +18,7 @@ class NegativeSampler:
 
     Args:
         per_positive: negatives for each target link.
+        redraw: draw anew in each epoch; else all epochs have those of the first.
 
     Attributes:
         num_sources: of a bipartite graph the nodes of its first side, which come first; the run
@@ -29,8 +30,14 @@ class NegativeSampler:
     draws: ClassVar[bool] = True
     """Whether it gives any."""
 
-    def __init__(self, *, per_positive: Annotated[PositiveInt, Before(1)] = 1) -> None:
+    def __init__(
+        self,
+        *,
+        per_positive: Annotated[PositiveInt, Before(1)] = 1,
+        redraw: Annotated[bool, Before(True)] = True,
+    ) -> None:
         self.per_positive = per_positive
+        self.redraw = redraw
 
     def epoch(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor:
         """Negatives of an epoch: (2, M), or (2, M, k) with k = ``per_positive`` above 1.
@@ -40,6 +47,8 @@ class NegativeSampler:
             positives: (2, M) int64.
             generator: a CPU generator, whatever the device of the graph.
         """
+        if not self.redraw:  # from its seed alone, so that a resume draws the same
+            generator = torch.Generator().manual_seed(generator.initial_seed())
         if self.per_positive == 1:
             return self.draw(graph, positives, generator)
         repeated = positives.repeat_interleave(self.per_positive, dim=1)

@@ -23,7 +23,7 @@ def test_a_config_of_before_comes_back_the_same_in_its_canonical_form():
     now = aliases.modernise(old())
     assert now["model"]["_target_"] == "runner.models.ncnc.NCNC"
     assert now["negatives"] == {
-        "_target_": "runner.training.negatives.UniformNonEdges", "per_positive": 1
+        "_target_": "runner.training.negatives.UniformNonEdges", "per_positive": 1, "redraw": True
     }  # fmt: skip
     assert now["protocol"]["split"] == now["dataset"]["source"]["split"]
     assert now["model"]["completion"]["draw_eval"] == "generator"
