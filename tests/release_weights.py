@@ -9,16 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from tests.releases import mplp, ncn
+from tests.releases import buddy, mplp, ncn
 from tests.releases.translation import fill
 from torch import nn
 
-RELEASES = (mplp, ncn)
-from tests.releases import buddy, ncn
-from tests.releases.translation import fill
-from torch import nn
-
-RELEASES = (ncn, buddy)
+RELEASES = (buddy, mplp, ncn)
 
 
 def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:

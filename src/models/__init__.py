@@ -42,8 +42,8 @@ from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
 from runner.models.ncnc import NCNC
 from runner.models.predictor import NoPredictor, Predictor, View
-from runner.models.signatures import Signatures
 from runner.models.sign import SIGN
+from runner.models.signatures import Signatures
 
 __all__ = [
     "BUDDY",
