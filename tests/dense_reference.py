@@ -195,6 +195,13 @@ def convolve(kind: str, state: State, name: str, x: Array, a: Array) -> Array:
         return neighbour_max(x, a)
     if kind == "GCN":
         return normalised_sum(linear(state, f"{name}.linear", x), a) + state[f"{name}.bias"]
+    if kind == "SumLinear":
+        return linear(state, f"{name}.linear", a @ x) + state[f"{name}.bias"]
+    if kind == "MeanLinear":
+        return linear(state, f"{name}.linear", neighbour_mean(x, a)) + state[f"{name}.bias"]
+    if kind == "NoLoopGCN":
+        scale = np.diag(1 / np.sqrt(1 + a.sum(1)))
+        return relu(linear(state, f"{name}.linear", scale @ a @ scale @ x))
     if kind == "SAGE":
         mean = linear(state, f"{name}.layer.lin_l", neighbour_mean(x, a))
         return mean + linear(state, f"{name}.layer.lin_r", x)

@@ -13,11 +13,14 @@ from runner.models.convolution import (
     GIN,
     SAGE,
     Convolution,
+    MeanLinear,
+    NoLoopGCN,
     PureConvolution,
     PureGCN,
     PureMax,
     PureMean,
     PureSum,
+    SumLinear,
 )
 from runner.models.encoder import Encoder, NoEncoder
 from runner.models.explanation import Explanation, Part
@@ -41,6 +44,7 @@ from runner.models.ncn import NCN
 from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
 from runner.models.ncnc import NCNC
+from runner.models.ocn import OCN
 from runner.models.predictor import NoPredictor, Predictor, View
 from runner.models.sign import SIGN
 from runner.models.signatures import Signatures
@@ -55,6 +59,7 @@ __all__ = [
     "NCN",
     "NCN2",
     "NCNC",
+    "OCN",
     "SAGE",
     "SIGN",
     "AdamicAdar",
@@ -69,9 +74,11 @@ __all__ = [
     "LearnedPrior",
     "LinearGCN",
     "LinkModel",
+    "MeanLinear",
     "MessagePassing",
     "NCNDiff",
     "NoEncoder",
+    "NoLoopGCN",
     "NoPredictor",
     "Part",
     "PersonalisedPageRank",
@@ -84,5 +91,6 @@ __all__ = [
     "ResourceAllocation",
     "ShortestPath",
     "Signatures",
+    "SumLinear",
     "View",
 ]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from runner.ops.aggregate import pool
 from runner.ops.bipartite import first_rows
 from runner.ops.csr import Adjacency
-from runner.ops.propagate import propagate, row_sum
+from runner.ops.propagate import propagate, propagate_without_loops, row_sum
 
 
 class Convolution(nn.Module):
@@ -108,6 +108,54 @@ class GCN(Convolution):
         if self.in_features < self.out_features:
             return self.linear(propagate(x, graph, weight)) + self.bias
         return propagate(self.linear(x), graph, weight).add_(self.bias)
+
+
+class SumLinear(Convolution):
+    """The (weighted) sum of the neighbours, without the node itself, times W, plus b.
+
+    The "gin" of the NCN and OCN releases; W and b start as those of :class:`GCN`.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features)
+        self.linear = nn.Linear(in_features, out_features, bias=False)
+        nn.init.xavier_uniform_(self.linear.weight)
+        self.bias = nn.Parameter(torch.zeros(out_features))
+
+    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
+        if self.in_features < self.out_features:
+            return self.linear(self.reduce(x, graph, weight)) + self.bias
+        return self.reduce(self.linear(x), graph, weight) + self.bias
+
+    def reduce(self, x: Tensor, graph: Adjacency, weight: Tensor | None) -> Tensor:
+        """What the neighbours of every node are reduced to, (N, H)."""
+        return pool(x, graph.rowptr, graph.col, weight=weight)
+
+
+class MeanLinear(SumLinear):
+    """The (weighted) mean of the neighbours, without the node itself, times W, plus b.
+
+    The "sage" of the NCN and OCN releases.
+    """
+
+    def reduce(self, x: Tensor, graph: Adjacency, weight: Tensor | None) -> Tensor:
+        return neighbour_mean(x, graph, weight)
+
+
+class NoLoopGCN(Convolution):
+    """ReLU(D^-1/2 A D^-1/2 x W) with D = 1 + the row sums of the (weighted) A, no self-loop.
+
+    The "gcn" of the OCN release on ogbl-ppa and ogbl-citation2.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features)
+        self.linear = nn.Linear(in_features, out_features, bias=False)
+
+    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
+        if self.in_features < self.out_features:
+            return self.linear(propagate_without_loops(x, graph, weight)).relu()
+        return propagate_without_loops(self.linear(x), graph, weight).relu()
 
 
 class SAGE(Convolution):

@@ -26,7 +26,7 @@ from runner.ops.overlap import (
 )
 
 Members = Mapping[str, NeighbourLists]
-Weighed = Sequence[tuple[str, NeighbourLists, Tensor]]
+Weighed = Sequence[tuple[str, NeighbourLists, Tensor | None]]
 
 
 class NCN(Predictor):
@@ -87,11 +87,14 @@ class NCN(Predictor):
 
     def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
-        return self.score(h, self.transform(h), self.thin(view.graph), pairs)
+        return self.score(h, self.transform(h), self.read(view), pairs)
 
     def scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
-        x, graph = self.transform(h), View.of(view).graph
-        return lambda pairs: self.score(h, x, self.thin(graph), pairs)
+        x, seen = self.transform(h), View.of(view)
+        if self.training:
+            return lambda pairs: self.score(h, x, self.read(seen), pairs)
+        graph = self.read(seen)
+        return lambda pairs: self.score(h, x, graph, pairs)
 
     def fast_scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
         """:class:`~runner.models.inner_ncn.InnerNCN`; of a relative, or with chance, the scorer."""
@@ -113,8 +116,16 @@ class NCN(Predictor):
     def may_start_alone(self, name: str) -> bool:
         return name.startswith("completion.")  # what an NCNC has beside its NCN
 
-    def thin(self, graph: Graph) -> Graph:
+    def read(self, view: View) -> Graph:
         """The graph that neighbourhoods are read from: in training, one draw of edge dropout."""
+        return self.thin(view.graph)
+
+    def first_factor(self, graph: Graph) -> Tensor | None:
+        """Of every node in the first sum, (N,), of a graph just :meth:`read`; None for ones."""
+        return None
+
+    def thin(self, graph: Graph) -> Graph:
+        """One draw of edge dropout in training, the graph as it is in evaluation."""
         return drop_entries(graph, self.edge_dropout) if self.training else graph
 
     def transform(self, h: Tensor, *, dropout: bool | None = None) -> Tensor:
@@ -133,9 +144,13 @@ class NCN(Predictor):
         """The sums of x over the :meth:`members`, (B, H)."""
         if not self.pools_twice:
             return pool_common_neighbours(graph, pairs, x), None
+        first, second = self.weighed(graph, pairs)
+        return sum_over(x, first), sum_over(x, second)
+
+    def weighed(self, graph: Graph, pairs: Tensor) -> tuple[Weighed, Weighed]:
+        """The :meth:`members` with a weight for each neighbour, (n,); None for ones."""
         first, second = (
-            reduce(torch.add, [pool(x, of.rowptr, of.node) for of in lists.values()])
-            for lists in self.members(graph, pairs)
+            [(name, of, None) for name, of in lists.items()] for lists in self.members(graph, pairs)
         )
         return first, second
 
@@ -144,14 +159,10 @@ class NCN(Predictor):
         return {COMMON: common_neighbours(graph, pairs)}, {}
 
     def why(self, h: Tensor, view: View) -> Callable[[Tensor], Explanation]:
-        x, graph, exact = self.transform(h), view.graph, self.exact()
+        x, graph, exact = self.transform(h), self.read(view), self.exact()
 
         def explain(pair: Tensor) -> Explanation:
-            first, second = (
-                [(name, of, x.new_ones(of.node.numel())) for name, of in lists.items()]
-                for lists in self.members(graph, pair)
-            )
-            parts = exact.parts(graph, x, pair_product(h, pair), first, second)
+            parts = exact.parts(graph, x, pair_product(h, pair), *self.weighed(graph, pair))
             return Explanation(float(self.score(h, x, graph, pair)), parts)
 
         return explain
@@ -169,11 +180,11 @@ class NCN(Predictor):
             product: (1, H) of the pair.
             first, second: names, lists and weights, (n,), of what the sums are over.
         """
-        a, b = (
-            sum((pool(x, of.rowptr, of.node, weight=w) for _, of, w in lists), x.new_zeros(1, 1))
+        pooled, other = (
+            sum_over(x, lists).double() if lists else x.new_zeros(1, 1).double()
             for lists in (first, second)
         )
-        pooled, other, product = a.double(), b.double(), product.double()
+        product = product.double()
 
         def score(pooled: Tensor, other: Tensor) -> Tensor:
             rows = max(pooled.size(0), other.size(0))
@@ -183,7 +194,7 @@ class NCN(Predictor):
         of_first = partial(contributions, lambda changed: score(changed, other), pooled, x)
         of_second = partial(contributions, lambda changed: score(pooled, changed), other, x)
         return tuple(
-            part(graph, name, of.node, without(of.node, weight))
+            part(graph, name, of.node, without(of.node, _or_ones(weight, of.node, x)))
             for lists, without in ((first, of_first), (second, of_second))
             for name, of, weight in lists
         )
@@ -202,8 +213,26 @@ class NCN(Predictor):
         """
         assert (second is None) == (self.f_second is None), "pools_twice says what pools gives"
         drop = self.training if dropout is None else dropout
-        joint = self.beta * self.f_cn.run(pooled, dropout=drop)
-        joint.add_(self.f_pair.run(product, dropout=drop))
+        of_first, of_pair, of_second = self.factors()
+        joint = of_first * self.f_cn.run(pooled, dropout=drop)
+        joint.add_(_scaled(self.f_pair.run(product, dropout=drop), of_pair))
         if self.f_second is not None and second is not None:
-            joint.add_(self.f_second.run(second, dropout=drop))
+            joint.add_(_scaled(self.f_second.run(second, dropout=drop), of_second))
         return self.head.run(joint, dropout=drop).squeeze(-1)
+
+    def factors(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Of f_cn, f_pair and f_second in the head's input, (1,) each; None for one."""
+        return self.beta, None, None
+
+
+def sum_over(x: Tensor, lists: Weighed) -> Tensor:
+    """Σ weight x_w over all lists of every pair: (N, H) gives (B, H)."""
+    return reduce(torch.add, [pool(x, of.rowptr, of.node, weight=w) for _, of, w in lists])
+
+
+def _scaled(x: Tensor, factor: Tensor | None) -> Tensor:
+    return x if factor is None else factor * x
+
+
+def _or_ones(weight: Tensor | None, node: Tensor, like: Tensor) -> Tensor:
+    return like.new_ones(node.numel()) if weight is None else weight

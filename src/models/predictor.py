@@ -35,6 +35,16 @@ class View:
     nodes: Tensor | None = None
     structure: Any = None
 
+    def degree(self) -> Tensor:
+        """Degrees, (n,) int64, of the nodes of ``graph``, links beyond a local part included."""
+        if self.nodes is None:
+            return self.graph.degree()
+        degree = self.whole.degree()
+        if self.hidden is not None:
+            hidden = torch.searchsorted(self.whole.rowptr, self.hidden.unique(), right=True) - 1
+            degree = degree - torch.bincount(hidden, minlength=degree.numel())
+        return degree[self.nodes]
+
     @classmethod
     def of(cls, graph: Graph | View, structure: Any = None) -> View:
         """The view of a whole graph; a view as it is."""
@@ -56,8 +66,11 @@ class Predictor(nn.Module):
     reads_embeddings: bool = True
     """Whether it reads embeddings; a run of one that does not has no encoder."""
 
-    normalises_pairs: ClassVar[bool] = False
+    normalises_pairs: bool = False
     """Whether the score of a pair depends on the pairs that are scored with it."""
+
+    sides_apart: bool = False
+    """Whether a training step scores its positives in one call, and its negatives in another."""
 
     column: ClassVar[str | None] = None
     """The dataset's column that it takes before the common one: ``tuned_for.<column>``."""

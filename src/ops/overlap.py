@@ -186,6 +186,16 @@ def sum_over_common_neighbours(
         return out, counts
 
 
+def count_common_neighbours(graph: Graph, pairs: Tensor) -> Tensor:
+    """|N(u) ∩ N(v)| of every pair, (B,) int64, without listing them.
+
+    Args:
+        pairs: (2, B) int64, ids from 0 to N - 1, which are not checked.
+    """
+    nothing = torch.zeros(graph.num_nodes, 1, device=pairs.device)
+    return sum_over_common_neighbours(graph, pairs, nothing, start=nothing.new_zeros(1))[1]
+
+
 def _merge(
     kernel: Callable[..., Any], graph: Graph, u: Tensor, v: Tensor, *arguments: Tensor
 ) -> list[Any]:

@@ -40,6 +40,17 @@ def propagate(x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tens
     return scale[:n] * (pool(x, graph.rowptr, graph.col, weight=weight) + first_rows(x, n))
 
 
+def propagate_without_loops(x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
+    """D^-1/2 A D^-1/2 x with the same D: no node's own features, whose share D keeps.
+
+    Args, Returns: see :func:`propagate`.
+    """
+    x = backend.exact(x)
+    scale = (1 + _degrees(graph, weight, x)).rsqrt()
+    pooled = pool(scale * x, graph.rowptr, graph.col, weight=weight)
+    return scale[: graph.num_nodes] * pooled
+
+
 def _degrees(graph: Adjacency, weight: Tensor | None, like: Tensor) -> Tensor:
     """Of every node that has features, (n, 1)."""
     sums = row_sum(graph, weight, like)

@@ -7,12 +7,14 @@ from torch import Tensor
 
 from runner.ops import backend
 from runner.ops.csr import Adjacency, Graph, offsets
-from runner.ops.kernels import two_hop as kernels
+from runner.ops.kernels import second_neighbours as kernels
 from runner.ops.kernels.parallel import parallel
-from runner.ops.overlap import NeighbourLists, check_pairs, rows
+from runner.ops.kernels.two_hop import reach_neighbours
+from runner.ops.overlap import NeighbourLists, check_pairs, common_neighbours, rows
 
 _MOST_CELLS = 2**27  # bytes of the table of one block of nodes
 _MOST_WALKS = 2**24  # walks of two steps listed at a time
+_MOST_ENDS = 2**20  # nodes, to which all walks are counted at a time
 
 
 def two_hop_overlaps(graph: Graph, pairs: Tensor) -> tuple[NeighbourLists, NeighbourLists]:
@@ -64,6 +66,41 @@ def second_neighbours(graph: Graph, wanted: Tensor) -> Adjacency:
         found.append(both[:, (both[0] != both[1]) & (graph.find(both) < 0)])
     row, col = torch.cat(found, dim=1)
     return Adjacency(offsets(torch.bincount(row, minlength=graph.num_nodes)), col)
+
+
+def reached_neighbours(
+    graph: Graph, pairs: Tensor, *, count: bool
+) -> tuple[NeighbourLists, Tensor, Tensor]:
+    """N(u) of every pair, and how v reaches each of these neighbours in one step, and in two.
+
+    Args:
+        graph: symmetric.
+        pairs: (2, B) int64; u = v is allowed.
+        count: the walks of two steps, (A²)[v, w]; else 1 where there is one.
+
+    Returns:
+        N(u), whether the neighbour is one of v too, (nnz,) bool, and the walks, (nnz,) int32.
+
+    Raises:
+        ValueError: on a wrong shape or an id outside the graph.
+    """
+    check_pairs(graph, pairs)
+    u, v = pairs.contiguous()
+    listed = rows(graph, u)
+    if backend.compiled(graph.col):
+        shared = torch.empty_like(listed.node, dtype=torch.bool)
+        walks = torch.empty_like(listed.node, dtype=torch.int32)
+        each = listed.node.numel() * graph.num_entries / max(1, graph.num_nodes * u.numel())
+        arguments = graph.rowptr, graph.col, u, v, listed.rowptr, count, shared, walks
+        parallel(reach_neighbours, u.numel(), *arguments, cost=10 + each)
+        return listed, shared, walks
+    start = v[listed.target]
+    shared = graph.find(torch.stack((start, listed.node))) >= 0
+    if not count:
+        return listed, shared, within_two_steps(graph, start, listed.node).int()
+    middle = torch.stack((start, listed.node)).split(_MOST_ENDS, dim=1)
+    walks = torch.cat([common_neighbours(graph, part).counts() for part in middle])
+    return listed, shared, walks.int()
 
 
 def within_two_steps(graph: Graph, start: Tensor, end: Tensor) -> Tensor:

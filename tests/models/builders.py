@@ -21,6 +21,7 @@ from runner.models.ncn import NCN
 from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
 from runner.models.ncnc import NCNC
+from runner.models.ocn import OCN
 from runner.models.signatures import Signatures
 
 HIDDEN = 6
@@ -33,6 +34,8 @@ PREDICTORS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "ncn": (NCN, {}),
     "ncn_diff": (NCNDiff, {}),
     "ncn2": (NCN2, {}),
+    "ocn": (OCN, {}),
+    "ocnp": (OCN, {"orthogonal": False, "second_order": "walks"}),
     "ncnc": (NCNC, {}),
     "ncnc2": (NCNC, {"depth": 2}),
     "ncnc_learned_t": (NCNC, {}),

@@ -13,7 +13,7 @@ import runner.models
 from runner.models import LinkModel, MessagePassing, NoEncoder, Predictor
 from runner.ops import Graph
 
-NAMES = ("gae", "gae_cn", "ncn", "ncn2", "ncn_diff", "ncnc", "katz", "ppr", "shortest_path")
+NAMES = ("gae", "gae_cn", "ncn", "ncn2", "ncn_diff", "ocn", "ncnc", "katz", "ppr", "shortest_path")
 PREDICTORS = [
     part
     for name in runner.models.__all__

@@ -12,16 +12,19 @@ from runner.models.convolution import (
     GCN,
     GIN,
     SAGE,
+    MeanLinear,
+    NoLoopGCN,
     PureGCN,
     PureMax,
     PureMean,
     PureSum,
+    SumLinear,
     _pyg_layers,
 )
 from runner.ops.csr import Graph
 
 PURE = (PureGCN, PureSum, PureMean, PureMax)
-ALL = (*PURE, GCN, SAGE, GIN)
+ALL = (*PURE, GCN, SumLinear, MeanLinear, NoLoopGCN, SAGE, GIN)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from tests.ops.test_overlap import GRAPH, unpack
 
 from runner.ops import two_hop
 from runner.ops.csr import Graph
-from runner.ops.two_hop import two_hop_overlaps, within_two_steps
+from runner.ops.two_hop import reached_neighbours, two_hop_overlaps, within_two_steps
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,34 @@ def test_nothing_asked_and_nothing_there():
 def test_bad_pairs():
     with pytest.raises(ValueError, match="nodes are 0 to 6"):
         two_hop_overlaps(GRAPH, torch.tensor([[0], [7]]))
+
+
+@pytest.mark.parametrize("count", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_how_neighbours_are_reached(seed, count, form, two_threads):
+    edges = random_edges(seed)
+    graph = Graph.from_edges(torch.from_numpy(edges), NUM_NODES)
+    pairs = torch.from_numpy(some_pairs(edges)).repeat(1, 40)
+    dense = adjacency(edges, NUM_NODES)
+    square = torch.from_numpy(dense @ dense).int()
+    listed, shared, walks = reached_neighbours(graph, pairs, count=count)
+    v = pairs[1, listed.target]
+    assert unpack(listed) == [dense[u].nonzero()[0].tolist() for u in pairs[0].tolist()]
+    assert torch.equal(shared, torch.from_numpy(dense)[v, listed.node] > 0)
+    expected = square[v, listed.node]
+    assert torch.equal(walks, expected if count else (expected > 0).int())
+    assert [part.numel() for part in reached_neighbours(graph, pairs[:, :0], count=count)[1:]] == [
+        0,
+        0,
+    ]
+
+
+@pytest.mark.parametrize("count", [False, True])
+def test_neighbours_of_hubs_are_searched(count):
+    """A star's middle has many more neighbours than its leaves."""
+    leaves = torch.arange(1, 400)
+    edges = torch.cat([torch.stack([leaves * 0, leaves]), torch.tensor([[1, 1], [2, 3]])], dim=1)
+    graph = Graph.from_edges(edges)
+    listed, shared, walks = reached_neighbours(graph, torch.tensor([[1], [2]]), count=count)
+    assert listed.node.tolist() == [0, 2, 3] and shared.tolist() == [True, False, False]
+    assert walks.tolist() == ([1, 2, 2] if count else [1, 1, 1])

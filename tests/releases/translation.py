@@ -19,6 +19,7 @@ class Translation:
         unused: names, or beginnings before a dot, that the release stores and no output needs.
         numbers: release name to the object and its attribute, of a number that is no parameter.
         transposed: release names whose matrices are stored (in, out).
+        first: of release names, how many entries are used; no output needs the others.
         settle: called with the module at the end, for state that is more than a number.
     """
 
@@ -26,6 +27,7 @@ class Translation:
     unused: tuple[str, ...] = ()
     numbers: Mapping[str, tuple[object, str]] = field(default_factory=dict)
     transposed: frozenset[str] = frozenset()
+    first: Mapping[str, int] = field(default_factory=dict)
     settle: Callable[[nn.Module], None] = lambda module: None
 
 
@@ -46,6 +48,9 @@ def fill(module: nn.Module, tensors: Mapping[str, np.ndarray], translation: Tran
         value = torch.as_tensor(array)
         if release_name in translation.transposed:
             value = value.t()
+        value = (
+            value[: translation.first[release_name]] if release_name in translation.first else value
+        )
         if release_name in translation.numbers:
             if value.numel() != 1:
                 raise ValueError(f"{release_name} must hold one number, got {tuple(value.shape)}")

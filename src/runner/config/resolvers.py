@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,6 +19,7 @@ def register() -> None:
     """Make them known to OmegaConf in this process; safe to call again."""
     published.register()
     OmegaConf.register_new_resolver("under", _under, replace=True)
+    OmegaConf.register_new_resolver("when", _when, replace=True)
     OmegaConf.register_new_resolver("random_id", lambda: secrets.token_hex(4), replace=True)
     OmegaConf.register_new_resolver("name_of_file", _name_of_file, replace=True)
     OmegaConf.register_new_resolver("name_of_data", _name_of_data, replace=True)
@@ -26,6 +28,11 @@ def register() -> None:
 def _under(protocol: str, there: str, elsewhere: str, *, _root_: DictConfig) -> str:
     """In a defaults list: the option under a protocol, and that under every other."""
     return there if _root_.protocol == protocol else elsewhere
+
+
+def _when(value: Any, wanted: Any, then: Any, otherwise: Any) -> Any:
+    """What a key is by default where another has a wanted value, and what where it has not."""
+    return then if value == wanted else otherwise
 
 
 def _name_of_file(*, _parent_: DictConfig) -> str:

@@ -54,8 +54,9 @@ class Step:
         h, seen = self.embeddings, self.seen
         positives, negatives = self.ranks.share(seen.positives), self.ranks.share(seen.negatives)
         with stage("predictor"), self.ranks.own_chance(self.model):
-            pairs = torch.cat([positives, negatives], dim=1)
-            logits = self.model.score(h, seen.view, pairs)
+            sides = [positives, negatives]
+            calls = sides if self.model.predictor.sides_apart else [torch.cat(sides, dim=1)]
+            logits = torch.cat([self.model.score(h, seen.view, pairs) for pairs in calls])
         self.computed["predictor"] = logits
         positive, negative = logits.tensor_split([positives.size(1)])
         return positive, negative
