@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from runner.keys import InConfig, NotNegative, Probability, Width
+from runner.keys import InConfig, NotNegative, PositiveInt, Probability, Width
 from runner.models.explanation import COMMON
 from runner.models.ncn import NCN, Weighed
 from runner.models.ncn2 import SOURCE_NEAR
@@ -51,9 +51,11 @@ class OCN(NCN):
         single_weight: of a neighbour that one pair of the batch has; None for 0.
         company: "apart", as the release: a training step normalises positives and negatives in
             calls of their own; "mixed": in one call.
+        chunk_size: pairs of a side that a training step normalises together, at most, as the
+            release on ogbl-ppa and ogbl-citation2; None for all.
 
     Raises:
-        ValueError: if ``single_weight`` or ``company`` is given and nothing of a batch is read.
+        ValueError: if one of the last three is given where it has no effect.
     """
 
     pools_twice = True
@@ -70,6 +72,7 @@ class OCN(NCN):
         second_order: Literal["indicator", "walks"] = "indicator",
         single_weight: NotNegative | None = None,
         company: Literal["apart", "mixed"] = "apart",
+        chunk_size: PositiveInt | None = None,
     ) -> None:
         super().__init__(
             hidden=hidden,
@@ -85,12 +88,17 @@ class OCN(NCN):
         ):
             if value not in among:
                 raise ValueError(f"{name} must be {' or '.join(among)}, got {value!r}")
-        of_batch = normaliser == "batch"
-        if not of_batch and (single_weight is not None or company != "apart"):
+        of_batch, apart = normaliser == "batch", company == "apart"
+        if not of_batch and not (single_weight is chunk_size is None and apart):
             raise ValueError(
-                f"single_weight={single_weight} and company={company} are of the pairs scored "
-                "together, which normaliser=graph does not read; leave them out, or give "
-                "normaliser=batch"
+                f"single_weight={single_weight}, company={company} and chunk_size={chunk_size} are "
+                "of the pairs scored together, which normaliser=graph does not read; leave them "
+                "out, or give normaliser=batch"
+            )
+        if chunk_size is not None and not apart:
+            raise ValueError(
+                f"chunk_size={chunk_size} cuts each side into chunks, and company=mixed has no "
+                "sides; give chunk_size=null"
             )
         self.theta = nn.Parameter(torch.ones(2))
         self.orthogonal = orthogonal
@@ -98,8 +106,15 @@ class OCN(NCN):
         self.single_weight = single_weight or 0.0
         self.overlap = RunningMean() if of_batch and orthogonal else None
         self.normalises_pairs = of_batch
-        self.sides_apart = of_batch and company == "apart"
+        self.sides_apart = of_batch and apart
+        self.chunk_size = chunk_size
         self.reach = 1 if of_batch else 2  # s_w sums over the neighbours of w
+
+    def calls(self, positives: Tensor, negatives: Tensor) -> Sequence[Tensor]:
+        if not self.sides_apart:
+            return super().calls(positives, negatives)
+        sides = positives, negatives
+        return [call for side in sides for call in side.split(self.chunk_size or 2**31, dim=1)]
 
     def read(self, view: View) -> Graph:
         if self.normalises_pairs:

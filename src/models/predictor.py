@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -69,9 +69,6 @@ class Predictor(nn.Module):
     normalises_pairs: bool = False
     """Whether the score of a pair depends on the pairs that are scored with it."""
 
-    sides_apart: bool = False
-    """Whether a training step scores its positives in one call, and its negatives in another."""
-
     column: ClassVar[str | None] = None
     """The dataset's column that it takes before the common one: ``tuned_for.<column>``."""
 
@@ -95,6 +92,13 @@ class Predictor(nn.Module):
     def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B) int64, from embeddings (N, H)."""
         raise NotImplementedError
+
+    def calls(self, positives: Tensor, negatives: Tensor) -> Sequence[Tensor]:
+        """The pairs of a training step, (2, B) each, in the calls that score them: here one.
+
+        In turn they hold all positives, then all negatives.
+        """
+        return [torch.cat([positives, negatives], dim=1)]
 
     def scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
         """What gives the logits, (B,), of pairs, (2, B), for many batches of one graph in turn."""

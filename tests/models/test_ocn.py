@@ -121,6 +121,22 @@ def test_a_batch_has_company_and_a_graph_has_not(case, settle):
         assert same == (normaliser == "graph") == (not module.normalises_pairs)
 
 
+@pytest.mark.parametrize(
+    ("given", "sizes"),
+    [
+        ({}, [9]),
+        ({"normaliser": "batch"}, [5, 4]),
+        ({"normaliser": "batch", "chunk_size": 2}, [2, 2, 1, 2, 2]),
+        ({"normaliser": "batch", "company": "mixed"}, [9]),
+    ],
+)
+def test_what_a_step_scores_together(given, sizes):
+    positives, negatives = torch.arange(18).view(2, 9).split([5, 4], dim=1)
+    calls = predictor("ocn", **given).calls(positives, negatives)
+    assert [call.size(1) for call in calls] == sizes
+    assert torch.equal(torch.cat(calls, dim=1), torch.cat([positives, negatives], dim=1))
+
+
 def test_the_second_order_has_one_direction(case):
     """u's neighbours two steps from v, which are not v's two steps from u."""
     _, second = predictor("ocnp").weighed(case.graph, case.pairs)
@@ -152,8 +168,13 @@ def test_hidden_links_count_nowhere_whatever_is_encoded(case, settle):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"single_weight": 2.0}, "single_weight=2.0 .* give normaliser=batch"),
-        ({"company": "mixed"}, "company=mixed .* give normaliser=batch"),
+        ({"single_weight": 2.0}, "single_weight=2.0, .* give normaliser=batch"),
+        ({"company": "mixed"}, "company=mixed and .* give normaliser=batch"),
+        ({"chunk_size": 5}, "chunk_size=5 are of the pairs .* give normaliser=batch"),
+        (
+            {"normaliser": "batch", "company": "mixed", "chunk_size": 5},
+            "chunk_size=5 .* company=mixed has no sides; give chunk_size=null",
+        ),
         ({"normaliser": "column"}, "normaliser must be graph or batch, got 'column'"),
         ({"normaliser": "batch", "company": "alone"}, "company must be apart or mixed"),
         ({"second_order": "both"}, "second_order must be indicator or walks"),

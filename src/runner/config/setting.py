@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from runner.config.facts import effect_of, later
 from runner.config.flat import flat
 from runner.config.shipped import shipped_run
+from runner.config.signatures import constant
 from runner.keys import Effect
 
 _COUNTS = frozenset({Effect.RESULT, Effect.LENGTH})
@@ -29,9 +30,9 @@ _NOT_RECORDED = "not recorded"
 def differences(config: Mapping[str, Any], meta: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The keys and the facts of the data in which a run is not the published one.
 
-    The published run is the shipped config of the same model, dataset and protocol. What changes
-    no result (seeds, machine, places, memory) does not count, and neither does a key that is
-    younger than the run.
+    The published run is the shipped config of the same model, dataset and protocol, with the
+    arguments of `Predictor.published_with`. What changes no result (seeds, machine, places, memory)
+    does not count, and neither does a key that is younger than the run.
 
     Args:
         config: of the run, resolved.
@@ -79,6 +80,8 @@ def _shipped(model: str, dataset: str, protocol: str, warm_start: str | None) ->
         [f"{group}={name}" for group, name in options.items()],
         {**run, **({"train.init_from": warm_start} if warm_start else {})},
     )
+    for key, value in (constant(str(composed.model["_target_"]), "published_with") or {}).items():
+        OmegaConf.update(composed, f"model.{key}", value)
     raw: Any = OmegaConf.to_container(composed, resolve=False)
     resolved: Any = OmegaConf.to_container(composed, resolve=True)
     links = {key: re.fullmatch(r"\$\{([\w.]+)\}", str(v)) for key, v in flat(raw, ".").items()}

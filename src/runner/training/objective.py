@@ -54,8 +54,7 @@ class Step:
         h, seen = self.embeddings, self.seen
         positives, negatives = self.ranks.share(seen.positives), self.ranks.share(seen.negatives)
         with stage("predictor"), self.ranks.own_chance(self.model):
-            sides = [positives, negatives]
-            calls = sides if self.model.predictor.sides_apart else [torch.cat(sides, dim=1)]
+            calls = self.model.predictor.calls(positives, negatives)
             logits = torch.cat([self.model.score(h, seen.view, pairs) for pairs in calls])
         self.computed["predictor"] = logits
         positive, negative = logits.tensor_split([positives.size(1)])

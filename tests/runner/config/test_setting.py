@@ -121,3 +121,15 @@ def test_the_real_data_are_the_published_data(runner, tmp_path, chosen):
     assert "not the published" not in out
     sizes = json.loads((tmp_path / "run/meta.json").read_text())["sizes"]
     assert sizes["links"] == sum(sizes[f"{part}_links"] for part in ("training", "valid", "test"))
+
+
+@pytest.mark.parametrize(("model", "single"), [("ocn", None), ("ocnp", 0.0)])
+def test_a_figure_that_was_measured_with_other_arguments_has_these(model, single):
+    """A run as shipped has none; the one of `published_with` does not differ."""
+    chosen = (f"model={model}", "dataset=cora")
+    published = resolved(*chosen, "model.normaliser=batch")
+    assert published["model"]["single_weight"] == single
+    assert found(*chosen, "model.normaliser=batch") == []
+    assert ("model.normaliser", "graph", "batch") in found(*chosen)
+    mixed = found(*chosen, "model.normaliser=batch", "evaluator.company=mixed")
+    assert mixed == [("evaluator.company", "mixed", "apart")]

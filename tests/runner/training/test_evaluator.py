@@ -17,6 +17,13 @@ class Identity(Encoder):
         return features
 
 
+class Centred(Predictor):
+    """Scores that depend on their company: the mean of the batch is taken from them."""
+
+    def forward(self, h, view, pairs):
+        return h[pairs[0], 0] - h[pairs[0], 0].mean()
+
+
 class FirstFeature(Predictor):
     """Scores a pair by its source's feature, and remembers how many pairs it saw at a time."""
 
@@ -72,6 +79,19 @@ def test_batch_size_bounds_the_pairs_and_changes_nothing(scene):
         results.append(judge.evaluate(*scene, split))
         assert max(scene[0].predictor.seen) <= size
     assert results[0] == results[1] == results[2]
+
+
+def test_mixed_company_changes_what_depends_on_the_batch_alone(scene):
+    """Of each pair the score stays its own, whatever order the pairs are scored in."""
+    split = EvaluationSplit(pairs(9, 7, 5, 3), torch.stack([pairs(8, 2), pairs(6, 1)] * 2, dim=1))
+    model, inputs = scene
+    for predictor, alike in ((model.predictor, True), (Centred(), False)):
+        found = []
+        for company in ("apart", "mixed", "mixed"):
+            judge = RankingEvaluator(metrics=["mrr"], select=None, batch_size=4, company=company)
+            judge.prepare({"valid": split})
+            found.append(judge.evaluate(LinkModel(Identity(), predictor), inputs, split)["mrr"])
+        assert (found[0] == found[1]) == alike and found[1] == found[2]
 
 
 def test_nodes_are_ranked_beside_pairs_and_the_summary_says_how_many(scene):

@@ -7,6 +7,7 @@ from runner.models.convolution import GCN
 from runner.models.gae import GAE
 from runner.models.link_model import LinkModel
 from runner.models.message_passing import MessagePassing
+from runner.models.predictor import Predictor
 from runner.ops.csr import Graph
 from runner.training.encoding import FullEncoding
 from runner.training.objective import LinkPrediction, Step
@@ -49,6 +50,33 @@ def test_loss_is_the_mean_softplus_of_both_sides(scene):
     assert loss == pytest.approx(expected, rel=1e-5)
     gradients = torch.cat([p.grad.flatten() for p in model.parameters()])
     assert norm == pytest.approx(gradients.norm().item(), rel=1e-5)
+
+
+class Together(Predictor):
+    """Scores each side of a step in a call of its own, and remembers the calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def calls(self, positives, negatives):
+        return [positives, negatives]
+
+    def forward(self, h, view, pairs):
+        self.seen.append(pairs)
+        return pairs[0].double()
+
+
+def test_a_predictor_says_in_which_calls_a_step_scores_its_pairs(scene):
+    model, features, batch, _ = scene
+    model = LinkModel(model.encoder, Together())
+    step = Step(model, batch, FullEncoding().view(Inputs(features, batch.whole), batch))
+    positive, negative = step.logits()
+    assert [pairs.tolist() for pairs in model.predictor.seen] == [
+        batch.positives.tolist(), batch.negatives.tolist()
+    ]  # fmt: skip
+    assert positive.tolist() == batch.positives[0].tolist()
+    assert negative.tolist() == batch.negatives[0].tolist()
 
 
 def test_steps_lower_the_loss(scene):
