@@ -21,7 +21,8 @@ def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:
 
     Args:
         module: one that a release has, built in the same form as the release's.
-        tensors: release parameter name to array: the entries after ``<form>/weight/``.
+        tensors: release parameter name to array: the entries after ``<form>/weight/``. Of a module
+            that several releases have, they tell which one it is.
 
     Raises:
         KeyError: on a name that the module has no place for, unless the release stores it unused,
@@ -29,9 +30,8 @@ def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:
         ValueError: on a wrong shape.
         TypeError: on another kind of module.
     """
-    for release in RELEASES:
-        translation = release.translate(module)
-        if translation is not None:
-            fill(module, tensors, translation)
-            return
-    raise TypeError(f"no release has a {type(module).__name__}")
+    found = [release.translate(module) for release in RELEASES]
+    known = [translation for translation in found if translation is not None]
+    if not known:
+        raise TypeError(f"no release has a {type(module).__name__}")
+    fill(module, tensors, min(known, key=lambda of: sum(not of.knows(name) for name in tensors)))

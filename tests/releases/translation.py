@@ -30,6 +30,14 @@ class Translation:
     first: Mapping[str, int] = field(default_factory=dict)
     settle: Callable[[nn.Module], None] = lambda module: None
 
+    def knows(self, name: str) -> bool:
+        """Whether the release stores a weight of this name, used or not."""
+        return name in self.names or name in self.numbers or self.leaves_out(name)
+
+    def leaves_out(self, name: str) -> bool:
+        """Whether no output needs the weight of this name."""
+        return any(name == entry or name.startswith(entry + ".") for entry in self.unused)
+
 
 def sequential_names(module: nn.Module, release: str, ours: str) -> dict[str, str]:
     """Names of a part whose entries the release numbers as we do: the two prefixes differ."""
@@ -42,8 +50,7 @@ def fill(module: nn.Module, tensors: Mapping[str, np.ndarray], translation: Tran
     filled: dict[str, Tensor] = {}
     constants: dict[str, float] = {}
     for release_name, array in tensors.items():
-        unused = translation.unused
-        if any(release_name == entry or release_name.startswith(entry + ".") for entry in unused):
+        if translation.leaves_out(release_name):
             continue
         value = torch.as_tensor(array)
         if release_name in translation.transposed:
