@@ -107,8 +107,8 @@ class MessagePassing(Encoder):
         self.input: nn.Sequential
         width = hidden
         if num_categories is not None:
-            embedding = NodeEmbedding(num_categories, hidden, sparse=sparse_embedding)
-            self.input = nn.Sequential(embedding, Dropout(hidden_dropout))
+            learned = NodeEmbedding(num_categories, hidden, sparse=sparse_embedding)
+            self.input = nn.Sequential(learned, Dropout(hidden_dropout))
         elif layers == 0 or not convolution.has_weights:
             linear = FeatureLinear(num_features, hidden)
             self.input = nn.Sequential(Dropout(input_dropout), linear, Dropout(hidden_dropout))

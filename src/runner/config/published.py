@@ -119,7 +119,7 @@ def untuned_note(config: DictConfig, found: Sequence[Origin]) -> str | None:
         return "hyperparameters=default: the documented defaults are used, not a published column"
     tunable = [o for o in found if o.key.startswith(("encoder.", "model."))]
     sources = {origin.source for origin in tunable}
-    if "default" not in sources or "published column" in sources:
+    if "default" not in sources or sources & {"published column", "dataset"}:
         return None
     return (
         f"no published hyper-parameters for {config.run.model} on {config.run.dataset}: "

@@ -181,10 +181,13 @@ def test_an_empty_word_on_a_table_is_refused(key):
 
 
 # Keys that came with a default, which older configs of one's own may lack.
-SILENT = {"model.beta", "model.depth", "encoder.sparse_embedding", "encoder.activate_single"} | {
+SILENT = {
+    "model.beta", "model.depth", "encoder.sparse_embedding", "encoder.activate_single",
+    "encoder.activation", "encoder.embedding",
+} | {
     f"model.completion.{key}"
     for key in ("replacement", "draw_eval", "dropout", "memory_gib", "precision")
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["model", "model.completion", "encoder"])
