@@ -105,8 +105,8 @@ class BUDDY(Predictor):
         """The sketches of a graph, where its counts are not exact."""
         if self._is_exact(graph):
             return None
-        found = self._sketch(graph)
-        return {name: getattr(found, name) for name in ("minhash", "registers", "sizes")}
+        entries = torch.tensor(graph.num_entries)
+        return {"entries": entries, **vars(self._sketch(graph))}
 
     def features(self, view: View, pairs: Tensor) -> Tensor:
         """The counts of each pair, (B, K(K + 2)) float64, without those over degrees."""
@@ -153,15 +153,14 @@ class BUDDY(Predictor):
         """Those of the batch's graph; None where counts are exact."""
         if self._is_exact(view.whole):
             return None
-        known = None if view.structure is None else Sketches(**view.structure)
-        if known is not None and view.nodes is not None:
-            known = known.take(view.nodes)
-        if known is not None and view.hidden is None:
+        if view.structure is None:
+            alone = None if view.nodes is None else sketch_nodes(view.nodes)
+            return self._sketch(view.graph, alone)
+        entries, *parts = view.structure.values()
+        known = Sketches(*parts) if view.nodes is None else Sketches(*parts).take(view.nodes)
+        if view.hidden is None and int(entries) == view.whole.num_entries:
             return known
-        alone = None if known is None else (known.minhash[0], known.registers[0])
-        if known is None and view.nodes is not None:
-            alone = sketch_nodes(view.nodes)
-        return self._sketch(view.graph, alone)
+        return self._sketch(view.graph, (known.minhash[0], known.registers[0]))
 
     def _sketch(self, graph: Graph, alone: tuple[Tensor, Tensor] | None = None) -> Sketches:
         needed, free = BYTES * graph.num_nodes * (self.hops + 1), psutil.virtual_memory().available

@@ -11,8 +11,10 @@ from runner.models.convolution import GCN
 from runner.models.encoder import Encoder
 from runner.models.mlp import Dropout
 from runner.models.node_embedding import NodeEmbedding
+from runner.models.sign import linear_of_propagated
 from runner.ops.bipartite import Bipartite, first_rows
 from runner.ops.csr import Graph
+from runner.ops.propagate import propagate
 from runner.ops.sparse_rows import SparseRows
 
 
@@ -62,10 +64,19 @@ class LinearGCN(Encoder):
         graph: Graph | Sequence[Graph | Bipartite],
         weight: Tensor | None = None,
     ) -> Tensor:
-        x = self.input(features.to_dense() if isinstance(features, SparseRows) else features)
+        x = features
+        if isinstance(self.input, nn.Linear):
+            x = linear_of_propagated(self.input, features, [])
+        elif not isinstance(features, SparseRows):
+            x = self.input(features)
         graphs = [graph] * len(self.convolutions) if isinstance(graph, Graph) else graph
         for convolution, own in zip(self.convolutions, graphs, strict=True):
             given = own.weight if isinstance(own, Bipartite) else weight
+            if isinstance(x, SparseRows):
+                kept = x.with_value(self.drop(x.value))
+                mapped = kept.times(convolution.linear.weight.t().contiguous())
+                x = propagate(mapped, own, given) + convolution.bias
+                continue
             out = convolution(self.drop(x), own, given)
             x = out + first_rows(x, out.size(0)) if self.residual else out
         return x

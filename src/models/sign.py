@@ -105,13 +105,13 @@ class SIGN(Encoder):
         reach = self.steps if self.powers else min(self.steps, 1)
         graphs = [graph] * reach if isinstance(graph, Graph) else list(graph)
         if not self.chunks:
-            h = _linear_of_propagated(self.linear, features, graphs, weight)
+            h = linear_of_propagated(self.linear, features, graphs, weight)
         else:
             rows = graphs[-1].num_nodes if graphs else len(features)
             outputs = []
             for power, (linear, after) in enumerate(self.chunks):
                 last = graphs[reach - min(power, reach) :]
-                out = _linear_of_propagated(linear, features, last, weight)
+                out = linear_of_propagated(linear, features, last, weight)
                 outputs.append(after(first_rows(out, rows)))
             h = self.linear(torch.cat(outputs, dim=1))
         if self.last is not None:
@@ -122,11 +122,11 @@ class SIGN(Encoder):
         return h
 
 
-def _linear_of_propagated(
+def linear_of_propagated(
     linear: nn.Linear,
     x: Tensor | SparseRows,
     graphs: Sequence[Graph | Bipartite],
-    weight: Tensor | None,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """W Â^k x + b, for k graphs; the narrower side is propagated."""
     mapped = linear.in_features > linear.out_features or isinstance(x, SparseRows)

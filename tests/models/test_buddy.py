@@ -123,6 +123,9 @@ def test_hidden_links_count_nowhere(counts, case, settle):
     expected = module.features(View.of(view.graph), links)
     assert torch.equal(module.features(seen, links), expected)
     assert not torch.equal(module.features(View.of(case.graph, structure), links), expected)
+    # A structure of another graph than the view's is not taken for its own.
+    other = View.of(view.graph, structure)
+    assert torch.equal(module.features(other, links), expected)
 
 
 def test_a_structure_gives_the_same_scores_as_none(case, settle):

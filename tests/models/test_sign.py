@@ -81,12 +81,14 @@ def test_sign_of_learned_embeddings(mixed, case, settle):
 
 
 @pytest.mark.parametrize("residual", [False, True])
-@pytest.mark.parametrize("learned", [False, True])
-def test_linear_gcn(residual, learned, case, settle):
+@pytest.mark.parametrize("kind", ["learned", "dense", "sparse"])
+def test_linear_gcn(residual, kind, case, settle):
+    learned = kind == "learned"
     given = {"num_categories": NUM_NODES} if learned else {"num_features": WIDE}
     module = settle(LinearGCN(**given, hidden=6, layers=3, residual=residual))
     x = torch.arange(NUM_NODES) if learned else torch.from_numpy(features(WIDE))
-    found = module(x, case.graph).detach().numpy()
+    read = SparseRows.from_dense(x) if kind == "sparse" else x
+    found = module(read, case.graph).detach().numpy()
     out = module.input.weight.detach().numpy() if learned else x.numpy()
     if residual and not learned:
         out = linear(module.input, out)
