@@ -71,12 +71,25 @@ class LinearGCN(Encoder):
             x = self.input(features)
         graphs = [graph] * len(self.convolutions) if isinstance(graph, Graph) else graph
         for convolution, own in zip(self.convolutions, graphs, strict=True):
-            given = own.weight if isinstance(own, Bipartite) else weight
-            if isinstance(x, SparseRows):
-                kept = x.with_value(self.drop(x.value))
-                mapped = kept.times(convolution.linear.weight.t().contiguous())
-                x = propagate(mapped, own, given) + convolution.bias
-                continue
-            out = convolution(self.drop(x), own, given)
-            x = out + first_rows(x, out.size(0)) if self.residual else out
+            assert isinstance(convolution, GCN)
+            out = self._convolve(convolution, x, own, weight)
+            if self.residual:
+                assert isinstance(x, Tensor)  # features have come through a Linear
+                out = out + first_rows(x, out.size(0))
+            x = out
+        assert isinstance(x, Tensor)
         return x
+
+    def _convolve(
+        self,
+        convolution: GCN,
+        x: Tensor | SparseRows,
+        graph: Graph | Bipartite,
+        weight: Tensor | None,
+    ) -> Tensor:
+        given = graph.weight if isinstance(graph, Bipartite) else weight
+        if isinstance(x, Tensor):
+            return convolution(self.drop(x), graph, given)
+        kept = x.with_value(self.drop(x.value))
+        mapped = kept.times(convolution.linear.weight.t().contiguous())
+        return propagate(mapped, graph, given) + convolution.bias

@@ -76,8 +76,7 @@ class SIGN(Encoder):
         self.chunks = nn.ModuleList()
         if mixed:
             for _ in range(steps + 1):
-                after = MLP(BatchNorm(hidden), nn.Dropout(dropout), nn.ReLU())
-                self.chunks.append(nn.ModuleList([nn.Linear(width, hidden), after]))
+                self.chunks.append(_Chunk(width, hidden, dropout))
             width = (steps + 1) * hidden
         self.linear = nn.Linear(width, hidden)
         self.last = nn.Linear(hidden, hidden) if mixed and num_categories is not None else None
@@ -107,12 +106,11 @@ class SIGN(Encoder):
         if not self.chunks:
             h = linear_of_propagated(self.linear, features, graphs, weight)
         else:
-            rows = graphs[-1].num_nodes if graphs else len(features)
             outputs = []
-            for power, (linear, after) in enumerate(self.chunks):
+            for power, chunk in enumerate(self.chunks):
                 last = graphs[reach - min(power, reach) :]
-                out = linear_of_propagated(linear, features, last, weight)
-                outputs.append(after(first_rows(out, rows)))
+                rows = graphs[-1].num_nodes if graphs else None
+                outputs.append(chunk(features, last, weight, rows))
             h = self.linear(torch.cat(outputs, dim=1))
         if self.last is not None:
             h = self.last(h)
@@ -120,6 +118,26 @@ class SIGN(Encoder):
             ids = torch.arange(h.size(0), device=h.device)
             h = torch.cat([h, self.beside(ids, graph, weight)], dim=1)
         return h
+
+
+class _Chunk(nn.Module):
+    """One power of the propagation: ReLU(dropout(BatchNorm(W Â^k x + b)))."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, hidden)
+        self.after = MLP(BatchNorm(hidden), nn.Dropout(dropout), nn.ReLU())
+
+    def forward(
+        self,
+        x: Tensor | SparseRows,
+        graphs: Sequence[Graph | Bipartite],
+        weight: Tensor | None,
+        rows: int | None,
+    ) -> Tensor:
+        """Of the first ``rows`` nodes; None for all."""
+        out = linear_of_propagated(self.linear, x, graphs, weight)
+        return self.after(out if rows is None else first_rows(out, rows))
 
 
 def linear_of_propagated(

@@ -64,7 +64,8 @@ def sketch_nodes(nodes: Tensor) -> tuple[Tensor, Tensor]:
     high, low = rest >> np.uint64(28), rest & np.uint64(2**28 - 1)
     bits = np.where(high > 0, 28 + np.frexp(high)[1], np.frexp(low)[1])
     registers[np.arange(len(value)), value & np.uint64(255)] = 57 - bits
-    return tuple(torch.from_numpy(part).to(nodes.device) for part in (minhash, registers))
+    device = nodes.device
+    return torch.from_numpy(minhash).to(device), torch.from_numpy(registers).to(device)
 
 
 def sketch_balls(graph: Graph, hops: int, alone: tuple[Tensor, Tensor] | None = None) -> Sketches:
@@ -166,10 +167,8 @@ def _bias() -> tuple[int, Tensor, Tensor]:
 def _permutations() -> list[tuple[np.uint64, np.uint64]]:
     """Factor and summand of each; products and sums wrap around at 64 bits."""
     chance = np.random.RandomState(1)
-    return [
-        (
-            chance.randint(1, _PRIME, dtype=np.uint64),
-            chance.randint(0, _PRIME, dtype=np.uint64),
-        )
-        for _ in range(MINIMA)
-    ]
+
+    def draw(lowest: int) -> np.uint64:
+        return np.uint64(chance.randint(lowest, 2**61 - 1, dtype=np.uint64))
+
+    return [(draw(1), draw(0)) for _ in range(MINIMA)]

@@ -38,8 +38,8 @@ def dense_sign(module, x, a):
     out = chunks[-1]
     if len(module.chunks):
         mixed = [
-            relu(batch_norm(after[0], linear(map_, chunk)))
-            for (map_, after), chunk in zip(module.chunks, chunks, strict=True)
+            relu(batch_norm(own.after[0], linear(own.linear, chunk)))
+            for own, chunk in zip(module.chunks, chunks, strict=True)
         ]
         out = np.concatenate(mixed, axis=1)
     out = linear(module.linear, out)
@@ -57,6 +57,7 @@ def dense_sign(module, x, a):
     [
         {},
         {"steps": 0},
+        {"steps": 0, "mixed": True},
         {"steps": 2},
         {"steps": 2, "mixed": True},
         {"steps": 3, "mixed": True, "powers": False},

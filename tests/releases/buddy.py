@@ -52,8 +52,8 @@ def _of_sign(encoder: SIGN, ours: str) -> dict[str, str]:
     sign = "sign_embedding" if learned else "sign"
     names = {}
     for chunk in range(len(encoder.chunks)):
-        names |= _linear(f"{sign}.lins.{chunk}", f"{ours}chunks.{chunk}.0")
-        names |= _norm(f"{sign}.bns.{chunk}", f"{ours}chunks.{chunk}.1.0")
+        names |= _linear(f"{sign}.lins.{chunk}", f"{ours}chunks.{chunk}.linear")
+        names |= _norm(f"{sign}.bns.{chunk}", f"{ours}chunks.{chunk}.after.0")
     single = "lin_emb" if learned else "lin_feat"
     names |= _linear(f"{sign}.lin_out" if len(encoder.chunks) else single, f"{ours}linear")
     if encoder.last is not None:
