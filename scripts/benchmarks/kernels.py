@@ -16,6 +16,7 @@ from runner.machine import hardware
 from runner.ops import backend
 from runner.ops.aggregate import pool
 from runner.ops.csr import Graph
+from runner.ops.distance_counts import distance_counts
 from runner.ops.overlap import common_neighbours, neighbourhoods, sum_over_common_neighbours
 
 PAIRS, WIDTH = 65_536, 64
@@ -77,6 +78,13 @@ def measure(*, threads: int | None, repeats: int, limit: int) -> list[dict[str, 
             + inner.shape[1] * WIDTH * 4 / bandwidth,
             repeats,
         ),
+        _row(
+            "nodes within one and two steps of both, counted",
+            lambda: distance_counts(graph, pairs, 2),
+            {"SciPy": lambda: _scipy_distance_counts(graph, pairs)},
+            4 * int(distance_counts(graph, pairs, 2).second[:, 1].sum()) / bandwidth,
+            repeats,
+        ),
     ]
 
 
@@ -116,6 +124,16 @@ def _scipy_one_sided(graph: Graph, pairs: Tensor) -> tuple[sparse.csr_array, ...
     of_u, of_v = (adjacency[side.numpy()] for side in pairs)
     common = of_u.multiply(of_v).tocsr()
     return common, of_u - common, of_v - common
+
+
+def _scipy_distance_counts(graph: Graph, pairs: Tensor) -> list[np.ndarray]:
+    """Intersections of the balls, of the balls of each distinct end once."""
+    ball = _matrix(graph) + sparse.eye_array(graph.num_nodes, dtype=np.float32, format="csr")
+    ends, (u, v) = np.unique(pairs.numpy(), return_inverse=True)
+    balls = [ball[ends], ball[ends] @ ball]
+    for found in balls:
+        found.data[:] = 1
+    return [one[u].multiply(other[v]).sum(1) for one in balls for other in balls]
 
 
 def _torch_sparse_matrix(graph: Graph) -> Any | None:

@@ -45,13 +45,18 @@ class Bench:
     encoding: Encoding
     optimizer: torch.optim.Optimizer
     settings: dict[str, Any]
+    structure: Any
+
+    @property
+    def inputs(self) -> Inputs:
+        return Inputs(self.features, self.graph, self.structure)
 
     def batches(self) -> Iterator[Batch]:
         while True:
             yield from self.sampler.epoch()
 
     def step(self, batch: Batch) -> None:
-        seen = self.encoding.view(Inputs(self.features, self.graph), batch)
+        seen = self.encoding.view(self.inputs, batch)
         train_step(LinkPrediction(), Step(self.model, batch, seen), self.optimizer, None)
 
     def evaluate(self, positives: torch.Tensor, negatives: torch.Tensor) -> None:
@@ -62,7 +67,7 @@ class Bench:
         )
         evaluator.prepare({"valid": EvaluationSplit(positives, negatives)})
         split = EvaluationSplit(positives, negatives)
-        evaluator.evaluate(self.model, Inputs(self.features, self.graph), split)
+        evaluator.evaluate(self.model, self.inputs, split)
 
 
 def prepare(case: Case, settings: dict[str, Any], device: torch.device) -> Bench:
@@ -93,7 +98,10 @@ def prepare(case: Case, settings: dict[str, Any], device: torch.device) -> Bench
     )
     encoding: Encoding = build("encoding", settings["encoding"])
     encoding.prepare(model, graph, targets, batch_size)
-    return Bench(model.train(), features, graph, sampler, encoding, optimizer, settings)
+    with torch.no_grad():
+        structure = model.predictor.structure(graph)
+    bench = model.train(), features, graph, sampler, encoding, optimizer, settings, structure
+    return Bench(*bench)
 
 
 def measure(
