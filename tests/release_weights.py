@@ -14,6 +14,11 @@ from tests.releases.translation import fill
 from torch import nn
 
 RELEASES = (buddy, mplp, ncn, ocn)
+from tests.releases import lpformer, mplp, ncn
+from tests.releases.translation import fill
+from torch import nn
+
+RELEASES = (lpformer, mplp, ncn)
 
 
 def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:

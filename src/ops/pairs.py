@@ -1,4 +1,4 @@
-"""Pairs of nodes, drawn."""
+"""Pairs of nodes: drawn, and in parts."""
 
 from __future__ import annotations
 
@@ -20,3 +20,9 @@ def draw_pairs(
     sources = torch.randint(num_sources, (count,), generator=generator)
     targets = torch.randint(num_sources, num_nodes, (count,), generator=generator)
     return torch.stack([sources, targets])
+
+
+def split_by(pairs: Tensor, size: Tensor, most: int) -> list[Tensor]:
+    """Pairs, (2, B), in parts whose sizes, (B,) int64, add up to about ``most``; one at least."""
+    number = torch.div(size.cumsum(0), most, rounding_mode="floor")
+    return list(pairs.split(number.unique_consecutive(return_counts=True)[1].tolist() or 0, dim=1))

@@ -44,6 +44,7 @@ _T = TypeVar("_T")
 InConfig = Annotated[_T, IN_CONFIG]  # a config has to give it; the default is for Python alone
 
 Probability = Annotated[float, Ge(0), Lt(1)]
+Fraction = Annotated[float, Ge(0), Le(1)]
 Share = Annotated[float, Gt(0), Lt(1)]
 NotNegative = Annotated[float, Ge(0)]
 Weight = Annotated[float, Gt(0), Le(1)]
