@@ -122,6 +122,13 @@ class Predictor(nn.Module):
         """Further terms of the loss of the pairs just scored, by name, scalars."""
         return {}
 
+    def further_logits(self) -> Sequence[Tensor]:
+        """Logits, (B,) each, of the pairs just scored, that are learned beside their scores.
+
+        Asked for once after each scoring in training, so that a predictor need not keep them.
+        """
+        return ()
+
     def distributions(
         self, h: Tensor, view: View | Graph, pairs: Tensor, *, most: int
     ) -> Mapping[str, Tensor]:

@@ -15,6 +15,7 @@ from runner.models.gae import GAE
 from runner.models.gae_cn import GAECN
 from runner.models.hadamard_mlp import HadamardMLP
 from runner.models.inner_product import InnerProduct
+from runner.models.lpformer import LPFormer
 from runner.models.message_passing import MessagePassing
 from runner.models.mplp import MPLP
 from runner.models.ncn import NCN
@@ -22,6 +23,7 @@ from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
 from runner.models.ncnc import NCNC
 from runner.models.ocn import OCN
+from runner.models.neo_gnn import NeoGNN
 from runner.models.signatures import Signatures
 
 HIDDEN = 6
@@ -46,6 +48,9 @@ PREDICTORS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "buddy": (BUDDY, {"count_dropout": 0.0}),
     "buddy3": (BUDDY, {"count_dropout": 0.0, "hops": 3, "normed": True, "zero_one": False}),
     "buddy1": (BUDDY, {"count_dropout": 0.0, "hops": 1, "resource_allocation": True}),
+    # Pushed so far that PageRank does not depend on the order of the nodes.
+    "lpformer": (LPFormer, {"epsilon": 1e-14}),
+    "neo_gnn": (NeoGNN, {}),
 }
 CONSTANTS = {"t": 0.3, "s": 1.7, "o": 0.1, "alpha": 1.05}
 

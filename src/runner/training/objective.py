@@ -51,14 +51,21 @@ class Step:
 
     def logits(self) -> tuple[Tensor, Tensor]:
         """Of this process's share of the positives and of the negatives."""
+        return self.learned()[0]
+
+    def learned(self) -> list[tuple[Tensor, Tensor]]:
+        """The logits, and after them the further ones that the predictor learns beside them."""
         h, seen = self.embeddings, self.seen
         positives, negatives = self.ranks.share(seen.positives), self.ranks.share(seen.negatives)
         with stage("predictor"), self.ranks.own_chance(self.model):
-            calls = self.model.predictor.calls(positives, negatives)
-            logits = torch.cat([self.model.score(h, seen.view, pairs) for pairs in calls])
+            scored = [
+                (self.model.score(h, seen.view, pairs), *self.model.predictor.further_logits())
+                for pairs in self.model.predictor.calls(positives, negatives)
+            ]
+        logits, *further = (torch.cat(of) for of in zip(*scored, strict=True))
         self.computed["predictor"] = logits
-        positive, negative = logits.tensor_split([positives.size(1)])
-        return positive, negative
+        first = positives.size(1)
+        return [(of[:first], of[first:]) for of in (logits, *further)]
 
 
 class Objective:
@@ -98,13 +105,15 @@ class Objective:
 class LinkPrediction(Objective):
     """Mean softplus(-logit) of the positives + mean softplus(logit) of the negatives.
 
-    As the NCN release (arXiv 2302.00890); further terms of the model's own are added.
+    As the NCN release (arXiv 2302.00890). The same of the predictor's further logits, and further
+    terms of the model's own, are added.
     """
 
     def loss(self, step: Step) -> Tensor:
-        positive, negative = step.logits()
-        share = F.softplus(-positive).sum() / step.batch.positives.size(1)
-        share = share + F.softplus(negative).sum() / step.batch.negatives.size(1)
+        share = step.embeddings.new_zeros(())
+        for positive, negative in step.learned():
+            share = share + F.softplus(-positive).sum() / step.batch.positives.size(1)
+            share = share + F.softplus(negative).sum() / step.batch.negatives.size(1)
         for term in step.model.loss_terms():
             share = share + term / step.ranks.size
         return share
