@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from runner.audits.scores import SAMPLE, difference, tolerance
 from runner.models.predictor import View
 from runner.ops.bipartite import Bipartite
 from runner.ops.csr import Graph
+from runner.ops.nested import move
 from runner.training.encoding import Encoded
 from runner.training.loop import Training
 from runner.training.samplers import Batch
@@ -23,9 +25,10 @@ def audit_training(training: Training, *, epoch: int, exact: bool) -> dict[str, 
     """Look for the targets of a batch in what encoder, predictor and structure are given of it.
 
     The encoder sees a target that stands in a graph of its layers. The predictor sees one in the
-    graph of its view, or if its scores change once the whole graph lacks the hidden links. A
-    structure sees all links of the training graph. It is no failure that targets are visible, but
-    that they are although the sampler removes them.
+    graph of its view, or if its scores change once the whole graph lacks the hidden links; by its
+    structure, if they change once that is the structure of a graph without them. It is no failure
+    that targets are visible, but that they are although the sampler removes them; a structure is of
+    all links of the training graph, as in some releases, and is told alone.
 
     Args:
         epoch: whose inputs the objective gives.
@@ -36,11 +39,11 @@ def audit_training(training: Training, *, epoch: int, exact: bool) -> dict[str, 
     seen = training.encoding.view(inputs, batch)
     layers = [seen.layers] if isinstance(seen.layers, Graph) else seen.layers
     encoder = training.model.encoder
+    in_whole, in_structure = _read_hidden(training, batch, seen, exact=exact)
     visible = {
         "encoder": encoder.layers != 0 and _have_any(layers, seen.positives),
-        "predictor": _have_any([seen.view.graph], seen.positives)
-        or _reads_whole(training, batch, seen, exact=exact),
-        "structure": seen.view.structure is not None and _have_any([batch.whole], batch.positives),
+        "predictor": _have_any([seen.view.graph], seen.positives) or in_whole,
+        "structure": in_structure,
     }
     removes = training.sampler.removes_targets
     return {
@@ -80,16 +83,23 @@ def _stands_in(graph: Graph | Bipartite, pairs: Tensor) -> Tensor:
     return torch.isin(pairs[0] * columns + pairs[1], rows * columns + graph.col)
 
 
-def _reads_whole(training: Training, batch: Batch, seen: Encoded, *, exact: bool) -> bool:
-    """Whether a predictor that is told of hidden links scores otherwise where there are none."""
+def _read_hidden(
+    training: Training, batch: Batch, seen: Encoded, *, exact: bool
+) -> tuple[bool, bool]:
+    """Whether scores change without the hidden links: in the whole graph, and in the structure."""
+    model, pairs, view = training.model, seen.positives[:, :SAMPLE], seen.view
     if batch.hidden is None:
-        return False
-    model, pairs = training.model, seen.positives[:, :SAMPLE]
+        return False, view.structure is not None and _have_any([batch.whole], batch.positives)
     h = model.encode(seen.features, seen.layers, seen.weight)
-    without: View = replace(seen.view, whole=batch.graph, hidden=None)
+    structure = None
+    if view.structure is not None:
+        structure = move(model.predictor.structure(batch.graph), h.device)
+    other: View = replace(view, structure=structure)
+    without: View = replace(other, whole=batch.graph, hidden=None)
     scores = []
-    for view in (seen.view, without):
+    for shown in (view, other, without):
         with same_chance(model):
-            scores.append(model.score(h, view, pairs).cpu())
-    told, untold = scores
-    return difference(told, untold) > tolerance(told, exact=exact)
+            scores.append(model.score(h, shown, pairs).cpu())
+    allowed = tolerance(scores[0], exact=exact)
+    of_structure, of_whole = (difference(*two) > allowed for two in itertools.pairwise(scores))
+    return of_whole, of_structure

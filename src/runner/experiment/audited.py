@@ -26,9 +26,9 @@ from runner.experiment import warm_start
 from runner.experiment.build import build
 from runner.experiment.graphs import build_graphs
 from runner.experiment.parts import Parts
-from runner.experiment.structures import move
 from runner.models.link_model import LinkModel
 from runner.models.predictor import View
+from runner.ops.nested import move
 from runner.ops.sparse_rows import compact
 from runner.training.task import Inputs
 

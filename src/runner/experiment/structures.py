@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from runner.config.schema import RunConfig
 from runner.models.predictor import Predictor
 from runner.ops.csr import Graph
+from runner.ops.nested import move
 from runner.storage.files import atomic
 from runner.storage.seal import Damaged, seal_archive, verify_archive
 from runner.training.ranks import Ranks
@@ -92,14 +92,3 @@ def fingerprint(graph: Graph) -> str:
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.cpu().contiguous().numpy().data)
     return digest.hexdigest()
-
-
-def move(structure: Any, device: torch.device) -> Any:
-    """Move tensors, nested in dicts, lists and tuples, to a device."""
-    if isinstance(structure, Tensor):
-        return structure.to(device)
-    if isinstance(structure, dict):
-        return {key: move(value, device) for key, value in structure.items()}
-    if isinstance(structure, list | tuple):
-        return type(structure)(move(value, device) for value in structure)
-    return structure
