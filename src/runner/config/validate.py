@@ -151,6 +151,8 @@ def check(plain: Mapping[str, Any]) -> list[str]:
     """One line for each error of a resolved config; empty when there is none."""
     problems = problems_of(schema.RunConfig, plain, "")
     for name, node in nodes(plain, ""):
+        if name.startswith("protocol.tuned"):
+            continue  # a node of a column is checked where it arrives
         wrong = {_key(problem) for problem in problems}
         if any(f"{name}._target_.".lstrip(".").startswith(f"{key}.") for key in wrong):
             continue  # what should not be there at all has no arguments
@@ -194,7 +196,8 @@ def _unasked(plain: Mapping[str, Any]) -> Iterator[str]:
         given = flat(column, ".") if isinstance(column, Mapping) else {}
         for full in given:
             whose, _, key = full.partition(".") if name == "tuned_for" else ("", "", full)
-            if key in schema.asked():
+            node = key.rpartition(".")[0]  # which a column may have as a whole, as train.schedule
+            if {key, node} & schema.asked():
                 continue
             prefix = ".".join(filter(None, ("protocol", name, whose)))
             close = difflib.get_close_matches(key, schema.asked(), n=1)
