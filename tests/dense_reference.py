@@ -236,6 +236,91 @@ def hadamard_mlp(state: State, h: Array, pairs: Array) -> Array:
     return np.array(found)
 
 
+def pagerank(a: Array, *, alpha: float) -> Array:
+    """(N, N): row u is where a walk is that restarts at u; a node without a link keeps it."""
+    degree = a.sum(1, keepdims=True)
+    step = np.divide(a, degree, where=degree > 0, out=np.eye(len(a)))
+    return alpha * np.linalg.inv(np.eye(len(a)) - (1 - alpha) * step)
+
+
+def softmax(x: Array) -> Array:
+    shares = np.exp(x - x.max())
+    return shares / shares.sum()
+
+
+def norm_mlp(state: State, name: str, x: Array) -> Array:
+    x = relu(layer_norm(state, f"{name}.1", linear(state, f"{name}.0", x)))
+    return linear(state, f"{name}.4", x)
+
+
+def lpformer(
+    state: State, h: Array, a: Array, pairs: Array, thresholds: list[float], *, heads: int
+) -> Array:
+    """Of a score of two Linears; a threshold for each class."""
+    p = pagerank(a, alpha=0.15)
+    logits = []
+    for u, v in pairs.T:
+        common, only_u, only_v = overlap(a, u, v)
+        one_sided = only_u + only_v
+        beyond = [w for w in range(len(a)) if w not in common + one_sided and p[u, w] * p[v, w] > 0]
+        classes = [
+            [w for w in nodes if p[u, w] >= least and p[v, w] >= least]
+            for nodes, least in zip((common, one_sided, beyond), thresholds, strict=False)
+        ]
+        rows = []
+        for number, nodes in enumerate(classes):
+            for w in nodes:
+                there, back = np.array([p[u, w], p[v, w]]), np.array([p[v, w], p[u, w]])
+                name = f"places.{number}"
+                place = norm_mlp(state, name, there) + norm_mlp(state, name, back)
+                rows.append(linear(state, "right", np.concatenate([h[w], place])))
+        o = state["bias"].reshape(heads, -1).copy()
+        ends = (linear(state, "left", h[u]) + linear(state, "left", h[v])).reshape(heads, -1)
+        for head in range(heads if rows else 0):
+            y = np.array([row.reshape(heads, -1)[head] for row in rows])
+            joint = y * ends[head]
+            score = np.where(joint > 0, joint, 0.2 * joint) @ state["attention"][0, head]
+            o[head] += softmax(score) @ y
+        counts = [float(len(nodes)) for nodes in classes]
+        counts += [counts[0] + counts[1]] if len(counts) > 1 else []
+        around = np.concatenate([layer_norm(state, "norm", o.flatten()), counts])
+        x = np.concatenate(
+            [norm_mlp(state, "f_pair", h[u] * h[v]), norm_mlp(state, "f_around", around)]
+        )
+        logits.append(float(linear(state, "score.3", relu(linear(state, "score.0", x)))[0]))
+    return np.array(logits)
+
+
+def scalar_mlp(state: State, name: str, x: float) -> float:
+    hidden = relu(linear(state, f"{name}.0", np.array([x])))
+    return float(linear(state, f"{name}.2", hidden)[0])
+
+
+def neo_gnn(
+    state: State, h: Array, a: Array, pairs: Array, *, beta: float
+) -> tuple[Array, Array, Array]:
+    """Probabilities: the score's, the structural part's, the product's."""
+    b = a + beta * a @ a
+    nodes = range(len(a))
+    weight = [
+        scalar_mlp(
+            state, "f_node", sum(scalar_mlp(state, "f_edge", b[i, j]) for i in nodes if b[i, j])
+        )
+        for j in nodes
+    ]
+    product = hadamard_mlp(
+        {k.removeprefix("product."): v for k, v in state.items() if k.startswith("product.")},
+        h, pairs,
+    )  # fmt: skip
+    structural = np.array([
+        scalar_mlp(state, "g", sum(b[u, w] * weight[w] * b[v, w] * weight[w] for w in nodes))
+        for u, v in pairs.T
+    ])  # fmt: skip
+    parts = [1 / (1 + np.exp(-logit)) for logit in (structural, product)]
+    share = softmax(state["alpha"])
+    return share[0] * parts[0] + share[1] * parts[1], *parts
+
+
 def encoder(
     kind: str, state: State, features: Array, a: Array, *, layers: int, residual: bool
 ) -> Array:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from runner.keys import InConfig, NotNegative, PositiveInt, Probability, Width
+from runner.keys import InConfig, Positive, PositiveInt, Probability, Width
 from runner.models.hadamard_mlp import HadamardMLP
 from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pool
@@ -48,7 +48,7 @@ class NeoGNN(Predictor):
         hidden: InConfig[Width] = 64,
         layers: InConfig[PositiveInt] = 3,
         dropout: InConfig[Probability] = 0.0,
-        beta: InConfig[NotNegative] = 0.1,
+        beta: InConfig[Positive] = 0.1,
         edge_hidden: InConfig[Width] = 8,
         node_hidden: InConfig[Width] = 128,
     ) -> None:
