@@ -366,3 +366,63 @@ def some_pairs(edges: Array) -> Array:
         [ISOLATED, HUB, HUB, ISOLATED, 5, 7, 7],
     ]
     return np.concatenate([edges, strangers, corners], axis=1)
+
+
+def distances(a: Array, source: int, without: int) -> Array:
+    """Steps from a node past another; inf for none."""
+    found = np.full(len(a), np.inf)
+    found[source], level = 0, [source]
+    while level:
+        near = {w for u in level for w in neighbours(a, u) if w != without and found[w] == np.inf}
+        for w in near:
+            found[w] = found[level[0]] + 1
+        level = sorted(near)
+    return found
+
+
+def seal_subgraph(a: Array, u: int, v: int, hops: int) -> tuple[list[int], Array, list[int]]:
+    """Nodes, ascending, the adjacency among them without the link of the pair, and labels."""
+    near = np.minimum(distances(a, u, -1), distances(a, v, -1))
+    nodes = np.flatnonzero(near <= hops).tolist()
+    inside = a[np.ix_(nodes, nodes)].copy()
+    s, t = nodes.index(u), nodes.index(v)
+    inside[s, t] = inside[t, s] = 0
+    labels = []
+    for i, (x, y) in enumerate(zip(distances(inside, s, t), distances(inside, t, s), strict=True)):
+        if i in (s, t):
+            labels.append(1)
+        elif x == np.inf or y == np.inf:
+            labels.append(0)
+        else:
+            d = int(x + y)
+            labels.append(1 + int(min(x, y)) + (d // 2) * (d // 2 + d % 2 - 1))
+    return nodes, inside, labels
+
+
+def seal(state: State, h: Array, a: Array, pairs: Array, *, k: int, hops: int) -> Array:
+    logits = []
+    layers = len([name for name in state if name.startswith("convolutions")]) // 2
+    for u, v in pairs.T:
+        nodes, inside, labels = seal_subgraph(a, u, v, hops)
+        scale = (1 + inside.sum(1)) ** -0.5
+        step = scale[:, None] * (inside + np.eye(len(nodes))) * scale
+        x = state["label.weight"][labels] + (h[nodes] if h.shape[1] else 0)
+        outputs = []
+        for layer in range(layers):
+            name = f"convolutions.{layer}"
+            x = np.tanh(step @ x @ state[f"{name}.linear.weight"].T + state[f"{name}.bias"])
+            outputs.append(x)
+        x = np.concatenate(outputs, axis=1)
+        x = x[np.argsort(-x[:, -1], kind="stable")][:k]
+        x = np.concatenate([x, np.zeros((k - len(x), x.shape[1]))])
+        x = relu(x @ state["each_node.weight"][:, 0].T + state["each_node.bias"])  # (k, 16)
+        x = np.stack([x[i : i + 2].max(0) for i in range(0, k - k % 2, 2)])
+        weight = state["along_nodes.weight"]  # (32, 16, 5)
+        window = weight.shape[2]
+        x = np.stack([
+            np.einsum("tc,oct->o", x[i : i + window], weight) + state["along_nodes.bias"]
+            for i in range(len(x) - window + 1)
+        ])  # fmt: skip
+        x = relu(linear(state, "head.0", relu(x).T.flatten()))
+        logits.append(float(linear(state, "head.3", x)[0]))
+    return np.array(logits)

@@ -24,6 +24,7 @@ from runner.models.convolution import (
 )
 from runner.models.encoder import Encoder, NoEncoder
 from runner.models.explanation import Explanation, Part
+from runner.models.features import Features
 from runner.models.gae import GAE
 from runner.models.gae_cn import GAECN
 from runner.models.hadamard_mlp import HadamardMLP
@@ -48,6 +49,7 @@ from runner.models.ocn import OCN
 from runner.models.predictor import NoPredictor, Predictor, View
 from runner.models.sign import SIGN
 from runner.models.signatures import Signatures
+from runner.models.seal import SEAL
 
 __all__ = [
     "BUDDY",
@@ -62,12 +64,14 @@ __all__ = [
     "OCN",
     "SAGE",
     "SIGN",
+    "SEAL",
     "AdamicAdar",
     "CommonNeighbours",
     "Completion",
     "Convolution",
     "Encoder",
     "Explanation",
+    "Features",
     "HadamardMLP",
     "InnerProduct",
     "Katz",

@@ -118,6 +118,16 @@ class Predictor(nn.Module):
         """
         return None
 
+    def prepare(self, graph: Graph, links: Tensor) -> None:
+        """Fix what the training data decide, as the size of a weight; checkpoints have to hold it.
+
+        Called once, before the first step and before the weights of a checkpoint are loaded.
+
+        Args:
+            graph: of training.
+            links: (2, M) int64, the targets of training.
+        """
+
     def loss_terms(self) -> Mapping[str, Tensor]:
         """Further terms of the loss of the pairs just scored, by name, scalars."""
         return {}

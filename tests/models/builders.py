@@ -25,6 +25,7 @@ from runner.models.ncnc import NCNC
 from runner.models.ocn import OCN
 from runner.models.neo_gnn import NeoGNN
 from runner.models.signatures import Signatures
+from runner.models.seal import SEAL
 
 HIDDEN = 6
 TWO_LAYER = {"last_linear": True, "two_layer_head": True}
@@ -51,6 +52,7 @@ PREDICTORS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     # Pushed so far that PageRank does not depend on the order of the nodes.
     "lpformer": (LPFormer, {"epsilon": 1e-14}),
     "neo_gnn": (NeoGNN, {}),
+    "seal": (SEAL, {"layers": 2}),
 }
 CONSTANTS = {"t": 0.3, "s": 1.7, "o": 0.1, "alpha": 1.05}
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from torch import Tensor
 
 from runner.config.locate import locate
 from runner.config.places import PLACES
@@ -25,6 +26,7 @@ from runner.machine.out_of_memory import is_out_of_memory
 from runner.models.encoder import NoEncoder
 from runner.models.link_model import LinkModel
 from runner.models.predictor import Predictor
+from runner.ops.csr import Graph
 from runner.training.objective import Objective
 from runner.training.optimizers import Schedule, build_optimizer
 
@@ -76,9 +78,18 @@ def _unwrap(name: str, make: Any) -> Any:
 
 
 def build_model(
-    config: RunConfig, *, num_features: int, num_categories: int | None, num_nodes: int
+    config: RunConfig,
+    *,
+    num_features: int,
+    num_categories: int | None,
+    num_nodes: int,
+    training: tuple[Graph, Tensor] | None = None,
 ) -> LinkModel:
-    """Encoder and predictor, initialised by `seeds.initialisation` alone."""
+    """Encoder and predictor, initialised by `seeds.initialisation` alone.
+
+    Args:
+        training: the graph and the targets; None for a model whose weights are loaded.
+    """
     sizes = {"num_features": num_features, "num_categories": num_categories}
     if "num_nodes" in signature(config.encoder["_target_"]).parameters:
         sizes["num_nodes"] = num_nodes
@@ -89,6 +100,8 @@ def build_model(
         if not predictor.reads_embeddings and not isinstance(encoder, NoEncoder):
             log.info("this model reads no embeddings: the encoder is left out")
             encoder = NoEncoder()
+        if training is not None:
+            predictor.prepare(*training)
         precision = getattr(torch, config.train.precision)
         return LinkModel(
             encoder=encoder,

@@ -153,6 +153,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
         num_features=loaded.num_features,
         num_categories=loaded.num_categories,
         num_nodes=data.num_nodes,
+        training=(loaded.graphs[0], data.train),
     )
     check_parts(model, objective, evaluator)
     check_fit(config.run.model, model, data, loaded.num_categories)
