@@ -15,8 +15,6 @@ from torch import nn
 
 RELEASES = (buddy, mplp, ncn, ocn)
 from tests.releases import lpformer, mplp, ncn
-from tests.releases.translation import fill
-from torch import nn
 
 RELEASES = (lpformer, mplp, ncn)
 

@@ -47,9 +47,9 @@ from runner.models.ncn_diff import NCNDiff
 from runner.models.ncnc import NCNC
 from runner.models.ocn import OCN
 from runner.models.predictor import NoPredictor, Predictor, View
+from runner.models.seal import SEAL
 from runner.models.sign import SIGN
 from runner.models.signatures import Signatures
-from runner.models.seal import SEAL
 
 __all__ = [
     "BUDDY",
@@ -63,8 +63,8 @@ __all__ = [
     "NCNC",
     "OCN",
     "SAGE",
-    "SIGN",
     "SEAL",
+    "SIGN",
     "AdamicAdar",
     "CommonNeighbours",
     "Completion",

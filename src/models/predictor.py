@@ -82,6 +82,11 @@ class Predictor(nn.Module):
     """Arguments with which the published figures of it were measured; with others none is its."""
 
     @property
+    def reads(self) -> Sequence[str]:
+        """Digests of the files that a structure is made of, beside the graph; () for none."""
+        return ()
+
+    @property
     def trainable(self) -> bool:
         """Whether there is anything to train."""
         return any(True for _ in self.parameters())

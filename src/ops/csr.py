@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -142,6 +143,15 @@ class Graph(Adjacency):
         ends = [number[node] for edge in graph.edges() for node in edge]
         edge_index = torch.tensor(ends, dtype=torch.int64).view(-1, 2).t()
         return cls.from_edges(edge_index, len(number))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of rows and columns, the same on every device."""
+        digest = hashlib.sha256()
+        for tensor in (self.rowptr, self.col.to(_type_of_ids(self.num_nodes, torch.device("cpu")))):
+            digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
 
     def find(self, pairs: Tensor) -> Tensor:
         """Position of the entry (u, v) of every pair, -1 where there is none.

@@ -22,10 +22,10 @@ from runner.models.ncn import NCN
 from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
 from runner.models.ncnc import NCNC
-from runner.models.ocn import OCN
 from runner.models.neo_gnn import NeoGNN
-from runner.models.signatures import Signatures
+from runner.models.ocn import OCN
 from runner.models.seal import SEAL
+from runner.models.signatures import Signatures
 
 HIDDEN = 6
 TWO_LAYER = {"last_linear": True, "two_layer_head": True}

@@ -100,6 +100,7 @@ class Run(Section):
     cache: Annotated[Text, Effect.PLACE]
     node_report: Annotated[bool, Effect.SAVING, Before(False)]
     audits: Annotated[bool, Effect.SAVING, Before(True)]
+    keep_scores: Annotated[bool, Effect.SAVING, Before(False)]
 
 
 class Hardware(Section):

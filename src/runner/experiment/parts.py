@@ -143,6 +143,10 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
         raise RunnerError(
             "run.node_report=true: with evaluator=none there are no links to rank; leave one out"
         )
+    if config.run.keep_scores and isinstance(evaluator, NoEvaluator):
+        raise RunnerError(
+            "run.keep_scores=true: with evaluator=none there are no pairs to score; leave one out"
+        )
     loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)
     data = loaded.data
     ranks.agree(data.fingerprint, "data")

@@ -17,6 +17,7 @@ from runner.experiment import warm_start
 from runner.experiment.audited import audit
 from runner.experiment.build import without_idle_training
 from runner.experiment.closing_media.collect import closing_media
+from runner.experiment.kept_scores import keep_scores
 from runner.experiment.node_report import node_report
 from runner.experiment.parts import Parts, assemble
 from runner.experiment.processes import together
@@ -100,6 +101,8 @@ def run_experiment(
             folder.write_json("summary.json", tracked.result)
         if settings.run.node_report:
             node_report(parts, folder, state, lambda: stop.requested)
+        if settings.run.keep_scores:
+            keep_scores(parts, folder, state, lambda: stop.requested)
         wanted = tracked.tracker.wants_media
         media = closing_media(parts, folder, selection, lambda: stop.requested, wanted)
         if wanted:

@@ -56,7 +56,9 @@ def _has_structure(predictor: Predictor) -> bool:
 
 
 def _load_or_compute(graph: Graph, predictor: Predictor, config: RunConfig) -> Any:
-    key = json.dumps([config.model, _code_of(predictor), fingerprint(graph)], sort_keys=True)
+    key = json.dumps(
+        [config.model, _code_of(predictor), graph.fingerprint, *predictor.reads], sort_keys=True
+    )
     digest = hashlib.sha256(key.encode()).hexdigest()
     path = Path(config.run.cache) / "structures" / f"{digest[:32]}.pt"
     try:
@@ -83,12 +85,3 @@ def _code_of(predictor: Predictor) -> list[str]:
     own = [cls for cls in type(predictor).__mro__ if issubclass(cls, Predictor)]
     files = sorted({inspect.getfile(cls) for cls in own})
     return [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in files]
-
-
-def fingerprint(graph: Graph) -> str:
-    """SHA-256 of a graph's rows and columns."""
-    digest = hashlib.sha256()
-    for tensor in (graph.rowptr, graph.col):
-        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.cpu().contiguous().numpy().data)
-    return digest.hexdigest()

@@ -77,7 +77,7 @@ def prepare(path: Path, given: Sequence[str]) -> Refit:
     trained = open_trained(path, device=saved["hardware"]["device"], trusted=confirmed)
     own = [f"train.epochs={epochs}", "train.all_links=true", "train.patience=null"]
     saved["train"].update(epochs=epochs, all_links=True, patience=None)
-    saved["run"]["node_report"] = False  # there are no links to rank
+    saved["run"].update(node_report=False, keep_scores=False)  # there are no links to rank
     saved["evaluator"] = OmegaConf.to_container(compose_shipped(["evaluator=none"]).evaluator)
     config = apply(saved, changes)
     problems = check(config)

@@ -173,14 +173,9 @@ class RankingEvaluator(Evaluator):
         """
         model.eval()
         with torch.no_grad(), stage("evaluation"):
-            with stage("encoder"):
-                embeddings = model.encode(inputs.features, inputs.graph, inputs.weight)
-            score = model.scorer(embeddings, View.of(inputs.graph, inputs.structure))
-            shape = split.negative.shape[1:]
-            flat = split.negative.reshape(2, -1)
+            score = self._scorer(model, inputs)
             with ranks.own_chance(model):
-                sides = self._score_sides(score, (split.positive, flat), between_batches, ranks)
-                positive, negative = sides[0], sides[1].reshape(shape)
+                positive, negative = self._score_split(score, split, between_batches, ranks)
                 if self.node_metrics:
                     places = self._rank(score, split, between_batches, ranks)
         self._warn_of_ties(positive, negative)
@@ -192,6 +187,17 @@ class RankingEvaluator(Evaluator):
             for metric in self.metrics
         }
 
+    def scores(
+        self,
+        model: LinkModel,
+        inputs: Inputs,
+        split: EvaluationSplit,
+        between_batches: Callable[[], None] = lambda: None,
+    ) -> tuple[Tensor, Tensor]:
+        """Of the positives, (P,), and the negatives, (K,) or (P, K); see :meth:`evaluate`."""
+        with torch.no_grad(), stage("evaluation"):
+            return self._score_split(self._scorer(model, inputs), split, between_batches, ALONE)
+
     def rank_nodes(
         self,
         model: LinkModel,
@@ -201,9 +207,24 @@ class RankingEvaluator(Evaluator):
     ) -> Places:
         """Where the links of a split stand among all nodes; see :meth:`evaluate`."""
         with torch.no_grad(), stage("evaluation"):
+            return self._rank(self._scorer(model, inputs), split, between_batches, ALONE)
+
+    @staticmethod
+    def _scorer(model: LinkModel, inputs: Inputs) -> Callable[[Tensor], Tensor]:
+        with stage("encoder"):
             embeddings = model.encode(inputs.features, inputs.graph, inputs.weight)
-            score = model.scorer(embeddings, View.of(inputs.graph, inputs.structure))
-            return self._rank(score, split, between_batches, ALONE)
+        return model.scorer(embeddings, View.of(inputs.graph, inputs.structure))
+
+    def _score_split(
+        self,
+        score: Callable[[Tensor], Tensor],
+        split: EvaluationSplit,
+        between_batches: Callable[[], None],
+        ranks: Ranks,
+    ) -> tuple[Tensor, Tensor]:
+        sides = split.positive, split.negative.reshape(2, -1)
+        positive, negative = self._score_sides(score, sides, between_batches, ranks)
+        return positive, negative.reshape(split.negative.shape[1:])
 
     def _rank(
         self,

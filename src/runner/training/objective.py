@@ -82,6 +82,9 @@ class Objective:
     """Whether it learns from links in batches, with negatives; else one step an epoch sees the
     whole graph, and sampler and negatives are ``none``."""
 
+    validation_share: float | None = None
+    """The share of validation's links that it learns from, in place of those of training."""
+
     def check(self, model: LinkModel, data: LinkData) -> None:
         """Refuse a model or a graph that it cannot learn.
 

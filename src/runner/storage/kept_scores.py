@@ -1,0 +1,90 @@
+"""scores.npz: what a finished run gave the pairs of validation and test, with its facts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner.storage.files import atomic
+from runner.storage.seal import seal_archive, seal_of, verify_archive
+
+FILE = "scores.npz"
+SIDES = ("positive", "negative")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the scores are of; those of different data, splits or graphs mean different things.
+
+    Attributes:
+        run_id, epoch: of the run, and of its weights.
+        data: fingerprint of the data with its split.
+        graphs: fingerprint of the graph that each split was scored on.
+        learned_from_validation: its training saw links of validation.
+        normalises_pairs: a score depends on the pairs that were scored with it.
+    """
+
+    run_id: str
+    epoch: int
+    data: str
+    graphs: dict[str, str]
+    learned_from_validation: bool
+    normalises_pairs: bool
+
+
+@dataclass(frozen=True, eq=False)
+class KeptScores:
+    """The content of the file.
+
+    Attributes:
+        pairs, scores: by split and side, as ("valid", "negative"): (2, n) int64 and (n,) float32.
+            Where each positive has negatives of its own, these stand one after another.
+        digest: the seal of the file; "" of one that is not yet written.
+    """
+
+    facts: Facts
+    pairs: Mapping[tuple[str, str], np.ndarray]
+    scores: Mapping[tuple[str, str], np.ndarray]
+    digest: str = ""
+
+
+def write(folder: Path, kept: KeptScores) -> None:
+    """Write the file, whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    arrays: dict[str, Any] = {"facts": np.array(json.dumps(asdict(kept.facts)))}
+    for (split, side), values in kept.scores.items():
+        arrays[f"{split}_{side}"] = values
+    for (split, side), pairs in kept.pairs.items():
+        arrays[f"{split}_{side}_pairs"] = pairs
+    with atomic(folder / FILE) as temporary:
+        with open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+        seal_archive(temporary)
+
+
+def read(folder: Path) -> KeptScores:
+    """Read the file of a run.
+
+    Raises:
+        OSError: if there is none.
+        Damaged: if it has changed.
+    """
+    path = folder / FILE
+    verify_archive(path)
+    with np.load(path, allow_pickle=False) as found:
+        facts = Facts(**json.loads(str(found["facts"])))
+        names = [(split, side) for split in facts.graphs for side in SIDES]
+        return KeptScores(
+            facts,
+            {(split, side): found[f"{split}_{side}_pairs"] for split, side in names},
+            {(split, side): found[f"{split}_{side}"] for split, side in names},
+            seal_of(path),
+        )
