@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from tests.releases import buddy, mplp, ncn, ocn
+from tests.releases import buddy, lpformer, mplp, ncn, ocn
 from tests.releases.translation import fill
 from torch import nn
 
-RELEASES = (buddy, mplp, ncn, ocn)
-from tests.releases import lpformer, mplp, ncn
-
-RELEASES = (lpformer, mplp, ncn)
+RELEASES = (buddy, lpformer, mplp, ncn, ocn)
 
 
 def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:

@@ -50,6 +50,10 @@ def resolved(*overrides: str):
         overrides = (*overrides, "model=cn")
     if {"sampler=none", "negatives=none"} & set(overrides):
         overrides = (*overrides, "objective=dense_reconstruction")
+    if {"objective=validation", "negatives=validation"} & set(overrides):
+        overrides = (*overrides, "model=mixture")
+    if "model=mixture" in overrides:
+        overrides = (*overrides, "model.runs=[outputs/one,outputs/other]")
     if "model=none" in overrides:
         overrides = (*overrides, "evaluator=none")
     if "protocol=buddy" in overrides:

@@ -21,7 +21,8 @@ FLOORS = (
     {"training"},
     {"tracking", "data", "comparison"},
     {"config"},
-    {"models", "machine", "storage"},
+    {"models", "machine"},
+    {"storage"},
     {"ops", "terminal"},
     {"errors", "keys"},
 )

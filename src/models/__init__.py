@@ -40,6 +40,7 @@ from runner.models.inner_product import InnerProduct
 from runner.models.linear_gcn import LinearGCN
 from runner.models.link_model import LinkModel
 from runner.models.message_passing import MessagePassing
+from runner.models.mixture import Mixture
 from runner.models.mplp import MPLP
 from runner.models.ncn import NCN
 from runner.models.ncn2 import NCN2
@@ -80,6 +81,7 @@ __all__ = [
     "LinkModel",
     "MeanLinear",
     "MessagePassing",
+    "Mixture",
     "NCNDiff",
     "NoEncoder",
     "NoLoopGCN",

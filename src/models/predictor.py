@@ -81,6 +81,9 @@ class Predictor(nn.Module):
     published_with: ClassVar[Mapping[str, Any]] = {}
     """Arguments with which the published figures of it were measured; with others none is its."""
 
+    of_finished_runs: ClassVar[bool] = False
+    """Whether it scores by what finished runs gave the pairs of validation and test."""
+
     @property
     def reads(self) -> Sequence[str]:
         """Digests of the files that a structure is made of, beside the graph; () for none."""

@@ -16,6 +16,7 @@ from runner.config.published import Origin
 from runner.config.schema import RunConfig
 from runner.data.link_data import LinkData
 from runner.data.sizes import in_words, recall, sizes_of
+from runner.data.validation_share import judged_splits
 from runner.experiment.build import build, build_maker, build_model, load_data
 from runner.experiment.checks import check_fit, check_parts, check_split
 from runner.training.evaluator import Evaluator
@@ -97,8 +98,8 @@ def _parameters(
     )
     if data is not None:
         evaluator: Evaluator = build("evaluator", run.evaluator)
-        evaluator.prepare(data.judged)
         objective: Objective = build("objective", run.objective)
+        evaluator.prepare(judged_splits(data, objective.validation_share, run.seeds.split)[0])
         check_parts(model, objective, evaluator)
         check_fit(run.run.model, model, data, num_categories)
         objective.check(model, data)

@@ -8,6 +8,7 @@ from typing import Any
 from runner.config import schema
 from runner.config.flat import flat
 from runner.config.groups import GROUPS
+from runner.config.shipped import models_with
 from runner.config.signatures import constant
 from runner.config.targets import is_ours
 from runner.keys import NO_COLUMNS
@@ -42,6 +43,7 @@ def contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
             f"({', '.join(map(str, metrics))}); select one of them or add it there"
         )
     yield from _list_idle_keys(plain)
+    yield from _list_strays_of_validation(plain)
     # What a user's own model does with a width of that name is its own business.
     ours = all(is_ours(node.get("_target_")) for node in (encoder, model))
     widths = encoder.get("hidden"), model.get("hidden")
@@ -50,6 +52,24 @@ def contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
             f"model.hidden: {widths[1]!r} is not the width of the embeddings, "
             f"encoder.hidden={widths[0]!r}; give encoder.hidden alone, the model follows it"
         )
+
+
+def _list_strays_of_validation(plain: Mapping[str, Any]) -> Iterator[str]:
+    """Learning from validation is for models of runs that have not seen it, and for them alone."""
+    flags = {
+        "model": "of_finished_runs",
+        "objective": "learns_from_validation",
+        "negatives": "of_validation",
+    }
+    targets = {name: str((plain.get(name) or {}).get("_target_")) for name in flags}
+    fits = {name: constant(targets[name], flag) is True for name, flag in flags.items()}
+    if any(fits.values()):
+        named = " or ".join(models_with("of_finished_runs", True))
+        for name in (name for name, does in fits.items() if not does):
+            yield (
+                f"{name}: {targets[name]} does not fit; model={named}, objective=validation and "
+                "negatives=validation go together"
+            )
 
 
 def _list_idle_keys(plain: Mapping[str, Any]) -> Iterator[str]:

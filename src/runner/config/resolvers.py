@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from runner.config import published
+from runner.storage.seal import Damaged, read_json
 
 _PACKED = (".gz", ".bz2", ".xz", ".zst")
 _IN_NO_FOLDER = r'[<>:"|?*\\/\x00-\x1f]'
@@ -23,6 +24,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("random_id", lambda: secrets.token_hex(4), replace=True)
     OmegaConf.register_new_resolver("name_of_file", _name_of_file, replace=True)
     OmegaConf.register_new_resolver("name_of_data", _name_of_data, replace=True)
+    OmegaConf.register_new_resolver("experiments_of", _experiments_of, replace=True)
 
 
 def _under(protocol: str, there: str, elsewhere: str, *, _root_: DictConfig) -> str:
@@ -49,6 +51,20 @@ def name_of(path: str) -> str:
         file = file.with_suffix("")
     name = file.suffix[1:] if file.stem == "out" else file.stem
     return re.sub(_IN_NO_FOLDER, "_", name).strip(". ") or "graph"
+
+
+def _experiments_of(*, _parent_: DictConfig) -> list[str]:
+    """Of the runs beside which this stands, what repeats of them share; the folder of no run."""
+    if OmegaConf.is_missing(_parent_, "runs"):
+        return []
+    return [_experiment_of(Path(str(run)).expanduser()) for run in _parent_.runs]
+
+
+def _experiment_of(folder: Path) -> str:
+    try:
+        return str(read_json((folder / "meta.json").read_text())["experiment"])
+    except (OSError, ValueError, KeyError, Damaged):
+        return str(folder)  # what the run itself refuses
 
 
 def _name_of_data(choice: str, *, _root_: DictConfig) -> str:

@@ -117,6 +117,8 @@ def _with_absolute_paths(plain: dict[str, Any]) -> dict[str, Any]:
     plain["run"]["cache"] = absolute(plain["run"]["cache"])
     if "cache" in source:
         source["cache"] = absolute(source["cache"])
+    if isinstance(plain["model"].get("runs"), list):
+        plain["model"]["runs"] = [absolute(run) for run in plain["model"]["runs"]]
     if train["init_from"] not in (None, "auto"):
         train["init_from"] = absolute(train["init_from"])
     return plain

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from runner.data.link_data import EvaluationSplit
 from runner.errors import Interrupted
@@ -22,9 +23,16 @@ log = logging.getLogger(__name__)
 
 
 def keep_scores(
-    parts: Parts, folder: RunFolder, state: TrainingState, stop_requested: Callable[[], bool]
+    parts: Parts,
+    folder: RunFolder,
+    state: TrainingState,
+    audits: Mapping[str, Any],
+    stop_requested: Callable[[], bool],
 ) -> None:
     """Write scores.npz with the weights of the best epoch; a failure is told and ends no run.
+
+    Args:
+        audits: of the run, by name; none where it makes none.
 
     Raises:
         Interrupted: after a signal; a resume writes the file.
@@ -53,6 +61,7 @@ def keep_scores(
                 graphs={name: inputs.graph.fingerprint for name, (inputs, _) in seen.items()},
                 learned_from_validation=objective.validation_share is not None,
                 normalises_pairs=training.model.predictor.normalises_pairs,
+                failed_audits=[name for name, audit in audits.items() if audit["passed"] is False],
             )
             size = parts.config.train.eval_batch_size
             _write(folder.path, facts, training.model, seen, size, stop_if_asked)

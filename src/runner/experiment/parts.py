@@ -16,6 +16,7 @@ from runner.config.schema import RunConfig
 from runner.data.audit import Audit
 from runner.data.link_data import EvaluationSplit, LinkData
 from runner.data.sizes import in_words, remember
+from runner.data.validation_share import judged_splits
 from runner.errors import RunnerError
 from runner.experiment import structures, warm_start
 from runner.experiment.build import build, build_model, build_optimiser, load_data
@@ -33,7 +34,7 @@ from runner.training.encoding import Encoding
 from runner.training.evaluator import Evaluator, NoEvaluator
 from runner.training.generators import Generators
 from runner.training.loop import Training
-from runner.training.negatives import AmongNodes, NegativeSampler
+from runner.training.negatives import AmongNodes, NegativeSampler, ValidationNegatives
 from runner.training.objective import Objective
 from runner.training.optimizers import on_disk
 from runner.training.ranks import Ranks
@@ -88,9 +89,9 @@ class Parts:
                 "nodes": self.data.num_nodes,
                 "links": sum(part.shape[1] for part in self.data.links.values()),
                 "training_links": self.data.train.shape[1],
-                "valid_links": self.data.valid.positive.shape[1],
+                "valid_links": task.valid.positive.shape[1],
                 "test_links": self.data.test.positive.shape[1],
-                "valid_negatives": self.data.valid.negative[0].numel(),
+                "valid_negatives": task.valid.negative[0].numel(),
                 "test_negatives": self.data.test.negative[0].numel(),
                 "undirected_edges": task.train_graph.num_entries // 2,
                 "parameters": sum(p.numel() for p in self.training.model.parameters()),
@@ -150,7 +151,15 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)
     data = loaded.data
     ranks.agree(data.fingerprint, "data")
-    evaluator.prepare(data.judged)
+    judged, learned = judged_splits(data, objective.validation_share, config.seeds.split)
+    evaluator.prepare(judged)
+    targets = data.train if learned is None else learned.positive
+    if learned is not None:
+        of, left = data.valid.positive.shape[1], judged["valid"].positive.shape[1]
+        log.info(
+            "%d of %d validation links are learned from; figures of validation are of the other %d",
+            *(of - left, of, left),
+        )
 
     model = build_model(
         config,
@@ -166,7 +175,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     scratch = _place_embeddings(model, config)
     model = model.to(device)
     features = torch.device("cpu") if machine.features == "host" else device
-    task = _move_to_device(loaded, device, features)
+    task = _move_to_device(loaded, judged, device, features)
     task = structures.with_structures(task, model.predictor, config, ranks)
     seeds = config.seeds
     generators = Generators(batches=seeds.batches, negatives=seeds.negatives, dropout=seeds.dropout)
@@ -174,13 +183,13 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
         "sampler",
         config.sampler,
         graph=task.train_graph,
-        targets=data.train.to(device),
-        negatives=_build_negatives(config, data),
+        targets=targets.to(device),
+        negatives=_build_negatives(config, data, learned),
         generators=generators,
     )
     encoding: Encoding = build("encoding", config.encoding)
     if train.epochs > 0:
-        encoding.prepare(model, task.train_graph, data.train, sampler.batch_size)
+        encoding.prepare(model, task.train_graph, targets, sampler.batch_size)
     optimizer, schedule = build_optimiser(model, train, scratch)
     return Parts(
         config=config,
@@ -217,8 +226,14 @@ def _check_processes(predictor: Predictor, ranks: Ranks) -> None:
     )
 
 
-def _build_negatives(config: RunConfig, data: LinkData) -> NegativeSampler:
+def _build_negatives(
+    config: RunConfig, data: LinkData, learned: EvaluationSplit | None
+) -> NegativeSampler:
     negatives: NegativeSampler = build("negatives", config.negatives)
+    if isinstance(negatives, ValidationNegatives):
+        assert learned is not None, "such negatives go with their links"
+        negatives.given = learned.negative
+        return negatives
     negatives.num_sources = data.num_sources
     if not len(data.new_nodes):
         return negatives
@@ -268,8 +283,12 @@ def _load(config: RunConfig, folder: Path) -> _Loaded:
     )
 
 
-def _move_to_device(loaded: _Loaded, device: torch.device, features: torch.device) -> Task:
-    judged = loaded.data.judged
+def _move_to_device(
+    loaded: _Loaded,
+    judged: Mapping[str, EvaluationSplit],
+    device: torch.device,
+    features: torch.device,
+) -> Task:
     return Task(
         loaded.features.to(features),
         *move_graphs(loaded.graphs, device),

@@ -102,7 +102,8 @@ def run_experiment(
         if settings.run.node_report:
             node_report(parts, folder, state, lambda: stop.requested)
         if settings.run.keep_scores:
-            keep_scores(parts, folder, state, lambda: stop.requested)
+            audits = tracked.result.get("audits", {})
+            keep_scores(parts, folder, state, audits, lambda: stop.requested)
         wanted = tracked.tracker.wants_media
         media = closing_media(parts, folder, selection, lambda: stop.requested, wanted)
         if wanted:

@@ -19,6 +19,7 @@ from runner.config.shipped import compose_shipped
 from runner.config.validate import check
 from runner.data.audit import audit, enforce, link_keys
 from runner.data.link_data import LinkData
+from runner.data.validation_share import judged_splits
 from runner.errors import RunnerError
 from runner.experiment.build import build, load_data
 from runner.experiment.graphs import Graphs, build_graphs
@@ -62,7 +63,7 @@ def evaluate(
     evaluator: Evaluator = build("evaluator", settings.evaluator)
     objective: Objective = build("objective", settings.objective)
     data, graphs = _data(trained, settings)
-    splits = data.judged
+    splits, _ = judged_splits(data, objective.validation_share, settings.seeds.split)
     evaluator.prepare(splits)
     if not evaluator.names:
         raise RunnerError(

@@ -27,6 +27,7 @@ class Facts:
         graphs: fingerprint of the graph that each split was scored on.
         learned_from_validation: its training saw links of validation.
         normalises_pairs: a score depends on the pairs that were scored with it.
+        failed_audits: by name, those that the scores have failed.
     """
 
     run_id: str
@@ -35,6 +36,7 @@ class Facts:
     graphs: dict[str, str]
     learned_from_validation: bool
     normalises_pairs: bool
+    failed_audits: list[str]
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,9 @@ class NegativeSampler:
     draws: ClassVar[bool] = True
     """Whether it gives any."""
 
+    of_validation: ClassVar[bool] = False
+    """Whether they are those of validation."""
+
     def __init__(
         self,
         *,
@@ -107,6 +110,27 @@ class RandomTargets(NegativeSampler):
         n, count, first = graph.num_nodes, positives.shape[1], self.num_sources or 0
         targets = torch.randint(first, n, (count,), generator=generator)
         return torch.stack([positives[0], targets.to(positives.device)])
+
+
+class ValidationNegatives(NegativeSampler):
+    """Those of validation, in a new order each epoch, for an objective that learns from it.
+
+    Attributes:
+        given: (2, K) int64 of all links, or (2, M, K) of each; the run sets it.
+    """
+
+    of_validation = True
+    given: Tensor
+
+    def draw(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor:
+        count, size = positives.shape[1], self.given.shape[-1]
+        if self.given.dim() == 3:
+            link = torch.arange(count) // self.per_positive
+            drawn = self.given[:, link, torch.randint(size, (count,), generator=generator)]
+        else:
+            rounds = [torch.randperm(size, generator=generator) for _ in range(-(-count // size))]
+            drawn = self.given[:, torch.cat(rounds)[:count]]
+        return drawn.to(positives.device)
 
 
 class NoNegatives(NegativeSampler):

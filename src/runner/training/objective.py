@@ -13,7 +13,7 @@ from torch import Tensor
 from runner.config.shipped import models_with
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
-from runner.keys import Effect, PositiveInt
+from runner.keys import Effect, PositiveInt, Share
 from runner.models.link_model import LinkModel
 from runner.ops.aggregate import pool
 from runner.ops.all_products import softplus_of_products
@@ -82,8 +82,11 @@ class Objective:
     """Whether it learns from links in batches, with negatives; else one step an epoch sees the
     whole graph, and sampler and negatives are ``none``."""
 
+    learns_from_validation: ClassVar[bool] = False
+    """Whether it learns from links of validation, in place of those of training."""
+
     validation_share: float | None = None
-    """The share of validation's links that it learns from, in place of those of training."""
+    """The share of them; the rest chooses the epoch."""
 
     def check(self, model: LinkModel, data: LinkData) -> None:
         """Refuse a model or a graph that it cannot learn.
@@ -120,6 +123,19 @@ class LinkPrediction(Objective):
         for term in step.model.loss_terms():
             share = share + term / step.ranks.size
         return share
+
+
+class ValidationLinks(LinkPrediction):
+    """The same on links and negatives of validation: for a model of runs that have not seen them.
+
+    Args:
+        share: of validation that is learned from.
+    """
+
+    learns_from_validation = True
+
+    def __init__(self, *, share: Share = 0.8) -> None:
+        self.validation_share = share
 
 
 class DenseReconstruction(Objective):
