@@ -192,10 +192,9 @@ def _repair_best(folder: RunFolder, parts: Parts, state: TrainingState) -> None:
 
 def _make_summary(folder: RunFolder, parts: Parts, state: TrainingState) -> dict[str, Any]:
     peak = hardware.peak_memory_gib(parts.device)
-    evaluator = parts.training.evaluator
-    return summary_of(
-        parts.config, folder.meta(), evaluator.selection, state, peak, evaluator.facts
-    )
+    evaluator, share = parts.training.evaluator, parts.training.objective.validation_share
+    facts = {**evaluator.facts, **({} if share is None else {"learned_from_validation": share})}
+    return summary_of(parts.config, folder.meta(), evaluator.selection, state, peak, facts)
 
 
 def _audits(
