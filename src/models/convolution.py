@@ -12,10 +12,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from runner.models.node_input import FeatureLinear
 from runner.ops.aggregate import pool
 from runner.ops.bipartite import first_rows
 from runner.ops.csr import Adjacency
 from runner.ops.propagate import propagate, propagate_without_loops, row_sum
+from runner.ops.sparse_rows import SparseRows
 
 
 class Convolution(nn.Module):
@@ -94,20 +96,28 @@ class PureMax(PureConvolution):
 class GCN(Convolution):
     """Graph convolution of Kipf and Welling (2017), as PyG's ``GCNConv``.
 
-    D^-1/2 (A + I) D^-1/2 x W + b; W starts from Glorot's uniform draw, b from zero.
+    D^-1/2 (A + I) D^-1/2 x W + b; W starts from Glorot's uniform draw, b from zero. Features may be
+    sparse.
+
+    Args:
+        bias: whether b is added.
     """
 
-    def __init__(self, in_features: int, out_features: int) -> None:
+    def __init__(self, in_features: int, out_features: int, *, bias: bool = True) -> None:
         super().__init__(in_features, out_features)
-        self.linear = nn.Linear(in_features, out_features, bias=False)
+        self.linear = FeatureLinear(in_features, out_features, bias=False)
         nn.init.xavier_uniform_(self.linear.weight)
-        self.bias = nn.Parameter(torch.zeros(out_features))
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
 
-    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor | SparseRows, graph: Adjacency, weight: Tensor | None = None
+    ) -> Tensor:
         # The two products commute: propagate whichever side is narrower.
-        if self.in_features < self.out_features:
-            return self.linear(propagate(x, graph, weight)) + self.bias
-        return propagate(self.linear(x), graph, weight).add_(self.bias)
+        if isinstance(x, Tensor) and self.in_features < self.out_features:
+            out = self.linear(propagate(x, graph, weight))
+            return out if self.bias is None else out + self.bias
+        out = propagate(self.linear(x), graph, weight)
+        return out if self.bias is None else out.add_(self.bias)
 
 
 class SumLinear(Convolution):

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from runner.ops.activation import Norm, dropout, rectify
+from runner.ops.activation import Norm, rectify
+from runner.ops.activation import dropout as drop
 from runner.ops.backend import exact
+
+
+class AddInput(nn.Identity):
+    """Adds what an :class:`MLP` was given to what its layers have come to."""
 
 
 class MLP(nn.Sequential):
     """Layers one after the other, as ``nn.Sequential``; what stands before a Linear in one step.
 
-    ``nn.Sequential.forward`` gives the same, LayerNorm, dropout and ReLU one by one.
+    ``nn.Sequential.forward`` gives the same, LayerNorm, dropout and ReLU one by one, where there is
+    no :class:`AddInput`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -27,10 +34,12 @@ class MLP(nn.Sequential):
             seed: of the dropout, see :func:`runner.ops.activation.rectify`; None draws one.
             overwrite: ``x`` may be worked on in place, see :func:`runner.ops.activation.rectify`.
         """
-        norm, p, fresh = None, 0.0, overwrite
+        given, norm, p, fresh = x, None, 0.0, overwrite
         for place, layer in enumerate(self):
             if isinstance(layer, nn.LayerNorm):
                 norm = Norm(layer.weight, layer.bias, layer.eps)
+            elif isinstance(layer, Dropout):
+                x = drop(x, layer.p if dropout else 0.0)
             elif isinstance(layer, nn.Dropout):
                 p = layer.p if dropout else 0.0
             elif isinstance(layer, nn.ReLU):
@@ -38,6 +47,13 @@ class MLP(nn.Sequential):
                 own_seed = None if seed is None else seed + place
                 x = rectify(x, norm=norm, p=p, seed=own_seed, overwrite=fresh)
                 norm, p, fresh = None, 0.0, False  # its gradient needs it
+            elif isinstance(layer, nn.SiLU | nn.GELU):
+                x = exact(x)
+                if norm is not None:
+                    x = F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps)
+                x, norm, fresh = layer(x), None, False
+            elif isinstance(layer, AddInput):
+                x = x + given
             elif not isinstance(layer, nn.Identity):
                 x, fresh = layer(x), True
         assert norm is None and p == 0, "what stands before a Linear ends in a ReLU"
@@ -53,10 +69,10 @@ class ExactLinear(nn.Linear):
 
 
 class Dropout(nn.Dropout):
-    """Dropout by :func:`runner.ops.activation.dropout`."""
+    """Dropout by :func:`runner.ops.activation.dropout`; in an :class:`MLP` a step of its own."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return dropout(x, self.p if self.training else 0.0)
+        return drop(x, self.p if self.training else 0.0)
 
 
 def neighbour_mlp(
@@ -93,6 +109,14 @@ def head(hidden: int, *, dropout: float, layer_norm: bool, two_layer: bool) -> M
     if two_layer:
         layers += _block(hidden, dropout=dropout, layer_norm=layer_norm)
     return MLP(*layers, ExactLinear(hidden, 1))
+
+
+def between(hidden: int, *, layer_norm: bool, relu: bool, dropout: float) -> nn.Sequential:
+    """What stands before a convolution: [LayerNorm], [ReLU], dropout."""
+    norm = nn.LayerNorm(hidden) if layer_norm else nn.Identity()
+    if relu:
+        return MLP(norm, nn.Dropout(dropout), nn.ReLU())
+    return nn.Sequential(norm, Dropout(dropout))
 
 
 def _block(hidden: int, *, dropout: float, layer_norm: bool) -> list[nn.Module]:

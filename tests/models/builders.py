@@ -8,8 +8,10 @@ from typing import Any
 
 from torch import nn
 
+from runner.models.bilinear import Bilinear
 from runner.models.buddy import BUDDY
 from runner.models.completion import Completion, LearnedPrior
+from runner.models.concat_mlp import ConcatMLP
 from runner.models.convolution import GCN
 from runner.models.gae import GAE
 from runner.models.gae_cn import GAECN
@@ -31,7 +33,13 @@ HIDDEN = 6
 TWO_LAYER = {"last_linear": True, "two_layer_head": True}
 PREDICTORS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "inner_product": (InnerProduct, {}),
-    "hadamard_mlp": (HadamardMLP, {"layers": 3}),
+    "bilinear": (Bilinear, {}),
+    "concat_mlp": (ConcatMLP, {"layers": 3}),
+    "hadamard_mlp": (HadamardMLP, {"layers": 3, "layer_norm": False}),
+    "refined_gae": (
+        HadamardMLP,
+        {"layers": 4, "residual": True, "scale": True, "activation": "silu"},
+    ),
     "gae": (GAE, {}),
     "gae_cn": (GAECN, {}),
     "ncn": (NCN, {}),

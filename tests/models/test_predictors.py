@@ -23,6 +23,7 @@ from runner.ops.receptive_field import receptive_field
 
 MODELS = tuple(PREDICTORS)
 ONE_DIRECTION = ("ocn", "ocnp")  # the second order is that of the source's neighbours
+ORDERED = ("bilinear",)  # the order of a pair counts, as in the release
 HEURISTICS = (
     CommonNeighbours, AdamicAdar, ResourceAllocation, PersonalisedPageRank, Katz, ShortestPath,
 )  # fmt: skip
@@ -45,6 +46,8 @@ def test_symmetric_in_the_pair(model, case, settle):
         assert not torch.allclose(one, other)
     else:
         torch.testing.assert_close(one, other)
+    one, other = (module(case.h, case.graph, p) for p in (case.pairs, case.pairs.flip(0)))
+    assert torch.allclose(one, other) == (model not in ORDERED)
 
 
 def test_relabelling_the_nodes_changes_nothing(model, case, settle):

@@ -27,6 +27,15 @@ def read_reference(system: str) -> dict[str, np.ndarray]:
         return dict(stored)
 
 
+def forms_of(system: str) -> list[Any]:
+    """The names of its forms, to parametrize; without the folder one that skips."""
+    folder = os.environ.get("RUNNER_REFERENCE")
+    if not folder:
+        return [pytest.param("", marks=pytest.mark.skip("RUNNER_REFERENCE is not set"))]
+    with np.load(Path(folder) / f"{system}_release.npz") as stored:
+        return sorted(key.partition("/")[0] for key in stored if key.endswith("/arguments"))
+
+
 def arrays_of(release: Arrays, form: str) -> dict[str, np.ndarray]:
     """The arrays of a form by their names there; those of a name without are left out."""
     prefix = f"{form}/"

@@ -18,7 +18,7 @@ from runner.config.signatures import constant
 _ABSENT = object()
 _OF_OPTIONS = {
     "encoder.convolution.path", "negatives._target_", "negatives.per_positive", "negatives.redraw",
-    "sampler._target_", "sampler.drop_last",
+    "sampler._target_", "sampler.drop_last", "train.optimizer._target_",
 }  # fmt: skip
 
 
