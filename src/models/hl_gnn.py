@@ -80,10 +80,9 @@ class HLGNN(Encoder):
         weight: Tensor | None = None,
     ) -> Tensor:
         x = self.input(features)
-        if isinstance(x, SparseRows):  # dropout of zeros would change nothing
-            x = x.with_value(self.dropout(x.value))
-        else:
-            x = self.dropout(x)
+        # Dropout of the zeros of sparse features would change nothing.
+        sparse = isinstance(x, SparseRows)
+        x = x.with_value(self.dropout(x.value)) if sparse else self.dropout(x)
         h = exact(self.linear(x))
         out = self.mixture[0] * h
         for share, own in zip(
