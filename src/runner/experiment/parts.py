@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from runner.config.flat import flat
 from runner.config.schema import RunConfig
@@ -26,7 +27,6 @@ from runner.experiment.same_data import refuse_other_data
 from runner.machine import hardware
 from runner.models.link_model import LinkModel
 from runner.models.node_embedding import node_embeddings
-from runner.models.predictor import Predictor
 from runner.ops.csr import Graph
 from runner.ops.sparse_rows import SparseRows, compact
 from runner.records import checkpoint
@@ -171,7 +171,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     check_parts(model, objective, evaluator)
     check_fit(config.run.model, model, data, loaded.num_categories)
     objective.check(model, data)
-    _check_processes(model.predictor, ranks)
+    _check_processes(model, ranks)
     scratch = _place_embeddings(model, config)
     model = model.to(device)
     features = torch.device("cpu") if machine.features == "host" else device
@@ -211,19 +211,19 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     )
 
 
-def _check_processes(predictor: Predictor, ranks: Ranks) -> None:
-    """Refuse several processes where the pairs of a batch are normalised together."""
-    if not predictor.normalises_pairs:
-        return
-    if ranks.size > 1:
+def _check_processes(model: LinkModel, ranks: Ranks) -> None:
+    """Refuse several processes where the rows of a batch are normalised together."""
+    of_pairs = model.predictor.normalises_pairs
+    if ranks.size > 1 and (of_pairs or any(isinstance(m, _BatchNorm) for m in model.modules())):
         raise RunnerError(
-            "hardware.processes: this predictor normalises the pairs of a batch together, and "
-            "several processes would each see a part of them; give hardware.processes=1"
+            "hardware.processes: this model normalises the pairs of a batch together, and several "
+            "processes would each see a part of them; give hardware.processes=1"
         )
-    log.info(
-        "this predictor normalises the pairs that are scored together: its scores depend on "
-        "train.batch_size and train.eval_batch_size"
-    )
+    if of_pairs:
+        log.info(
+            "this predictor normalises the pairs that are scored together: its scores depend on "
+            "train.batch_size and train.eval_batch_size"
+        )
 
 
 def _build_negatives(

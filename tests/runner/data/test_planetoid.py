@@ -20,12 +20,20 @@ from runner.errors import RunnerError
 SPLIT = RandomSplit(valid=0.1, test=0.2, seed=0, valid_negatives=2.0, test_negatives=1.0)
 
 
-def write_raw(folder: Path, name: str = "cora", protocol: int = pickle.DEFAULT_PROTOCOL) -> None:
-    """600 papers on a ring with chords, in Planetoid's raw files (PyG wants over 500)."""
+def write_raw(
+    folder: Path, name: str = "cora", protocol: int = pickle.DEFAULT_PROTOCOL, apart: int = 0
+) -> None:
+    """600 papers on a ring with chords, in Planetoid's raw files (PyG wants over 500).
+
+    The first `apart` of them are on a ring of their own.
+    """
     folder.mkdir(parents=True)
     features = scipy.sparse.random(600, 6, density=0.5, random_state=0, format="csr")
     labels = np.eye(3)[np.arange(600) % 3]
     graph = {node: [(node + 1) % 600, (node + 7) % 600] for node in range(600)}
+    if apart:
+        graph = {node: [(node + 1) % apart] for node in range(apart)}
+        graph |= {node: [min(node + 1, 599)] for node in range(apart, 600)}
     parts = {
         "x": features[:10], "allx": features[:560], "tx": features[560:],
         "y": labels[:10], "ally": labels[:560], "ty": labels[560:], "graph": graph,
@@ -45,6 +53,20 @@ def test_raw_files_are_read_where_they_are(tmp_path):
     assert data.features.shape == (600, 6) and data.features.dtype == torch.float32
     links = data.train.shape[1] + data.valid.positive.shape[1] + data.test.positive.shape[1]
     assert links == 1200
+
+
+@pytest.mark.command
+def test_the_largest_component_alone(tmp_path):
+    write_raw(tmp_path / "planetoid" / "Cora" / "raw", apart=50)
+    whole, part = (
+        planetoid(name="Cora", root=str(tmp_path), split=SPLIT, largest_component=largest)
+        for largest in (False, True)
+    )
+    assert (whole.num_nodes, part.num_nodes) == (600, 550)
+    assert torch.equal(part.features, whole.features[50:])
+    assert part.graph_fingerprint != whole.graph_fingerprint
+    assert any("550 of 600 nodes" in note for note in part.notes)
+    assert sum(links.shape[1] for links in part.links.values()) == 549
 
 
 def test_missing_files_are_named(tmp_path, monkeypatch):

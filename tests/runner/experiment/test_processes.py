@@ -18,9 +18,14 @@ from tests.runner.experiment.test_resume import (
     kill_after,
     scores,
 )
+from torch import nn
 
 from runner.cli import main as cli
-from runner.experiment import processes
+from runner.errors import RunnerError
+from runner.experiment import parts, processes
+from runner.models.buddy import BUDDY
+from runner.models.inner_product import InnerProduct
+from runner.models.link_model import LinkModel
 
 WITHOUT_CHANCE = (
     "dataset=lesmis", "tracker=none", "encoder.hidden=8", "train.batch_size=16",
@@ -177,3 +182,16 @@ def wait_for(condition, seconds: float = 60):
 
 def children(pid: int) -> list[int]:
     return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_batch_norm_is_refused():
+    """Each process would normalise its own share of the pairs."""
+    alone, two = parts.Ranks(), parts.Ranks()
+    two.size = 2
+    normed, plain = (
+        LinkModel(nn.Identity(), predictor) for predictor in (BUDDY(hidden=4), InnerProduct())
+    )
+    parts._check_processes(normed, alone)
+    parts._check_processes(plain, two)
+    with pytest.raises(RunnerError, match=r"give hardware\.processes=1"):
+        parts._check_processes(normed, two)

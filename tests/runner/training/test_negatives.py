@@ -75,3 +75,23 @@ def test_negatives_among_some_nodes(graph, kind, sources):
         small, torch.searchsorted(nodes, positives), torch.Generator().manual_seed(3)
     )
     assert drawn.shape == (2, 200, 2) and torch.equal(drawn, nodes[expected])
+
+
+@pytest.mark.parametrize("kind", [UniformNonEdges, UniformPairs, RandomTargets])
+def test_negatives_that_are_drawn_once(graph, kind):
+    """In every epoch, and after a resume: in between the generator may have moved anywhere."""
+    positives = torch.stack([graph.row, graph.col.long()])
+    generator = torch.Generator().manual_seed(5)
+    once = kind(per_positive=3, redraw=False)
+    first = once.epoch(graph, positives, generator)
+    again = once.epoch(graph, positives, generator)
+    resumed = torch.Generator()
+    torch.rand(9, generator=generator)
+    resumed.set_state(generator.get_state())
+    assert torch.equal(first, again)
+    assert torch.equal(first, once.epoch(graph, positives, resumed))
+    assert torch.equal(
+        first, kind(per_positive=3).epoch(graph, positives, generator.manual_seed(5))
+    )
+    other = once.epoch(graph, positives, torch.Generator().manual_seed(6))
+    assert not torch.equal(first, other)
