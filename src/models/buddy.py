@@ -74,6 +74,7 @@ class BUDDY(Predictor):
         super().__init__()
         if floor and counts == "exact":
             raise ValueError("floor=true has no effect with counts=exact: no count is below 0")
+        self.reads_embeddings = embeddings > 0
         self.hidden = hidden
         self.hops = hops
         self.arithmetic = arithmetic
@@ -105,8 +106,10 @@ class BUDDY(Predictor):
         """The sketches of a graph, where its counts are not exact."""
         if self._is_exact(graph):
             return None
-        entries = torch.tensor(graph.num_entries)
-        return {"entries": entries, **vars(self._sketch(graph))}
+        return vars(self._sketch(graph))
+
+    def prepare(self, graph: Graph, links: Tensor) -> None:
+        self._is_exact(graph)
 
     def features(self, view: View, pairs: Tensor) -> Tensor:
         """The counts of each pair, (B, K(K + 2)) float64, without those over degrees."""
@@ -124,7 +127,7 @@ class BUDDY(Predictor):
             raise RunnerError(
                 f"model.embeddings={len(self.f_pair)}: the encoder gives embeddings of width "
                 f"{h.size(1)}, not {len(self.f_pair)} times encoder.hidden={self.hidden}; with "
-                "encoder=none give 0, with encoder.embedding=plain 2, else 1"
+                "encoder.embedding give 2, to read none 0, else 1"
             )
         found = self._features(view, sketches, pairs)
         if self.normed:
@@ -156,9 +159,10 @@ class BUDDY(Predictor):
         if view.structure is None:
             alone = None if view.nodes is None else sketch_nodes(view.nodes)
             return self._sketch(view.graph, alone)
-        entries, *parts = view.structure.values()
-        known = Sketches(*parts) if view.nodes is None else Sketches(*parts).take(view.nodes)
-        if view.hidden is None and int(entries) == view.whole.num_entries:
+        known = Sketches(**view.structure)
+        if view.nodes is not None:
+            known = known.take(view.nodes)
+        if view.hidden is None:
             return known
         return self._sketch(view.graph, (known.minhash[0], known.registers[0]))
 
