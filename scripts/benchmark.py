@@ -36,7 +36,7 @@ from runner.machine import hardware
 from runner.machine.environment import prepare_environment
 from runner.machine.provenance import describe_machine
 
-MODELS = ("gae", "ncn", "ncn2", "ncn_diff", "ncnc", "ncnc2")
+MODELS = ("gae", "ncn", "ncn2", "ncn_diff", "ncnc", "ncnc2", "mplp_plus")
 PARTS = ("kernels", "steps", "epoch", "growth", "reading", "predict", "ranking")
 MILLIONS_OF_EDGES = (0.25, 0.5, 1.0, 2.0, 4.0)
 LIMIT = 120  # seconds of a cell, unless --limit says so

@@ -53,7 +53,8 @@ class MPLP(Predictor):
         affine: BatchNorms scale and shift.
 
     Raises:
-        ValueError: if a choice is unknown, or "precompute" is to have learned weights.
+        ValueError: if a choice is unknown or has no effect, or "precompute" is to have learned
+            weights.
     """
 
     common_neighbours = "term"
@@ -85,6 +86,8 @@ class MPLP(Predictor):
                 "numbers=precompute sums signatures once, and node_weight=mlp learns their "
                 "weights; take numbers=prop_only, or node_weight=RA"
             )
+        if combine == "plus_minus" and not features:
+            raise ValueError("combine=plus_minus has no effect with features=false; leave it out")
         self.signatures = signatures or Signatures()
         self.numbers = numbers
         self.node_weight = node_weight

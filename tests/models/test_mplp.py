@@ -280,6 +280,7 @@ def test_processes_draw_alike():
         ({"node_weight": "CN"}, "node_weight must be one of none"),
         ({"combine": "sum"}, "combine must be one of hadamard"),
         ({"numbers": "precompute", "node_weight": "mlp"}, "take numbers=prop_only"),
+        ({"combine": "plus_minus", "features": False}, "has no effect with features=false"),
         ({"kind": "gaussian"}, 'kind must be "bipolar" or "onehot"'),
         ({"kind": "onehot", "hubs_from": 3}, "hubs_from=3 has no effect"),
     ],

@@ -24,6 +24,21 @@ def test_own_chance_differs_by_process_and_moment_and_leaves_no_trace():
         assert other_after == after
 
 
+def test_modules_that_draw_alike_keep_their_generator():
+    class Alike(SeededModule):
+        alike = True
+
+    drawn = []
+    for rank in range(2):
+        ranks, model = object.__new__(Group), Alike(7)
+        ranks.rank, ranks.moment = rank, (1, 1)
+        with ranks.own_chance(model):
+            drawn.append(torch.rand(2, generator=model.generator))
+        drawn.append(torch.rand(2, generator=model.generator))
+    assert torch.equal(drawn[0], drawn[2]) and torch.equal(drawn[1], drawn[3])
+    assert not torch.equal(drawn[0], drawn[1])
+
+
 @pytest.mark.parametrize("size", [2, 3])
 def test_shares_cover_every_pair_once(size):
     pairs = torch.arange(14).view(2, 7)
