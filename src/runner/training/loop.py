@@ -121,7 +121,6 @@ def fit(run: Training, state: TrainingState, recorder: Recorder, ranks: Ranks = 
             if recorder.checkpoint_due():
                 recorder.checkpoint(state)
 
-        ranks.same_buffers(run.model)
         before = run.generators.state(), _sampling(run.model)
         try:
             scores, improved = _evaluate(run, state, recorder, ranks, epoch=state.epoch)

@@ -68,9 +68,6 @@ class Ranks:
     def same_state(self, model: nn.Module) -> None:
         """Give all processes the weights of process 0, and its default generators."""
 
-    def same_buffers(self, model: nn.Module) -> None:
-        """Give all processes the buffers of process 0: means that each has of its own share."""
-
     def agree(self, text: str, what: str) -> None:
         """Make sure that all processes have the same text.
 
@@ -175,19 +172,13 @@ class Group(Ranks):
     def same_state(self, model: nn.Module) -> None:
         on_gpu = bool(_devices(model))
         states = [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if on_gpu else [])]
-        self.same_buffers(model)
         with self._connected(), torch.no_grad():
-            for parameter in model.parameters():
-                dist.broadcast(parameter, 0)
+            for tensor in (*model.parameters(), *model.buffers()):
+                dist.broadcast(tensor, 0)
             dist.broadcast_object_list(states, 0)
         torch.set_rng_state(states[0])
         if on_gpu:
             torch.cuda.set_rng_state(states[1])
-
-    def same_buffers(self, model: nn.Module) -> None:
-        with self._connected(), torch.no_grad():
-            for buffer in model.buffers():
-                dist.broadcast(buffer, 0)
 
     def once_a_host(self, make: Callable[[], T], safe: Sequence[type]) -> T:
         if self.local_rank:

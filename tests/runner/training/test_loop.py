@@ -343,22 +343,6 @@ def test_processes_begin_from_the_same_state():
     assert recorder.named("step")[0][-1] == pytest.approx(2 * math.log(2))  # every logit is 0
 
 
-def test_processes_evaluate_with_the_same_buffers():
-    """At the end of each epoch, before its evaluation."""
-    run = toy.build(epochs=2)
-    evaluated, given = [], []
-
-    class First(Ranks):
-        def same_buffers(self, model):
-            assert model is run.model
-            given.append(len(evaluated))
-
-    evaluate = run.evaluator.evaluate
-    run.evaluator.evaluate = lambda *a, **k: evaluated.append(1) or evaluate(*a, **k)
-    fit(run, TrainingState(), toy.Recording(run), First())
-    assert len(given) == 2 and given[0] == 0 and given[1] == len(evaluated) / 2
-
-
 @pytest.mark.parametrize("to_infinity", [False, True])
 def test_a_loss_that_is_not_finite_ends_the_run(to_infinity):
     objective = Listening((2, 3), to_infinity=to_infinity)
