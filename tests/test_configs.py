@@ -18,6 +18,7 @@ from runner.config.flat import flat
 from runner.config.schema import RunConfig
 from runner.config.signatures import signature
 from runner.config.validate import resolve
+from runner.errors import RunnerError
 from runner.experiment.build import build, build_model
 from runner.training.generators import Generators
 
@@ -60,6 +61,8 @@ def resolved(*overrides: str):
         overrides = (*overrides, "dataset=cora")
     if {"protocol=official", "protocol=base"} & set(overrides):
         overrides = (*overrides, "dataset=ogbl-ddi")
+    if overrides == ("protocol=refined_gae",):  # it reads features as few datasets do
+        overrides = (*overrides, "dataset=cora")
     return resolve(composed(*overrides))
 
 
@@ -250,6 +253,59 @@ def test_a_protocol_may_have_a_column_for_each_model():
     assert resolved("model=katz", "dataset=citeseer")["model"]["max_length"] == 6
     off = resolved("model=ncn", *heart, "hyperparameters=default")
     assert (off["train"]["patience"], off["train"]["evaluate_every"]) == (None, 1)
+
+
+def test_refined_gae_is_trained_the_same_where_nothing_is_published_of_it():
+    """Only the data and the figure differ between its own protocol and NCN's."""
+    own, other = (
+        resolved("model=refined_gae", "dataset=cora", f"protocol={protocol}")
+        for protocol in ("refined_gae", "random")
+    )
+    for section in ("train", "encoder", "model", "negatives", "sampler"):
+        assert own[section] == other[section], section
+    assert own["train"]["optimizer"] == {"_target_": "torch.optim.AdamW"}
+    assert own["train"]["schedule"]["epochs"] == 100 and own["negatives"]["per_positive"] == 3
+    assert own["model"]["activation"] == "silu" and own["encoder"]["hidden"] == 1024
+    assert own["protocol"]["published"]["refined_gae"]["mean"] == 88.17
+    assert "refined_gae" not in other["protocol"]["published"]
+    assert own["dataset"]["source"]["normalise_features"] is True
+    assert other["dataset"]["source"]["normalise_features"] is False
+    ncn = resolved("model=ncn", "dataset=cora")["train"]
+    assert ncn["optimizer"] == {"_target_": "torch.optim.Adam"} and ncn["schedule"] is None
+    off = resolved("model=refined_gae", "dataset=cora", "hyperparameters=default")
+    assert off["negatives"]["per_positive"] == 1
+
+
+@pytest.mark.parametrize(
+    ("dataset", "figure", "source"),
+    [
+        ("ogbl-ddi", 94.43, {"features": "node_id"}),
+        ("ogbl-ppa", 78.41, {"features": "node_id"}),
+        ("ogbl-collab", 66.11, {"features": "stored", "min_year": 2011}),
+        ("ogbl-citation2", None, {"features": "stored"}),
+    ],
+)
+def test_refined_gae_has_columns_of_its_own_on_ogb(dataset, figure, source):
+    config = resolved("model=refined_gae", f"dataset={dataset}")
+    assert config["encoder"]["_target_"].endswith("SharedGCN")
+    published = config["protocol"]["published"].get("refined_gae")
+    assert (published and published["mean"]) == figure
+    assert source.items() <= config["dataset"]["source"].items()
+    other = resolved("model=ncn", f"dataset={dataset}")["dataset"]["source"]
+    assert other.get("min_year") is None
+    assert other["features"] == {"ogbl-ddi": "node_id", "ogbl-ppa": "argmax"}.get(dataset, "stored")
+
+
+def test_hl_gnn_maps_features_to_as_many():
+    config = resolved("model=hl_gnn", "dataset=citeseer", "protocol=hl_gnn", "seed=5")
+    assert (config["encoder"]["hidden"], config["model"]["width"]) == (3703, 8192)
+    assert config["protocol"]["split"]["seed"] == 234  # one split, whatever the seed of the run
+    assert config["protocol"]["published"]["hl_gnn"]["mean"] == 94.31
+
+
+def test_normalised_features_are_refused_where_nothing_reads_them():
+    with pytest.raises(RunnerError, match=r"protocol\.normalise_features: true has no effect"):
+        resolved("dataset=lesmis", "protocol=refined_gae")
 
 
 @pytest.mark.parametrize("model", ["gae", "ncn"])

@@ -31,11 +31,12 @@ def contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
         yield f"protocol: {named!r} does not fit: this dataset has a split; use protocol=official"
     if "split" in source and source["split"] is None:
         yield f"protocol: {named!r} does not fit: this dataset has no split; use protocol=random"
-    if protocol.get("largest_component") and source and "largest_component" not in source:
-        yield (
-            f"protocol: {named!r} does not fit: it takes the largest connected component, which "
-            "only dataset=cora, citeseer and pubmed have; use protocol=random"
-        )
+    for key in ("largest_component", "normalise_features"):
+        if protocol.get(key) and source and key not in source:
+            yield (
+                f"protocol.{key}: true has no effect, this dataset's source does not read it; use "
+                "protocol=random, or dataset=cora, citeseer or pubmed"
+            )
     metrics, select = protocol.get("metrics"), protocol.get("select")
     if isinstance(metrics, list) and select is not None and select not in metrics:
         yield (

@@ -224,6 +224,7 @@ class Protocol(Section):
     split: Node | None
     negatives: Annotated[Node | None, Before(None)]
     largest_component: Annotated[bool, Before(False)]
+    normalise_features: Annotated[bool, Before(False)]
     validation_edges_in_test_graph: bool
     official_split: bool
     permitted_overlaps: list[Overlap]

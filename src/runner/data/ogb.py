@@ -9,14 +9,14 @@ import logging
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
 from runner.data.link_data import EvaluationSplit, LinkData
 from runner.data.ogb_raw import Features, convert
 from runner.errors import RunnerError
-from runner.keys import Folder
+from runner.keys import Before, Folder, PositiveInt
 from runner.machine.child import call_in_child
 from runner.ops.csr import Graph
 from runner.storage.checksums import digest
@@ -31,7 +31,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LARGE = 2**25  # bytes of raw files, from which on a process of its own reads them
 
 
-def ogb_link(*, name: str, root: Folder, cache: Folder, features: Features) -> LinkData:
+def ogb_link(
+    *,
+    name: str,
+    root: Folder,
+    cache: Folder,
+    features: Features,
+    min_year: Annotated[PositiveInt | None, Before(None)] = None,
+) -> LinkData:
     """An OGB dataset with its official split.
 
     The files are those of `root`/ogb/<name with _>/{raw,split}, which may be read-only: what is
@@ -40,6 +47,7 @@ def ogb_link(*, name: str, root: Folder, cache: Folder, features: Features) -> L
     Args:
         features: `stored` as they are; `argmax` the category of a one-hot row (ppa's species);
             `node_id` an embedding for every node.
+        min_year: of the links of training, those of this year on; None for all.
 
     Raises:
         RunnerError: if files are missing and cannot be downloaded, or cannot be read.
@@ -54,7 +62,7 @@ def ogb_link(*, name: str, root: Folder, cache: Folder, features: Features) -> L
     if not _complete(folder, expected):
         _download(name, folder, master[name], expected)
     split = str(master[name]["split"])
-    return _load(name, folder, split, features, Path(cache).expanduser() / "ogb")
+    return _load(name, folder, split, features, min_year, Path(cache).expanduser() / "ogb")
 
 
 def _read_master() -> Any:
@@ -112,7 +120,9 @@ def _download(name: str, folder: Path, information: Any, expected: list[str]) ->
         ) from None
 
 
-def _load(name: str, folder: Path, split: str, features: Features, cache: Path) -> LinkData:
+def _load(
+    name: str, folder: Path, split: str, features: Features, min_year: int | None, cache: Path
+) -> LinkData:
     """The data, from the cache, which the first of several processes makes."""
     root = folder.parent.parent
     try:
@@ -122,11 +132,14 @@ def _load(name: str, folder: Path, split: str, features: Features, cache: Path) 
             f"dataset.root={root}: {error.filename} cannot be read ({error.strerror})"
         ) from None
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    kept = cache / f"{folder.name}-{features}-{place}"
+    years = "" if min_year is None else f"-from-{min_year}"
+    kept = cache / f"{folder.name}-{features}{years}-{place}"
 
     def make(working: Path) -> None:
         try:
-            _convert(folder, split, features, working / _DATA)
+            _convert(folder, split, features, min_year, working / _DATA)
+        except RunnerError:
+            raise
         except Exception as error:  # parsers and unpicklers fail in many types
             if isinstance(error, MemoryError) or getattr(error, "errno", None) in _FULL:
                 raise
@@ -139,13 +152,16 @@ def _load(name: str, folder: Path, split: str, features: Features, cache: Path) 
     return make_once(kept, made_of=made_of, make=make, read=_read, what=name)
 
 
-def _convert(folder: Path, split: str, features: Features, target: Path) -> None:
+def _convert(
+    folder: Path, split: str, features: Features, min_year: int | None, target: Path
+) -> None:
     """In a process of its own where there is much, whose memory then goes back to the system."""
     size = sum(file.stat().st_size for part in ("raw", "split") for file in _files(folder / part))
     if size < _LARGE:
-        convert(folder, split, features, target)
+        convert(folder, split, features, target, min_year)
         return
-    call_in_child(convert, str(folder), split, features, str(target))
+    year = [] if min_year is None else [str(min_year)]
+    call_in_child(convert, str(folder), split, features, str(target), *year)
 
 
 def _files(folder: Path) -> list[Path]:

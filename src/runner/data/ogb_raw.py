@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from runner.data.link_data import EvaluationSplit, link_data
+from runner.errors import RunnerError
 from runner.ops.csr import Graph, check_ids
 
 Features = Literal["stored", "argmax", "node_id"]
@@ -18,14 +19,21 @@ Features = Literal["stored", "argmax", "node_id"]
 _ROWS = 1 << 18  # of a raw file, read at a time
 
 
-def convert(folder: Path | str, split: str, features: Features, target: Path | str) -> None:
+def convert(
+    folder: Path | str,
+    split: str,
+    features: Features,
+    target: Path | str,
+    min_year: int | str | None = None,
+) -> None:
     """Write everything that a run needs of the dataset in `folder`, its training graph included.
 
     Args:
-        features: see :func:`runner.data.ogb.ogb_link`.
+        features, min_year: see :func:`runner.data.ogb.ogb_link`.
         target: a file for `torch.load(mmap=True)`.
 
     Raises:
+        RunnerError: if the links have no years, or none is left.
         Exception: of many types, if the files are damaged or none of OGB's.
     """
     folder = Path(folder)
@@ -34,6 +42,8 @@ def convert(folder: Path | str, split: str, features: Features, target: Path | s
     given, num_categories = _features(folder, features, nodes)
     parts = {part: _split(folder, split, part, nodes) for part in ("train", "valid", "test")}
     train, valid, test = parts.values()
+    if min_year is not None:
+        train = _from_year(train, int(min_year))
     held_out = [EvaluationSplit(_links(part), _negatives(part)) for part in (valid, test)]
     data = link_data(
         num_nodes=nodes,
@@ -86,6 +96,18 @@ def _check_edges(folder: Path, nodes: int) -> None:
         raise ValueError(f"raw/edge.csv.gz has {count} edges, not as many as num-edge-list says")
 
 
+def _from_year(train: Mapping[str, Tensor], first: int) -> Mapping[str, Tensor]:
+    """The links of training of this year on."""
+    key = f"dataset.source.min_year={first}"
+    if "year" not in train:
+        raise RunnerError(f"{key}: this dataset's links have no years; leave it out")
+    recent = train["year"].flatten() >= first
+    if not recent.any():
+        last = int(train["year"].max())
+        raise RunnerError(f"{key}: no link of training is so young; give at most {last}")
+    return {name: values[recent] for name, values in train.items()}
+
+
 def _features(folder: Path, kind: Features, nodes: int) -> tuple[Tensor | None, int | None]:
     if kind == "node_id":
         return None, None
@@ -114,6 +136,8 @@ def _split(folder: Path, split: str, part: str, nodes: int) -> Mapping[str, Tens
     found = {name: torch.as_tensor(content[name]) for name in wanted if name in content}
     for name, ids in found.items():
         check_ids(ids, nodes, f"{name} of {part}.pt")
+    if "year" in content:
+        found["year"] = torch.as_tensor(content["year"])
     return found
 
 

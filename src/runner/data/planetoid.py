@@ -34,16 +34,18 @@ def planetoid(
     *,
     name: Name,
     root: Folder,
-    largest_component: Annotated[bool, Before(False)] = False,
     split: LinkSplit,
+    largest_component: Annotated[bool, Before(False)] = False,
+    normalise_features: Annotated[bool, Before(False)] = False,
 ) -> LinkData:
-    """One of the three citation graphs, features as stored (no row normalisation).
+    """One of the three citation graphs.
 
     The raw files are read from `root`/planetoid/<name>/raw, which may be read-only, and downloaded
     to there when they are missing.
 
     Args:
         largest_component: keep the nodes and links of the largest connected component alone.
+        normalise_features: divide each row by its sum, as DGL does; else as stored.
 
     Raises:
         RunnerError: if files are missing and cannot be downloaded, cannot be read, or hold more
@@ -55,6 +57,9 @@ def planetoid(
         _download(name, folder, files)
     content = _read(name, root, folder)
     features = torch.from_numpy(content["features"])
+    if normalise_features:  # of rows that are all zeros nothing is left to divide
+        sums = features.sum(dim=1, keepdim=True)
+        features = features / torch.where(sums == 0, 1, sums)
     edges = torch.from_numpy(content["edges"])
     notes = []
     if largest_component:

@@ -126,6 +126,37 @@ def test_collab_keeps_its_rows(tmp_path):
     assert np.allclose(data.features.numpy(), features)
 
 
+@pytest.mark.parametrize("large", [0, 2**25])
+def test_collab_from_a_year_on(tmp_path, monkeypatch, large):
+    """The links of training alone, as targets and as graph; read in this process and in another."""
+    monkeypatch.setattr("runner.data.ogb._LARGE", large)
+    splits = undirected()
+    years = 2000 + np.arange(len(TRAIN)) % 20
+    for part in splits.values():
+        part["year"] = np.full(len(part["edge"]), 1999)
+    splits["train"]["year"] = years
+    folder = write(tmp_path, "ogbl-collab", "time", splits, RNG.random((NODES, 4)).round(4))
+    for extra in ("edge_weight", "edge_year"):
+        write_csv(folder / "raw" / f"{extra}.csv.gz", np.full(len(TRAIN), 2017))
+    given = {"name": "ogbl-collab", "root": str(tmp_path), "cache": str(tmp_path / "cache")}
+    every = ogb_link(**given, features="stored")
+    data = ogb_link(**given, features="stored", min_year=2011)
+    assert every.train.shape == (2, len(TRAIN))
+    kept = torch.from_numpy(TRAIN[years >= 2011].T)
+    assert torch.equal(data.train, kept) and data.fingerprint != every.fingerprint
+    assert torch.equal(data.train_graph.key, Graph.from_edges(kept, NODES).key)
+    assert torch.equal(data.valid.positive, every.valid.positive)
+    with pytest.raises(RunnerError, match=r"min_year=2020: .* give at most 2019"):
+        ogb_link(**given, features="stored", min_year=2020)
+
+
+def test_links_without_years_have_no_first_one(tmp_path):
+    write(tmp_path, "ogbl-ddi", "target", undirected())
+    given = {"name": "ogbl-ddi", "root": str(tmp_path), "cache": str(tmp_path / "cache")}
+    with pytest.raises(RunnerError, match="min_year=2011: this dataset's links have no years"):
+        ogb_link(**given, features="node_id", min_year=2011)
+
+
 def test_citation2_is_directed_with_negatives_of_each_positive(tmp_path):
     def part(links, negatives=None):
         content = {"source_node": links[:, 0], "target_node": links[:, 1]}

@@ -69,6 +69,18 @@ def test_the_largest_component_alone(tmp_path):
     assert sum(links.shape[1] for links in part.links.values()) == 549
 
 
+@pytest.mark.command
+def test_rows_of_features_are_divided_by_their_sum(tmp_path):
+    write_raw(tmp_path / "planetoid" / "Cora" / "raw")
+    given = {"name": "Cora", "root": str(tmp_path), "split": SPLIT}
+    raw = planetoid(**given).features
+    data = planetoid(**given, normalise_features=True)
+    sums = raw.sum(dim=1)
+    assert bool((sums == 0).any()) and bool((sums > 1).any())
+    assert torch.equal(data.features[sums == 0], raw[sums == 0])
+    torch.testing.assert_close(data.features[sums > 0], raw[sums > 0] / sums[sums > 0].unsqueeze(1))
+
+
 def test_missing_files_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr("runner.data.planetoid.download", no_network)
     with pytest.raises(RunnerError, match=r"planetoid/PubMed/raw.*ind\.pubmed\.allx"):
