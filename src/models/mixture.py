@@ -159,7 +159,8 @@ class Mixture(Predictor):
                 kept = kept_scores.read(run)
             except Damaged:
                 raise RunnerError(
-                    f"model.runs: {run / kept_scores.FILE} is damaged; make that run anew"
+                    f"model.runs: {run / kept_scores.FILE} is damaged or of another version; make "
+                    "that run anew"
                 ) from None
             except OSError as error:
                 raise RunnerError(

@@ -140,6 +140,11 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
             "train.all_links=true: no links are left to evaluate on; give evaluator=none, or leave "
             "it out"
         )
+    if train.all_links and objective.learns_from_validation:
+        raise RunnerError(
+            "train.all_links=true: this objective learns from links of validation, of which none "
+            "are left; refit the runs that the model scores by"
+        )
     if config.run.node_report and isinstance(evaluator, NoEvaluator):
         raise RunnerError(
             "run.node_report=true: with evaluator=none there are no links to rank; leave one out"
@@ -155,10 +160,12 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     evaluator.prepare(judged)
     targets = data.train if learned is None else learned.positive
     if learned is not None:
-        of, left = data.valid.positive.shape[1], judged["valid"].positive.shape[1]
+        left = judged["valid"]
         log.info(
-            "%d of %d validation links are learned from; figures of validation are of the other %d",
-            *(of - left, of, left),
+            "%d of %d validation links are learned from; figures of validation are of the other %d "
+            "and %d negatives, and do not compare with those of other runs",
+            *(learned.positive.shape[1], data.valid.positive.shape[1], left.positive.shape[1]),
+            left.negative[0].numel(),
         )
 
     model = build_model(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from runner.storage.files import atomic
-from runner.storage.seal import seal_archive, seal_of, verify_archive
+from runner.storage.seal import Damaged, seal_archive, seal_of, verify_archive
 
 FILE = "scores.npz"
 SIDES = ("positive", "negative")
@@ -77,12 +77,15 @@ def read(folder: Path) -> KeptScores:
 
     Raises:
         OSError: if there is none.
-        Damaged: if it has changed.
+        Damaged: if it has changed, or is of another version.
     """
     path = folder / FILE
     verify_archive(path)
     with np.load(path, allow_pickle=False) as found:
-        facts = Facts(**json.loads(str(found["facts"])))
+        try:
+            facts = Facts(**json.loads(str(found["facts"])))
+        except (TypeError, ValueError, KeyError):
+            raise Damaged("it is of another version") from None
         names = [(split, side) for split in facts.graphs for side in SIDES]
         return KeptScores(
             facts,
