@@ -14,7 +14,6 @@ from runner.models.node_embedding import NodeEmbedding
 from runner.models.sign import linear_of_propagated
 from runner.ops.bipartite import Bipartite, first_rows
 from runner.ops.csr import Graph
-from runner.ops.propagate import propagate
 from runner.ops.sparse_rows import SparseRows
 
 
@@ -88,8 +87,5 @@ class LinearGCN(Encoder):
         weight: Tensor | None,
     ) -> Tensor:
         given = graph.weight if isinstance(graph, Bipartite) else weight
-        if isinstance(x, Tensor):
-            return convolution(self.drop(x), graph, given)
-        kept = x.with_value(self.drop(x.value))
-        mapped = kept.times(convolution.linear.weight.t().contiguous())
-        return propagate(mapped, graph, given) + convolution.bias
+        kept = self.drop(x) if isinstance(x, Tensor) else x.with_value(self.drop(x.value))
+        return convolution(kept, graph, given)

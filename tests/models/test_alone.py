@@ -18,14 +18,17 @@ PREDICTORS = [
     part
     for name in runner.models.__all__
     if issubclass(part := getattr(runner.models, name), Predictor)
-    and part not in (Predictor, runner.models.NoPredictor)
+    and part not in (Predictor, runner.models.NoPredictor, runner.models.Mixture)
 ]
 
 
 @pytest.mark.parametrize("predictor", PREDICTORS, ids=lambda part: part.__name__)
 def test_a_predictor_takes_no_argument_and_scores(predictor):
     graph = Graph.from_networkx(networkx.les_miserables_graph())
-    model = LinkModel(MessagePassing(num_categories=graph.num_nodes), predictor())
+    width = inspect.signature(predictor).parameters.get("hidden")
+    hidden = 64 if width is None else width.default
+    encoder = MessagePassing(num_categories=graph.num_nodes, hidden=hidden)
+    model = LinkModel(encoder, predictor())
     pairs = torch.tensor([[0, 1, 2], [10, 11, 75]])
     logits = model(torch.arange(graph.num_nodes), graph, pairs)
     assert logits.shape == (3,) and logits.isfinite().all()
@@ -47,5 +50,5 @@ def test_the_defaults_are_those_of_conf(name):
         for key, parameter in inspect.signature(cls).parameters.items():
             if key == "convolution":
                 assert parameter.default.__name__ == node[key].path.rpartition(".")[2]
-            elif key not in ("completion", "num_features", "num_categories"):
+            elif key not in ("completion", "num_features", "num_categories", "num_nodes"):
                 assert parameter.default == node[key], key

@@ -175,9 +175,9 @@ def test_heuristics_hold_the_same(heuristic, case):
     assert not list(score.parameters())
 
 
-@pytest.mark.parametrize("name", ["gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ocn", "ocnp"])
 @pytest.mark.parametrize(
-    "name", ["gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "lpformer", "neo_gnn"]
+    "name",
+    ["gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ocn", "ocnp", "lpformer", "neo_gnn"],
 )
 def test_gradient(name, case, settle):
     module = settle(build(name))
