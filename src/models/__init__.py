@@ -7,6 +7,7 @@ Example:
 """
 
 from runner.models.buddy import BUDDY
+from runner.models.completed import Completed
 from runner.models.completion import Completion, LearnedPrior
 from runner.models.convolution import (
     GCN,
@@ -68,6 +69,7 @@ __all__ = [
     "SIGN",
     "AdamicAdar",
     "CommonNeighbours",
+    "Completed",
     "Completion",
     "Convolution",
     "Encoder",

@@ -29,7 +29,7 @@ class InnerNCN:
     The first Linear of f_cn is applied to every node once, since it commutes with the sum over
     common neighbours; the last Linears of f_cn and f_pair are multiplied into the head's first.
     Pairs are scored in blocks small enough for the cache. Without dropout, pairs that have no
-    common neighbour share the value of f_cn.
+    common neighbour share the value of f_cn. A second sum of a relative is left out.
 
     Args:
         ncn: the predictor, whose weights are read now.
@@ -62,15 +62,19 @@ class InnerNCN:
         entry, *head, self.exit = ncn.head
         assert isinstance(first, nn.Linear) and isinstance(entry, nn.Linear)
         self.mapped, self.bias = F.linear(x, first.weight), first.bias.detach()
-        self.beta = ncn.beta.detach()
+        of_first, factor, _ = ncn.factors()
+        self.beta = of_first.detach()
         self.joined = not isinstance(f_pair[-1], nn.Linear)
         of_cn = of_pair = entry.weight.detach()
         bias = entry.bias.detach()
         if not self.joined:
             end_cn, end_pair = f_cn.pop(), f_pair.pop()
             assert isinstance(end_cn, nn.Linear) and isinstance(end_pair, nn.Linear)
-            bias = bias + of_cn @ (self.beta * end_cn.bias + end_pair.bias)
-            of_cn, of_pair = of_cn @ (self.beta * end_cn.weight), of_pair @ end_pair.weight
+            end = end_pair.weight, end_pair.bias
+            weight, own = end if factor is None else (factor * end[0], factor * end[1])
+            bias = bias + of_cn @ (self.beta * end_cn.bias + own)
+            of_cn, of_pair = of_cn @ (self.beta * end_cn.weight), of_pair @ weight
+        assert factor is None or not self.joined, "what is joined has no factor"
         self.entry = tuple(w.t().to(self.dtype) for w in (of_cn, of_pair, bias))
         self.begin_f_cn, self.f_cn = MLP(*f_cn[:2]), self._rounded(f_cn[2:])
         self.f_pair, self.head = self._rounded(f_pair), self._rounded(head)

@@ -120,8 +120,8 @@ class NCN(Predictor):
         """The graph that neighbourhoods are read from: in training, one draw of edge dropout."""
         return self.thin(view.graph)
 
-    def first_factor(self, graph: Graph) -> Tensor | None:
-        """Of every node in the first sum, (N,), of a graph just :meth:`read`; None for ones."""
+    def first_factor(self, view: View) -> Tensor | None:
+        """The weight of every node in the first sum, (N,); None for ones."""
         return None
 
     def thin(self, graph: Graph) -> Graph:
@@ -181,7 +181,7 @@ class NCN(Predictor):
             first, second: names, lists and weights, (n,), of what the sums are over.
         """
         pooled, other = (
-            sum_over(x, lists).double() if lists else x.new_zeros(1, 1).double()
+            (sum_over(x, lists) if lists else x.new_zeros(1, 1)).double()
             for lists in (first, second)
         )
         product = product.double()
@@ -226,7 +226,7 @@ class NCN(Predictor):
 
 
 def sum_over(x: Tensor, lists: Weighed) -> Tensor:
-    """Σ weight x_w over all lists of every pair: (N, H) gives (B, H)."""
+    """Σ weight x_w over all lists, at least one, of every pair: (N, H) gives (B, H)."""
     return reduce(torch.add, [pool(x, of.rowptr, of.node, weight=w) for _, of, w in lists])
 
 

@@ -13,10 +13,10 @@ from runner.keys import Depth, InConfig, Probability, Width
 from runner.models.completion import Completion
 from runner.models.explanation import COMMON, PROBABILITY, SOURCE_ALONE, TARGET_ALONE, Explanation
 from runner.models.inner_ncn import InnerNCN
-from runner.models.ncn import NCN
+from runner.models.ncn import NCN, Weighed, sum_over
 from runner.models.predictor import Predictor, View
 from runner.ops import dense
-from runner.ops.aggregate import pair_product, pool
+from runner.ops.aggregate import pair_product
 from runner.ops.csr import Graph
 from runner.ops.distinct import PairTable
 from runner.ops.overlap import NeighbourLists, neighbourhoods
@@ -88,12 +88,12 @@ class NCNC(Predictor):
     @property
     def reach(self) -> int:  # type: ignore[override]
         """Steps from a pair within which embeddings are read: one more at every level."""
-        return self.depth
+        return max(self.depth, self.ncn.reach or 0)
 
     def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
-        levels = self._levels(h, remember=self.depth > 1)
-        pools = self._pools(levels, self.ncn.thin(view.graph), pairs)
+        levels = self._levels(h, view, remember=self.depth > 1)
+        pools = self._pools(levels, self.ncn.read(view), pairs)
         del levels  # as large as the graph, and of no more use
         return self.ncn.combine(*pools)
 
@@ -103,8 +103,12 @@ class NCNC(Predictor):
         In evaluation, and if the graph is small enough for a table of all pairs, an inner pair that
         was scored for one call is not scored again for the next.
         """
-        levels, graph = self._levels(h, remember=True), View.of(view).graph
-        return lambda pairs: self.ncn.combine(*self._pools(levels, self.ncn.thin(graph), pairs))
+        seen = View.of(view)
+        levels = self._levels(h, seen, remember=True)
+        if self.training:
+            return lambda pairs: self.ncn.combine(*self._pools(levels, self.ncn.read(seen), pairs))
+        graph = self.ncn.read(seen)
+        return lambda pairs: self.ncn.combine(*self._pools(levels, graph, pairs))
 
     def names_elsewhere(self, name: str) -> tuple[str, ...]:
         return (name, name.removeprefix("ncn."))
@@ -115,8 +119,7 @@ class NCNC(Predictor):
     def distributions(
         self, h: Tensor, view: View | Graph, pairs: Tensor, *, most: int
     ) -> Mapping[str, Tensor]:
-        graph = View.of(view).graph
-        values = self.completion_probabilities(h, graph, pairs, most=most)
+        values = self.completion_probabilities(h, view, pairs, most=most)
         return {"completion_probabilities": values}
 
     def why(self, h: Tensor, view: View) -> Callable[[Tensor], Explanation]:
@@ -125,30 +128,26 @@ class NCNC(Predictor):
         A neighbour's weight is its completion probability, alpha included; where neighbours are
         drawn, times the weight of the draw.
         """
-        levels, graph = self._levels(h, remember=True), view.graph
+        levels, graph = self._levels(h, view, remember=True), self.ncn.read(view)
         x, exact = levels.embeddings[1], self.ncn.exact()
         column = PROBABILITY if self.completion.keep is None else "weight"
 
         def explain(pair: Tensor) -> Explanation:
             common, completed, product = self._completed(levels, graph, pair)
-            weights = [weight for _, weight in completed]
-            lists = [common, *(kept for kept, _ in completed)]
-            factors = [x.new_ones(common.node.numel()), *weights]
-            names = (COMMON, SOURCE_ALONE, TARGET_ALONE)
-            weighed = list(zip(names, lists, factors, strict=True))
-            of_common, *others = exact.parts(graph, x, product, weighed)
-            others = [
-                replace(other, columns={**other.columns, column: weight})
-                for other, weight in zip(others, weights, strict=True)
+            first, second = levels.weigh(common, completed), self._second(graph, pair)
+            of_common, *others = exact.parts(graph, x, product, first, second)
+            sides = [
+                replace(side, columns={**side.columns, column: weight})
+                for side, (_, weight) in zip(others, completed, strict=False)
             ]
-            score = self.ncn.combine(_sums(x, common, completed), product)
-            return Explanation(float(score), (of_common, *others))
+            score = self.ncn.combine(sum_over(x, first), product, _sum_second(x, second))
+            return Explanation(float(score), (of_common, *sides, *others[len(sides) :]))
 
         return explain
 
     @torch.no_grad()
     def completion_probabilities(
-        self, h: Tensor, graph: Graph, pairs: Tensor, *, most: int
+        self, h: Tensor, view: View | Graph, pairs: Tensor, *, most: int
     ) -> Tensor:
         """P of one-sided neighbours of ``pairs``, (2, B), from embeddings (N, H): (n,), n ≤ most.
 
@@ -162,7 +161,8 @@ class NCNC(Predictor):
             raise RuntimeError(
                 "completion probabilities are those of evaluation: call eval() first"
             )
-        levels = self._levels(h, remember=False)
+        seen = View.of(view)
+        levels, graph = self._levels(h, seen, remember=False), seen.graph
         _, only_u, only_v = neighbourhoods(graph, pairs)
         inner = torch.cat(
             [
@@ -184,19 +184,22 @@ class NCNC(Predictor):
     def _inner_dropout(self) -> bool:
         return self.training and self.completion.dropout
 
-    def _levels(self, h: Tensor, *, remember: bool) -> _Levels:
-        dropout, tables = self._inner_dropout, None
+    def _levels(self, h: Tensor, view: View, *, remember: bool) -> _Levels:
+        dropout, tables, factor = self._inner_dropout, None, self.ncn.first_factor(view)
         embeddings = [h, self.ncn.transform(h)]
         with torch.no_grad():
             for _ in range(self.depth):
                 embeddings.append(self.ncn.transform(embeddings[-1], dropout=dropout))
+        inner_h, inner_x = embeddings[-2:]
+        if factor is not None:
+            inner_x = inner_x * factor.unsqueeze(1).to(inner_x.dtype)
         innermost = InnerNCN(
-            self.ncn, *embeddings[-2:], dropout=dropout, dtype=self.completion.precision
+            self.ncn, inner_h, inner_x, dropout=dropout, dtype=self.completion.precision
         )
         room = self.completion.memory_gib * 2**30 * _TABLES / self.depth
         if remember and not dropout and PairTable.size(h.size(0), h) <= room:
             tables = [PairTable(h.size(0), h) for _ in range(self.depth)]
-        return _Levels(embeddings[:-1], innermost, tables or [None] * self.depth)
+        return _Levels(embeddings[:-1], innermost, tables or [None] * self.depth, factor)
 
     def _logit(self, levels: _Levels, graph: Graph, pairs: Tensor) -> Tensor:
         """Inner logits, (B,), on a thinned graph."""
@@ -205,10 +208,18 @@ class NCNC(Predictor):
         pools = self._pools(levels, graph, pairs)
         return self.ncn.combine(*pools, dropout=self._inner_dropout)
 
-    def _pools(self, levels: _Levels, graph: Graph, pairs: Tensor) -> tuple[Tensor, Tensor]:
-        """The sums over the completed neighbourhoods, and the pair products; (B, H)."""
+    def _pools(
+        self, levels: _Levels, graph: Graph, pairs: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Sums over the completed neighbourhoods, pair products, and second sums; (B, H)."""
         common, completed, product = self._completed(levels, graph, pairs)
-        return _sums(levels.embeddings[1], common, completed), product
+        x = levels.embeddings[1]
+        pooled = sum_over(x, levels.weigh(common, completed))
+        return pooled, product, _sum_second(x, self._second(graph, pairs))
+
+    def _second(self, graph: Graph, pairs: Tensor) -> Weighed:
+        """What the second sum is over, if the NCN has one."""
+        return self.ncn.weighed(graph, pairs)[1] if self.ncn.pools_twice else ()
 
     def _completed(
         self, levels: _Levels, graph: Graph, pairs: Tensor
@@ -249,12 +260,8 @@ class NCNC(Predictor):
         return matrices + _PAIR_BYTES * neighbours
 
 
-def _sums(x: Tensor, common: NeighbourLists, completed: Completed) -> Tensor:
-    """The sums over the completed neighbourhoods, (B, H)."""
-    pooled = pool(x, common.rowptr, common.node)
-    for kept, weight in completed:
-        pooled = pooled + pool(x, kept.rowptr, kept.node, weight=weight)
-    return pooled
+def _sum_second(x: Tensor, lists: Weighed) -> Tensor | None:
+    return sum_over(x, lists) if lists else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,11 +274,24 @@ class _Levels:
         innermost: the inner NCN at the end.
         tables: of the inner logits of this level and those below that are completed, None where
             they are not kept.
+        factor: of every node in the first sum, (N,); None for ones.
     """
 
     embeddings: Sequence[Tensor]
     innermost: InnerNCN
     tables: Sequence[PairTable | None]
+    factor: Tensor | None
 
     def below(self) -> _Levels:
-        return _Levels(self.embeddings[1:], self.innermost, self.tables[1:])
+        return _Levels(self.embeddings[1:], self.innermost, self.tables[1:], self.factor)
+
+    def weigh(self, common: NeighbourLists, completed: Completed) -> Weighed:
+        """What the first sum is over."""
+        lists = [(common, None), *completed]
+        names = (COMMON, SOURCE_ALONE, TARGET_ALONE)
+        if self.factor is None:
+            return [(name, of, w) for name, (of, w) in zip(names, lists, strict=True)]
+        return [
+            (name, of, self.factor[of.node] if w is None else w * self.factor[of.node])
+            for name, (of, w) in zip(names, lists, strict=True)
+        ]

@@ -121,8 +121,8 @@ class OCN(NCN):
             return view.graph
         return _normalised(view, orthogonal=self.orthogonal, walks=self.walks)
 
-    def first_factor(self, graph: Graph) -> Tensor | None:
-        return graph.first if isinstance(graph, _Normalised) else None
+    def first_factor(self, view: View) -> Tensor | None:
+        return None if self.normalises_pairs else _inverse(view.degree())
 
     def factors(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
         first, second = self.theta.sigmoid().cumprod(0).split(1)
@@ -198,17 +198,21 @@ class _Normalised(Graph):
 
 
 def _normalised(view: View, *, orthogonal: bool, walks: bool) -> _Normalised:
-    graph, degree = view.graph, view.degree().double()
-    s = pool(degree.unsqueeze(1), graph.rowptr, graph.col).squeeze(1).clamp(min=1)
+    graph, degree = view.graph, view.degree()
+    s = _inverse(pool(degree.double().unsqueeze(1), graph.rowptr, graph.col).squeeze(1))
     share = _shared_walks(graph, walks=walks) if orthogonal else None
     return _Normalised(
         graph.rowptr,
         graph.col,
         graph.symmetric,
-        first=1 / degree.clamp(min=1),
-        second=1 / s,
-        common=None if share is None else -share / s,
+        first=_inverse(degree),
+        second=s,
+        common=None if share is None else -share * s,
     )
+
+
+def _inverse(counts: Tensor) -> Tensor:
+    return 1 / counts.double().clamp(min=1)
 
 
 def _shared_walks(graph: Graph, *, walks: bool) -> Tensor:

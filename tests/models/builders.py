@@ -10,6 +10,7 @@ from torch import nn
 
 from runner.models.bilinear import Bilinear
 from runner.models.buddy import BUDDY
+from runner.models.completed import Completed
 from runner.models.completion import Completion, LearnedPrior
 from runner.models.concat_mlp import ConcatMLP
 from runner.models.convolution import GCN
@@ -48,6 +49,8 @@ PREDICTORS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "ocn": (OCN, {}),
     "ocnp": (OCN, {"orthogonal": False, "second_order": "walks"}),
     "ncnc": (NCNC, {}),
+    "ncnc_ocn": (Completed, {"relative": "ocn"}),
+    "ncnc_of_ncn2": (Completed, {"relative": "ncn2"}),
     "ncnc2": (NCNC, {"depth": 2}),
     "ncnc_learned_t": (NCNC, {}),
     "mplp": (MPLP, {}),
@@ -102,7 +105,9 @@ def predictor(
     """
     kind, of_name = PREDICTORS[name]
     given = {**_PREDICTOR, **of_name, **changed}
-    if kind is NCNC:
+    if kind is Completed:
+        given["relative"] = predictor(given["relative"], **changed)
+    if issubclass(kind, NCNC):
         learned = {"t": LearnedPrior(hidden=given["hidden"])} if name == "ncnc_learned_t" else {}
         given["completion"] = build_completion(**{**learned, **(completion or {})})
     if kind is MPLP:  # counts without chance

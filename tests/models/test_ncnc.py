@@ -11,6 +11,7 @@ from tests.models.builders import CONSTANTS, predictor
 
 from runner.models.completion import Completion, LearnedPrior
 from runner.models.inner_ncn import InnerNCN
+from runner.models.predictor import View
 from runner.ops import backend
 from runner.ops.overlap import neighbourhoods
 
@@ -259,7 +260,7 @@ def test_prepared_scores_are_those_of_forward(case, settle, monkeypatch, depth, 
 def test_without_inner_dropout_training_draws_none_inside(case, settle):
     """At depth 2 the head of the inner NCNC is the training module's own."""
     module = settle(build(depth=2, dropout=0.5, completion={"dropout": False})).train()
-    levels = module._levels(case.h, remember=False)
+    levels = module._levels(case.h, View.of(case.graph), remember=False)
     first, second = (module._logit(levels.below(), case.graph, case.pairs) for _ in range(2))
     assert torch.equal(first, second)
 
@@ -271,7 +272,9 @@ def test_precision_rounds_the_inner_predictor_alone(case, settle, depth):
         for precision in (None, "bfloat16")
     )
     h = case.h.float()
-    inner, inner_rounded = (module._levels(h, remember=False) for module in (exact, rounded))
+    inner, inner_rounded = (
+        module._levels(h, View.of(case.graph), remember=False) for module in (exact, rounded)
+    )
     assert inner.innermost.dtype == torch.float32
     assert inner_rounded.innermost.dtype == torch.bfloat16
     expected, found = (module(h, case.graph, case.pairs) for module in (exact, rounded))

@@ -22,7 +22,7 @@ from runner.ops.csr import Graph
 from runner.ops.receptive_field import receptive_field
 
 MODELS = tuple(PREDICTORS)
-ONE_DIRECTION = ("ocn", "ocnp")  # the second order is that of the source's neighbours
+ONE_DIRECTION = ("ocn", "ocnp", "ncnc_ocn")  # the second order is that of the source's neighbours
 ORDERED = ("bilinear",)  # the order of a pair counts, as in the release
 HEURISTICS = (
     CommonNeighbours, AdamicAdar, ResourceAllocation, PersonalisedPageRank, Katz, ShortestPath,
@@ -139,7 +139,7 @@ def test_single_precision_is_close_to_double(model, case, settle):
     torch.testing.assert_close(single.double(), double, rtol=1e-6, atol=1e-5)
 
 
-@pytest.mark.parametrize("model", ["ncnc", "ncnc2", "ncnc_learned_t"])
+@pytest.mark.parametrize("model", ["ncnc", "ncnc2", "ncnc_learned_t", "ncnc_ocn"])
 @pytest.mark.parametrize("chunk_size", [1, None])
 def test_chunks_change_no_step_without_dropout(model, case, settle, chunk_size):
     """Loss and gradients in training, which the chunks of the inner predictor must not move."""
