@@ -178,6 +178,7 @@ def test_heuristics_hold_the_same(heuristic, case):
 @pytest.mark.parametrize(
     "name",
     ["gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ocn", "ocnp", "lpformer", "neo_gnn"],
+    "name", ["gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ocn", "ocnp", "lpformer", "neo_gnn"]
 )
 def test_gradient(name, case, settle):
     module = settle(build(name))
