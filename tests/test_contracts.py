@@ -125,6 +125,11 @@ def test_what_is_stopped_and_resumed_ends_in_the_same_bits(runner, monkeypatch, 
         assert ["valid/mrr" in row for row in found] == [False, True, True]
 
 
+def test_a_running_mean_of_batches_is_resumed_too(runner, monkeypatch, tmp_path):
+    setting = ("model=ocn", "model.normaliser=batch", "train.batch_size=16", "train.epochs=2")
+    whole_and_resumed(runner, monkeypatch, tmp_path, *setting, at=15)
+
+
 def test_patience_ends_a_run_and_a_resume_leaves_it_ended(runner, tmp_path):
     setting = ("model=ncn", "train.epochs=200", "train.patience=2")
     code, _, err = runner(*QUICK, *setting, "hydra.run.dir=run")
