@@ -180,6 +180,11 @@ def test_heuristics_hold_the_same(heuristic, case):
     ["gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ocn", "ocnp", "lpformer", "neo_gnn"],
     "name", ["gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ocn", "ocnp", "lpformer", "neo_gnn"]
 )
+    [
+        "refined_gae", "bilinear", "concat_mlp", "gae", "gae_cn", "ncn", "ncn_diff", "ncn2",
+        "ocn", "ocnp", "lpformer", "neo_gnn",
+    ],
+)  # fmt: skip
 def test_gradient(name, case, settle):
     module = settle(build(name))
     h = case.h.requires_grad_()
