@@ -179,6 +179,7 @@ def test_heuristics_hold_the_same(heuristic, case):
     "name",
     ["gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ocn", "ocnp", "lpformer", "neo_gnn"],
     "name", ["gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ocn", "ocnp", "lpformer", "neo_gnn"]
+    ["gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ocn", "ocnp", "lpformer", "neo_gnn", "mplp_mlp"],
 )
     [
         "refined_gae", "bilinear", "concat_mlp", "gae", "gae_cn", "ncn", "ncn_diff", "ncn2",
