@@ -111,7 +111,15 @@ def _kernels(arguments: argparse.Namespace) -> str:
         cells["in a row, s"] = str(in_a_row)
         cells["in a row / floor"] = f"{in_a_row.median / row['floor']:.1f}"
         rows.append(cells)
-    return f"### Neighbourhoods\n\n{_table(rows)}"
+    ranked = []
+    found = _in_child("pagerank", arguments, repeats=_KERNEL_REPEATS * arguments.repeats)
+    for row in found:
+        ours, other = Times(tuple(row.pop("ours"))), Times(tuple(row.pop("SciPy")))
+        share = row["starts"] / row.pop("of SciPy")
+        beside = {"SciPy / ours, a start": f"{share * other.median / ours.median:.1f}"}
+        which = "SciPy, s" if share == 1 else f"SciPy, a {share:.0f}th of them, s"
+        ranked.append({**row, "push, s": str(ours), which: str(other), **beside})
+    return f"### Neighbourhoods\n\n{_table(rows)}\n\n### PageRank\n\n{_table(ranked)}"
 
 
 def _steps(arguments: argparse.Namespace) -> str:
@@ -296,6 +304,7 @@ def _child(what: dict[str, Any]) -> Any:
         "step": steps.measure,
         "epoch": steps.measure_epoch,
         "kernels": kernels.measure,
+        "pagerank": kernels.measure_pagerank,
         "reading": reading.measure,
         "predict": predict.measure,
         "ranking": ranking.measure,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from benchmarks.graphs import collab_shaped
+from benchmarks.graphs import collab_shaped, config, load, missing
 from benchmarks.timing import copy_bandwidth, in_turn
 from runner.machine import hardware
 from runner.ops import backend
@@ -18,6 +19,7 @@ from runner.ops.aggregate import pool
 from runner.ops.csr import Graph
 from runner.ops.distance_counts import distance_counts
 from runner.ops.overlap import common_neighbours, neighbourhoods, sum_over_common_neighbours
+from runner.ops.pagerank import personalised_pagerank
 
 PAIRS, WIDTH = 65_536, 64
 
@@ -88,6 +90,30 @@ def measure(*, threads: int | None, repeats: int, limit: int) -> list[dict[str, 
     ]
 
 
+def measure_pagerank(*, threads: int | None, repeats: int, limit: int) -> list[dict[str, Any]]:
+    """Seconds of PageRank by push, and of SciPy's power iteration to the same error.
+
+    SciPy holds a number for each node and start: on the large graph it gets a part of the starts.
+    """
+    hardware.set_up(device="cpu", threads=threads, deterministic=True)
+    seeded = torch.Generator().manual_seed(0)
+    cases = [("collab-shaped", collab_shaped(1.0).graph(), 10_000, 5e-5, 10)]
+    if missing("cora") is None:
+        cora = load("cora", config("ncn", "cora")).graph()
+        cases.insert(0, ("cora", cora, cora.num_nodes, 1e-7, cora.num_nodes))
+    rows = []
+    for name, graph, count, epsilon, of_scipy in cases:
+        starts = torch.randperm(graph.num_nodes, generator=seeded)[:count].sort().values
+        candidates = {
+            "ours": partial(personalised_pagerank, graph, starts, epsilon=epsilon),
+            "SciPy": partial(_scipy_pagerank, graph, starts[:of_scipy], epsilon),
+        }
+        taken = in_turn(candidates, max(1, repeats // 5))
+        row = {"graph": name, "starts": count, "error a neighbour": epsilon}
+        rows.append({**row, "of SciPy": of_scipy, **{n: t.seconds for n, t in taken.items()}})
+    return rows
+
+
 def _lists(lists: Any) -> tuple[Tensor, Tensor]:
     return lists.rowptr, lists.node
 
@@ -134,6 +160,18 @@ def _scipy_distance_counts(graph: Graph, pairs: Tensor) -> list[np.ndarray]:
     for found in balls:
         found.data[:] = 1
     return [one[u].multiply(other[v]).sum(1) for one in balls for other in balls]
+
+
+def _scipy_pagerank(graph: Graph, starts: Tensor, epsilon: float) -> np.ndarray:
+    """(N, S), of as many steps as leave less than ``epsilon`` of a walk."""
+    scale = sparse.diags_array(1 / graph.degree().clamp(min=1).numpy())
+    step = (_matrix(graph).astype(np.float64) @ scale).tocsr()
+    start = np.zeros((graph.num_nodes, len(starts)))
+    start[starts.numpy(), np.arange(len(starts))] = 1
+    found = 0.15 * start
+    for _ in range(round(np.log(epsilon) / np.log(0.85))):
+        found = 0.15 * start + 0.85 * (step @ found)
+    return found
 
 
 def _torch_sparse_matrix(graph: Graph) -> Any | None:

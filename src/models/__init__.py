@@ -40,6 +40,7 @@ from runner.models.heuristics import (
 from runner.models.inner_product import InnerProduct
 from runner.models.linear_gcn import LinearGCN
 from runner.models.link_model import LinkModel
+from runner.models.lpformer import LPFormer
 from runner.models.message_passing import MessagePassing
 from runner.models.mixture import Mixture
 from runner.models.mplp import MPLP
@@ -47,6 +48,8 @@ from runner.models.ncn import NCN
 from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
 from runner.models.ncnc import NCNC
+from runner.models.neo_gnn import NeoGNN
+from runner.models.normed_gcn import NormedGCN
 from runner.models.ocn import OCN
 from runner.models.predictor import NoPredictor, Predictor, View
 from runner.models.seal import SEAL
@@ -78,6 +81,7 @@ __all__ = [
     "HadamardMLP",
     "InnerProduct",
     "Katz",
+    "LPFormer",
     "LearnedPrior",
     "LinearGCN",
     "LinkModel",
@@ -85,9 +89,11 @@ __all__ = [
     "MessagePassing",
     "Mixture",
     "NCNDiff",
+    "NeoGNN",
     "NoEncoder",
     "NoLoopGCN",
     "NoPredictor",
+    "NormedGCN",
     "Part",
     "PersonalisedPageRank",
     "Predictor",
