@@ -8,10 +8,12 @@ import torch
 from tests.dense_reference import arrays, seal
 from tests.models.builders import HIDDEN, predictor
 
+import runner as public
 from runner.models.features import Features
 from runner.models.predictor import View
 from runner.ops.receptive_field import receptive_field
 from runner.ops.sparse_rows import SparseRows
+from runner.storage.seal import read_json
 
 build = partial(predictor, "seal")
 
@@ -99,3 +101,17 @@ def test_features_are_mapped_and_category_ids_are_not_read(case):
     without = Features(num_features=0, num_categories=5, hidden=HIDDEN)
     assert not without.needs_features and not list(without.parameters())
     assert without(torch.arange(5), case.graph).shape == (5, 0)
+
+
+@pytest.mark.parametrize("encoding", ["full", "local"])
+def test_a_run_opened_again_has_its_k(made_once, encoding):
+    """And a batch's part of the graph is enough."""
+    setting = "dataset=lesmis", "tracker=none", "hardware.threads=1", "train.epochs=2"
+    folder = made_once("model=seal", "model.nodes_per_hop=5", f"encoding={encoding}", *setting)
+    summary = read_json((folder / "summary.json").read_text())
+    run = public.load(folder)
+    assert int(run._trained.model.predictor.k) > 10
+    found = run.evaluate()
+    for split in ("valid", "test"):
+        assert found[split] == pytest.approx(summary[split])
+    assert summary["audits"]["company"]["passed"] and summary["audits"]["training"]["passed"]

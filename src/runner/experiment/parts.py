@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
         num_features=loaded.num_features,
         num_categories=loaded.num_categories,
         num_nodes=data.num_nodes,
-        training=(loaded.graphs[0], data.train),
+        training=(loaded.graphs[0 if learned is None else 1], targets),
     )
     check_parts(model, objective, evaluator)
     check_fit(config.run.model, model, data, loaded.num_categories)
@@ -183,6 +183,8 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     model = model.to(device)
     features = torch.device("cpu") if machine.features == "host" else device
     task = _move_to_device(loaded, judged, device, features)
+    if learned is not None:
+        task = replace(task, train_graph=task.valid_graph)  # on which they are scored
     task = structures.with_structures(task, model.predictor, config, ranks)
     seeds = config.seeds
     generators = Generators(batches=seeds.batches, negatives=seeds.negatives, dropout=seeds.dropout)

@@ -125,6 +125,8 @@ def _without_places(config: Mapping[str, Any]) -> dict[str, Any]:
     def cleaned(node: Any, name: str) -> Any:
         if isinstance(node, Mapping):
             return {key: cleaned(x, f"{name}.{key}" if name else key) for key, x in node.items()}
+        if isinstance(node, list):
+            return [cleaned(x, name) for x in node]
         is_place = isinstance(node, str) and PurePath(node).is_absolute()
         if is_place and effect_of(name, values) in (Effect.PLACE, Effect.SOURCE):
             return PurePath(node).name

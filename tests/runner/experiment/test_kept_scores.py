@@ -13,7 +13,7 @@ from runner.storage.seal import Damaged, read_json
 from runner.training.evaluator import RankingEvaluator
 from runner.training.named_metrics import parse_metric
 
-PLAIN = ("model=ncn", "dataset=lesmis", "tracker=none", "train.epochs=3", "hardware.threads=1")
+PLAIN = ("model=ncn", "dataset=lesmis", "tracker=none", "train.epochs=6", "hardware.threads=1")
 SETTING = (*PLAIN, "run.keep_scores=true")
 
 
@@ -24,8 +24,9 @@ def record(folder, name):
 def test_they_give_the_metrics_of_the_summary(made_once):
     folder = made_once(*SETTING)
     kept, summary = kept_scores.read(folder), record(folder, "summary.json")
-    assert kept.facts.epoch == summary["best_epoch"]
+    assert kept.facts.epoch == summary["best_epoch"] < summary["epochs"]
     assert kept.facts.data == record(folder, "meta.json")["data"]["fingerprint"]
+    assert kept.facts.failed_audits == [] and len(summary["audits"]) == 3
     assert not kept.facts.learned_from_validation and not kept.facts.normalises_pairs
     for split in ("valid", "test"):
         sides = [torch.from_numpy(kept.scores[split, side]) for side in kept_scores.SIDES]

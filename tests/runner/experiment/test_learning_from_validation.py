@@ -147,3 +147,10 @@ def test_in_use_it_scores_what_the_runs_have_scored(made_once, mixed):
         assert found[split] == pytest.approx(summary[split])
     with pytest.raises(RunnerError, match="have not scored"):
         run.top("Valjean", 3, include_known=True)
+
+
+def test_an_export_tells_no_places_of_the_runs(made_once, mixed, tmp_path):
+    folder = made_once(*mixed())
+    public.load(folder).export(tmp_path / "shared")
+    text = (tmp_path / "shared" / "config.yaml").read_text()
+    assert "lesmis-ncn-" in text and str(folder.parent.parent) not in text
