@@ -178,8 +178,8 @@ def test_heuristics_hold_the_same(heuristic, case):
 @pytest.mark.parametrize(
     "name",
     [
-        "gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ocn", "ocnp", "lpformer", "neo_gnn", "mplp_mlp",
-        "refined_gae", "bilinear", "concat_mlp",
+        "gae", "gae_cn", "ncn", "ncn_diff", "ncn2", "ocn", "ocnp", "lpformer", "neo_gnn",
+        "mplp_mlp", "refined_gae", "bilinear", "concat_mlp",
     ],
 )  # fmt: skip
 def test_gradient(name, case, settle):
