@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from runner.keys import InConfig, Positive, PositiveInt, Probability, Width
 from runner.models.hadamard_mlp import HadamardMLP
@@ -19,7 +20,6 @@ from runner.ops.overlap import check_pairs
 from runner.ops.pairs import split_by
 from runner.ops.walks import count_short_walks, short_walks
 
-_STARTS = 4096  # whose walks are counted at a time
 _ENTRIES = 2**25  # ends of walks that are held at a time, of 16 bytes
 
 
@@ -63,9 +63,9 @@ class NeoGNN(Predictor):
 
     def structure(self, graph: Graph) -> Any:
         """How many entries of each value every row of B has."""
-        nodes = torch.arange(graph.num_nodes, device=graph.col.device)
+        nodes = torch.arange(graph.num_nodes, device=graph.col.device).unsqueeze(0)
         blocks = []
-        for block in nodes.split(_STARTS):
+        for (block,) in split_by(nodes, _count_ends(graph), _ENTRIES):
             found = short_walks(graph, block)
             row = torch.repeat_interleave(block, found.rowptr.diff())
             values = 1 + (int(found.value.max()) if found.value.numel() else 0)
@@ -81,9 +81,15 @@ class NeoGNN(Predictor):
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
         check_pairs(view.graph, pairs)
         weight = self._weights(view, h.dtype).square()
-        ends = count_short_walks(view.graph).clamp(max=view.graph.num_nodes)[pairs].sum(dim=0)
-        blocks = split_by(pairs, ends, _ENTRIES)
-        overlap = torch.cat([self._overlap(view.graph, weight, block) for block in blocks])
+        blocks = split_by(pairs, _count_ends(view.graph)[pairs].sum(dim=0), _ENTRIES)
+        overlaps = []
+        for block in blocks:
+            given = (view.graph, weight, block)
+            if len(blocks) > 1 and torch.is_grad_enabled():
+                overlaps.append(checkpoint(self._overlap, *given, use_reentrant=False))
+            else:
+                overlaps.append(self._overlap(*given))
+        overlap = torch.cat(overlaps)
         structural, product = self.g(overlap).squeeze(-1), self.product(h, view, pairs)
         self._parts = (structural, product) if self.training else ()
         share = F.log_softmax(self.alpha, dim=0)
@@ -116,6 +122,11 @@ class NeoGNN(Predictor):
 
     def _entries(self, value: Tensor) -> Tensor:
         return (value & 1) + self.beta * (value >> 1).double()
+
+
+def _count_ends(graph: Graph) -> Tensor:
+    """Ends of walks of one and two steps from each node, (N,) int64, at most."""
+    return count_short_walks(graph).clamp(max=graph.num_nodes)
 
 
 def _scalar_mlp(hidden: int) -> nn.Sequential:
