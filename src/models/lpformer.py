@@ -22,6 +22,7 @@ from runner.ops.node_values import NodeValues
 from runner.ops.overlap import check_pairs, neighbourhoods
 from runner.ops.pagerank import personalised_pagerank
 from runner.ops.pairs import split_by
+from runner.ops.sparse_rows import SparseRows
 
 _STARTS = 1024  # whose PageRank is held at a time before it is thinned
 _ENTRIES = 2**17  # nodes around pairs that are attended to at a time, each with a few rows of H
@@ -229,22 +230,27 @@ class LPFormer(Predictor):
             RunnerError: if it would not fit into memory.
         """
         device, graph = starts.device, graph.to("cpu")
-        found: list[list[NodeValues]] = [[] for _ in self.thresholds[:2]]
+        found: list[list[SparseRows]] = [[] for _ in self.thresholds[:2]]
         for number, block in enumerate(starts.cpu().split(_STARTS), start=1):
             rows = personalised_pagerank(graph, block, damping=1 - self.alpha, epsilon=self.epsilon)
-            values = NodeValues.of_rows(block, rows.with_value(rows.value.float()))
-            linked = graph.find(torch.stack((values.entries.row, values.entries.col.long()))) >= 0
+            rows = rows.with_value(rows.value.float())
+            start = torch.repeat_interleave(block, rows.rowptr.diff(), output_size=rows.col.numel())
+            read = graph.find(torch.stack((start, rows.col))) >= 0
             if len(self.thresholds) > 1:
-                linked |= values.value >= self.thresholds[1]
-            found[0].append(values.keep(linked))
+                read |= rows.value >= self.thresholds[1]
+            found[0].append(rows.keep(read))
             if len(self.thresholds) > 2:
-                found[1].append(values.keep(values.value >= self.thresholds[2]))
+                found[1].append(rows.keep(rows.value >= self.thresholds[2]))
             self._require_memory(found, _STARTS * number / max(1, starts.numel()))
-        return [NodeValues.joined(parts).to(device) for parts in found if parts]
+        return [
+            NodeValues.of_rows(starts.cpu(), SparseRows.joined(parts)).to(device)
+            for parts in found
+            if parts
+        ]
 
-    def _require_memory(self, found: list[list[NodeValues]], share: float) -> None:
-        entries = sum(part.value.numel() for parts in found for part in parts)
-        needed, free = 8 * entries / min(1, share), psutil.virtual_memory().available
+    def _require_memory(self, found: list[list[SparseRows]], share: float) -> None:
+        size = sum(part.col.nbytes + part.value.nbytes for parts in found for part in parts)
+        needed, free = size / min(1, share), psutil.virtual_memory().available
         if needed > free:
             raise RunnerError(
                 f"model.epsilon={self.epsilon}: PageRank of this graph takes about "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,20 +46,8 @@ class NodeValues:
         u, v = pairs[:, lists.target]
         return lists, self.at(u, lists.node), self.at(v, lists.node)
 
-    def keep(self, mask: Tensor) -> NodeValues:
-        """The entries where ``mask``, (nnz,) bool, holds."""
-        return NodeValues(self.entries.keep(mask), self.value[mask])
-
     def to(self, device: torch.device) -> NodeValues:
         return NodeValues(self.entries.to(device), self.value.to(device))
-
-    @classmethod
-    def joined(cls, parts: Sequence[NodeValues]) -> NodeValues:
-        """Matrices in one, of which each has the rows of later nodes than the one before."""
-        entries = [part.entries for part in parts]
-        rowptr = torch.stack([of.rowptr for of in entries]).sum(dim=0)
-        col = torch.cat([of.col for of in entries])
-        return cls(Graph(rowptr, col), torch.cat([part.value for part in parts]))
 
     def tensors(self) -> dict[str, Tensor]:
         """What :meth:`of_tensors` makes it of again, for a predictor's structure."""

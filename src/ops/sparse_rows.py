@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,14 @@ class SparseRows:
         rowptr = offsets(torch.bincount(row, minlength=x.size(0)))
         return cls(rowptr, col, x[row, col], x.size(1))
 
+    @classmethod
+    def joined(cls, parts: Sequence[SparseRows]) -> SparseRows:
+        """The rows of all parts, at least one, below each other."""
+        counts = torch.cat([part.rowptr.diff() for part in parts])
+        col = torch.cat([part.col for part in parts])
+        value = torch.cat([part.value for part in parts])
+        return cls(offsets(counts), col, value, parts[0].num_columns)
+
     @property
     def device(self) -> torch.device:
         return self.value.device
@@ -43,6 +52,11 @@ class SparseRows:
         """The rows ``nodes``, (n,) int64, in this order."""
         rowptr, entry = entries_of(self.rowptr, nodes)
         return SparseRows(rowptr, self.col[entry], self.value[entry], self.num_columns)
+
+    def keep(self, mask: Tensor) -> SparseRows:
+        """The entries where ``mask``, (nnz,) bool, holds."""
+        rowptr = offsets(mask)[self.rowptr]
+        return SparseRows(rowptr, self.col[mask], self.value[mask], self.num_columns)
 
     def to_dense(self) -> Tensor:
         """(N, F), with zeros."""

@@ -60,8 +60,8 @@ def pagerank(release, name, graph, predictor):
     nodes = torch.arange(graph.num_nodes)
     rowptr = offsets(torch.bincount(row, minlength=graph.num_nodes))
     rows = SparseRows(rowptr, col, torch.from_numpy(of["value"]), graph.num_nodes)
-    values = NodeValues.of_rows(nodes, rows)
-    return [values.tensors(), values.keep(values.value >= predictor.thresholds[-1]).tensors()]
+    beyond = rows.keep(rows.value >= predictor.thresholds[-1])
+    return [NodeValues.of_rows(nodes, part).tensors() for part in (rows, beyond)]
 
 
 def test_every_form(release):

@@ -17,6 +17,12 @@ def test_there_and_back():
     assert torch.equal(rows.with_value(2 * rows.value).to_dense(), 2 * X)
 
 
+def test_rows_below_each_other_and_some_of_their_entries():
+    joined = SparseRows.joined([SparseRows.from_dense(X[:1]), SparseRows.from_dense(X[1:])])
+    assert torch.equal(joined.to_dense(), X)
+    assert torch.equal(joined.keep(joined.value > 0.8).to_dense(), X.where(X > 0.8, 0))
+
+
 def test_product_and_its_gradient():
     matrix = torch.randn(4, 5, generator=torch.manual_seed(0), requires_grad=True)
     upstream = torch.randn(3, 5, generator=torch.manual_seed(1))
