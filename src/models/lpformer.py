@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import torch
@@ -75,6 +76,7 @@ class LPFormer(Predictor):
     """
 
     common_neighbours = "term"
+    published_with: ClassVar[Mapping[str, Any]] = {"targets_in_pagerank": True}
 
     def __init__(
         self,
