@@ -81,7 +81,11 @@ def _load_or_compute(graph: Graph, predictor: Predictor, config: RunConfig) -> A
 
 
 def _code_of(predictor: Predictor) -> list[str]:
-    """SHA-256 of the modules of its classes, since edited code may compute another structure."""
-    own = [cls for cls in type(predictor).__mro__ if issubclass(cls, Predictor)]
+    """SHA-256 of the modules of its classes, since edited code may compute another structure.
+
+    Those of the predictors within it count too: they may have a part in its structure.
+    """
+    kinds = {type(part) for part in predictor.modules()}
+    own = {cls for kind in kinds for cls in kind.__mro__ if issubclass(cls, Predictor)}
     files = sorted({inspect.getfile(cls) for cls in own})
     return [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in files]

@@ -10,6 +10,7 @@ from runner.config.schema import RunConfig
 from runner.data.link_data import EvaluationSplit
 from runner.experiment import structures
 from runner.experiment.structures import with_structures
+from runner.models.heuristics import CommonNeighbours
 from runner.models.predictor import Predictor
 from runner.ops.csr import Graph
 from runner.training.ranks import ALONE
@@ -80,6 +81,13 @@ def test_edited_code_computes_anew(compute, monkeypatch):
     monkeypatch.setattr(structures, "_code_of", lambda predictor: ["another"])
     compute()
     assert CALLS == [4, 6, 4, 6]
+
+
+def test_the_code_of_inner_predictors_counts():
+    outer = Predictor()
+    alone = structures._code_of(outer)
+    outer.inner = CommonNeighbours()
+    assert len(structures._code_of(outer)) == len(alone) + 1
 
 
 def test_a_damaged_file_is_made_anew(compute, tmp_path):
