@@ -40,6 +40,7 @@ class Mixture(Predictor):
     """
 
     of_finished_runs = True
+    reads_embeddings = False
     digests: Tensor
     score_scale: Tensor
     gate_scale: Tensor

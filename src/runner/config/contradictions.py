@@ -48,7 +48,8 @@ def contradictions(plain: Mapping[str, Any]) -> Iterator[str]:
     # What a user's own model does with a width of that name is its own business.
     ours = all(is_ours(node.get("_target_")) for node in (encoder, model))
     widths = encoder.get("hidden"), model.get("hidden")
-    if ours and None not in widths and widths[0] != widths[1]:
+    reads = constant(str(model.get("_target_")), "reads_embeddings") is not False
+    if ours and reads and None not in widths and widths[0] != widths[1]:
         yield (
             f"model.hidden: {widths[1]!r} is not the width of the embeddings, "
             f"encoder.hidden={widths[0]!r}; give encoder.hidden alone, the model follows it"
