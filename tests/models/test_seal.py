@@ -107,7 +107,7 @@ def test_features_are_mapped_and_category_ids_are_not_read(case):
 def test_a_run_opened_again_has_its_k(made_once, encoding):
     """And a batch's part of the graph is enough."""
     setting = "dataset=lesmis", "tracker=none", "hardware.threads=1", "train.epochs=2"
-    folder = made_once("model=seal", "model.nodes_per_hop=5", f"encoding={encoding}", *setting)
+    folder = made_once("model=seal", "model.nodes_per_hop=12", f"encoding={encoding}", *setting)
     summary = read_json((folder / "summary.json").read_text())
     run = public.load(folder)
     assert int(run._trained.model.predictor.k) > 10
