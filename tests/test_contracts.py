@@ -185,7 +185,7 @@ def test_pairs_that_are_normalised_together_are_told_so(runner, tmp_path):
         ((*MATRIX, "train.batch_size=8"), "train.batch_size: 8 has no effect"),
         ((*MATRIX, "negatives.per_positive=2"), "negatives.per_positive: 2 has no effect"),
         ((*MATRIX, "negatives.redraw=false"), "negatives.redraw: False has no effect"),
-        (("protocol=buddy",), "takes the largest connected component, which only dataset=cora"),
+        (("protocol=buddy",), "protocol.largest_component: true has no effect"),
         ((*MATRIX, "encoding=local"), "give encoding=full"),
         ((*MATRIX, "model=ncn"), "give model=inner_product"),
         ((*MATRIX, "encoder=none"), "encoder=none: this predictor scores the product"),

@@ -6,10 +6,12 @@ experiment or in `conf/local` replaces the interpolation and wins.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from runner.config.schema import asked
@@ -44,6 +46,12 @@ def _tuned(*given: Any, _root_: DictConfig) -> Any:
     path, default = str(given[0]), given[1]
     value = _from_column(_root_, path)
     return default if value is _ABSENT else value
+
+
+def untuned(raw: Any) -> Any:
+    """The documented default of a raw value that a column may give; another value as it is."""
+    found = isinstance(raw, str) and re.fullmatch(r"\$\{tuned:[\w.]+,(.*)\}", raw)
+    return yaml.safe_load(found[1]) if found else raw
 
 
 def _from_column(root: DictConfig, path: str) -> Any:

@@ -12,6 +12,7 @@ import yaml
 
 from runner.config import aliases
 from runner.config.hydra_messages import short
+from runner.config.published import untuned
 from runner.errors import RunnerError
 from runner.keys import Effect
 from runner.storage.files import atomic, create
@@ -134,7 +135,7 @@ def _differences(part: str, earlier: Definition, later: Definition) -> Iterator[
     if part == "config" and aliases.is_of_before(earlier.config):
         keys = {*before} & {*after}  # old configs lack some keys, or have them at other places
     for key in sorted(keys):
-        if before.get(key) != after.get(key):
+        if before.get(key) not in (after.get(key), untuned(after.get(key))):
             name = f"search.{key}" if part == "search" and key else key or part
             yield f"{name}: {before.get(key, 'not there')} then, {after.get(key, 'not there')} now"
 

@@ -27,7 +27,7 @@ def test_options_of_a_config_folder_of_ones_own_are_listed(tmp_path, capsys, fla
     (tmp_path / "model" / "mine.yaml").touch()
     given = [f"{flag}{tmp_path}"] if flag.endswith("=") else [flag, str(tmp_path)]
     show_help([*given, "--help", "model=mine"])
-    assert re.search(r"^  model: .*katz, mine, ncn", capsys.readouterr().out, flags=re.M)
+    assert re.search(r"^  model: .*lpformer, mine, mixture", capsys.readouterr().out, flags=re.M)
 
 
 @pytest.mark.command

@@ -95,7 +95,7 @@ def test_a_split_that_scores_training_links_is_refused_with_counts(folder):
         ),
         (
             {"protocol": "tine"},
-            r"protocol/tine: there is no such option; use files, .*random, time",
+            r"protocol/tine: there is no such option; use buddy, files, .*random, .*time",
         ),
         ({"protocol": "official"}, "this dataset has no split; use protocol=random"),
         ({"keys": {"split.tset": 0.3}}, "protocol.split.tset: this protocol has no such key"),
