@@ -110,13 +110,13 @@ def test_every_model_and_every_dataset_compose_and_build(model, dataset, hyperpa
     assert_pair_builds(model, dataset, hyperparameters)
 
 
-# Every second pair, as on a chessboard: of all pairs of a model and a dataset half.
-HALF = [(m, d) for i, m in enumerate(MODELS) for j, d in enumerate(DATASETS) if (i + j) % 2]
+# Of all pairs of a model and a dataset an eighth, two or three of each model.
+SOME = [(m, d) for i, m in enumerate(MODELS) for j, d in enumerate(DATASETS) if (i + j) % 8 == 0]
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("model", "dataset"), HALF)
-def test_half_of_all_pairs_resolve_for_published_and_default(model, dataset):
+@pytest.mark.parametrize(("model", "dataset"), SOME)
+def test_some_pairs_resolve_for_published_and_default(model, dataset):
     for hyperparameters in ("published", "default"):
         assert_pair_builds(model, dataset, hyperparameters)
 

@@ -134,10 +134,27 @@ def _differences(part: str, earlier: Definition, later: Definition) -> Iterator[
     keys = {*before, *after}
     if part == "config" and aliases.is_of_before(earlier.config):
         keys = {*before} & {*after}  # old configs lack some keys, or have them at other places
+    elif part == "config":
+        before = {**{key: value for key, value in _of_before(later) if key in after}, **before}
+    typed = {argument.lstrip("+~").partition("=")[0] for argument in earlier.arguments}
     for key in sorted(keys):
-        if before.get(key) not in (after.get(key), untuned(after.get(key))):
+        # What no column gave then, and no user, is the default of a column's key today.
+        now = after.get(key) if key in typed else untuned(after.get(key))
+        if before.get(key) not in (after.get(key), now):
             name = f"search.{key}" if part == "search" and key else key or part
             yield f"{name}: {before.get(key, 'not there')} then, {after.get(key, 'not there')} now"
+
+
+def _of_before(definition: Definition) -> Iterator[tuple[str, Any]]:
+    """The keys of a config that came later, each with what stands for sweeps from before."""
+    from runner.config.facts import later  # not at the top: slow
+
+    def untuned_below(node: Any) -> Any:
+        if isinstance(node, Mapping):
+            return {key: untuned_below(value) for key, value in node.items()}
+        return untuned(node)
+
+    yield from later(untuned_below(definition.config))
 
 
 def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

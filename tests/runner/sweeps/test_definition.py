@@ -56,6 +56,33 @@ def test_another_sweep_is_refused(tmp_path, change, message, extend):
         replace(GRID, **change).refuse_change(GRID, tmp_path, extend=extend)
 
 
+NEGATIVES = {"_target_": "runner.training.negatives.UniformNonEdges", "per_positive": 1}
+
+
+def test_a_key_that_a_column_may_give_by_now_and_one_that_came_later_change_no_sweep(tmp_path):
+    earlier = replace(GRID, config={"train": {"epochs": 3, "lr": 0.1}, "negatives": NEGATIVES})
+    tuned = {**NEGATIVES, "redraw": "${tuned:redraw,true}"}
+    today = replace(GRID, config={**GRID.config, "negatives": tuned})
+    today.refuse_change(earlier, tmp_path, extend=False)
+    drawn_once = {**NEGATIVES, "redraw": False}
+    with pytest.raises(RunnerError, match=r"negatives\.redraw: True then, False now$"):
+        replace(today, config={**GRID.config, "negatives": drawn_once}).refuse_change(
+            earlier, tmp_path, extend=False
+        )
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        replace(GRID, config={"train": {"epochs": 3, "lr": 0.2}}),
+        replace(GRID, config={"train": {"epochs": 3, "lr": 0.1}}, arguments=["train.lr=0.1"]),
+    ],
+)
+def test_a_value_of_ones_own_is_no_default_of_today(tmp_path, earlier):
+    with pytest.raises(RunnerError, match=r"train\.lr: 0\.. then, \$\{tuned"):
+        GRID.refuse_change(earlier, tmp_path, extend=False)
+
+
 @pytest.mark.parametrize("change", [{"swept": {"model": "a,b,c"}}, {"trials": 9}])
 def test_a_larger_sweep_is_refused_unless_it_is_to_be_extended(tmp_path, change):
     larger = replace(GRID, **change)
