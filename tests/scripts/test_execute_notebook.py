@@ -20,7 +20,7 @@ def outputs(notebook: nbformat.NotebookNode) -> list[list[str]]:
     ]
 
 
-@pytest.mark.command
+@pytest.mark.soak
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_runs_and_its_outputs_are_kept(path, tmp_path):
     kept = nbformat.read(path, as_version=4)

@@ -40,7 +40,9 @@ def rows(folder: Path | str) -> list[dict]:
 
 
 @pytest.mark.command
-@pytest.mark.parametrize(("model", "count"), [("ncn", 2), ("ncnc", 3)])
+@pytest.mark.parametrize(
+    ("model", "count"), [("ncn", 2), pytest.param("ncnc", 3, marks=pytest.mark.soak)]
+)
 def test_the_curve_is_that_of_one_process(runner, model, count):
     for number in (1, count):
         code, _, err = runner(
@@ -134,7 +136,11 @@ processes.follow()
     ("fault", "said"),
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "process 1 of 2 has died (SIGKILL"),
-        ("raise ValueError('a fault')", "process 1 of 2: unexpected ValueError: a fault"),
+        pytest.param(
+            "raise ValueError('a fault')",
+            "process 1 of 2: unexpected ValueError: a fault",
+            marks=pytest.mark.soak,
+        ),
     ],
 )
 def test_a_process_that_fails_ends_the_run_with_its_error_and_a_resume_goes_on(

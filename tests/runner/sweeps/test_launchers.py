@@ -19,6 +19,7 @@ NO_RAY = importlib.util.find_spec("hydra_plugins.hydra_ray_launcher") is None
 
 
 @pytest.mark.command
+@pytest.mark.soak
 def test_joblib_divides_the_threads(tmp_path):
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     process = start("-m", *launcher, "seed=0,1,-1", *QUICK)

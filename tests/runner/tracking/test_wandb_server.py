@@ -268,7 +268,7 @@ def test_a_service_that_stops_working_is_not_left_behind(runner, tmp_path, monke
         assert list(stub.runs.values())[-1].sent == [1, 2, 3]
 
 
-@pytest.mark.parametrize("after", [0, REQUESTS_OF_START])
+@pytest.mark.parametrize("after", [0, pytest.param(REQUESTS_OF_START, marks=pytest.mark.soak)])
 def test_a_process_ends_soon_beside_a_server_that_hangs(tmp_path, after):
     with WandbStub("hang", after=after) as stub:
         variables = {**os.environ, **environment(stub)}
