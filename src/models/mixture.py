@@ -59,6 +59,12 @@ class Mixture(Predictor):
             raise RunnerError(f"model.runs: {repeated[0]} stands twice; name each run once")
         if not gate:
             raise RunnerError("model.gate: nothing is left to weigh the runs by; keep a heuristic")
+        trained = [name for name, heuristic in gate.items() if heuristic.trainable]
+        if trained:
+            raise RunnerError(
+                f"model.gate.{trained[0]}: the gate reads heuristics, and this predictor would "
+                "have to be trained; give its finished run to model.runs"
+            )
         self.runs = [Path(run) for run in runs]
         self.heuristics = nn.ModuleDict(gate)
         self.gate = nn.Sequential(
@@ -171,6 +177,8 @@ class Mixture(Predictor):
             problem = _problem(kept, found[0] if found else kept)
             if problem:
                 raise RunnerError(f"model.runs: {run} {problem}")
+            if any(kept.digest == other.digest for other in found):
+                raise RunnerError(f"model.runs: {run} stands twice; name each run once")
             found.append(kept)
         self._require_same([kept.digest for kept in found])
         return found

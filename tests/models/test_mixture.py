@@ -10,6 +10,7 @@ import torch
 from runner.errors import RunnerError
 from runner.models.heuristics import CommonNeighbours, ShortestPath
 from runner.models.mixture import Mixture
+from runner.models.ncn import NCN
 from runner.models.predictor import View
 from runner.ops.csr import Graph
 from runner.storage import kept_scores
@@ -138,6 +139,9 @@ def test_a_run_without_scores_and_a_damaged_file(runs, tmp_path):
     folders = runs()
     with pytest.raises(RunnerError, match="stands twice"):
         build([folders[0], folders[0]])
+    around = str(tmp_path / "other" / ".." / folders[0].rpartition("/")[2])
+    with pytest.raises(RunnerError, match="stands twice"):
+        build([folders[0], around]).prepare(GRAPH, LINKS)
     file = tmp_path / "other" / kept_scores.FILE
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(RunnerError, match="is damaged"):
@@ -164,3 +168,9 @@ def test_a_checkpoint_goes_with_the_scores_that_it_has_learned_from(runs, kept):
     resumed.prepare(GRAPH, LINKS)
     with pytest.raises(RunnerError, match="have changed since"):
         resumed.load_state_dict(module.state_dict())
+
+
+def test_the_gate_reads_heuristics_alone(runs):
+    gate = {"cn": CommonNeighbours(), "ncn": NCN(hidden=4)}
+    with pytest.raises(RunnerError, match=r"model\.gate\.ncn: .* would have to be trained"):
+        Mixture(runs=runs(), experts=["one", "other"], gate=gate, hidden=4)

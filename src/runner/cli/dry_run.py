@@ -18,7 +18,7 @@ from runner.data.link_data import LinkData
 from runner.data.sizes import in_words, recall, sizes_of
 from runner.data.validation_share import judged_splits
 from runner.experiment.build import build, build_maker, build_model, load_data
-from runner.experiment.checks import check_fit, check_parts, check_split
+from runner.experiment.checks import check_asked, check_fit, check_parts, check_split
 from runner.training.evaluator import Evaluator
 from runner.training.objective import Objective
 
@@ -100,7 +100,8 @@ def _parameters(
         evaluator: Evaluator = build("evaluator", run.evaluator)
         objective: Objective = build("objective", run.objective)
         evaluator.prepare(judged_splits(data, objective.validation_share, run.seeds.split)[0])
-        check_parts(model, objective, evaluator)
+        check_asked(run, objective, evaluator)
+        check_parts(run, model, objective, evaluator)
         check_fit(run.run.model, model, data, num_categories)
         objective.check(model, data)
     predictor = sum(parameter.numel() for parameter in model.predictor.parameters())

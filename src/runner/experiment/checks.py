@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from runner.config.schema import RunConfig
 from runner.data.audit import Audit, audit, enforce
@@ -16,8 +17,9 @@ from runner.models.encoder import NoEncoder
 from runner.models.link_model import LinkModel
 from runner.models.node_embedding import node_embeddings
 from runner.models.predictor import NoPredictor
-from runner.training.evaluator import Evaluator
+from runner.training.evaluator import Evaluator, NoEvaluator
 from runner.training.objective import Objective
+from runner.training.ranks import Ranks
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +41,65 @@ def check_split(config: RunConfig, data: LinkData, *, keep: bool = True) -> Audi
     return checked
 
 
-def check_parts(model: LinkModel, objective: Objective, evaluator: Evaluator) -> None:
+def check_asked(config: RunConfig, objective: Objective, evaluator: Evaluator) -> None:
+    """Refuse what a run is to keep or report of links that it does not score.
+
+    Raises:
+        RunnerError: naming the keys.
+    """
+    scores_none = isinstance(evaluator, NoEvaluator)
+    if config.train.all_links and not scores_none:
+        raise RunnerError(
+            "train.all_links=true: no links are left to evaluate on; give evaluator=none, or leave "
+            "it out"
+        )
+    if config.train.all_links and objective.learns_from_validation:
+        raise RunnerError(
+            "train.all_links=true: this objective learns from links of validation, of which none "
+            "are left; refit the runs that the model scores by"
+        )
+    if config.run.node_report and scores_none:
+        raise RunnerError(
+            "run.node_report=true: with evaluator=none there are no links to rank; leave one out"
+        )
+    if config.run.keep_scores and scores_none:
+        raise RunnerError(
+            "run.keep_scores=true: with evaluator=none there are no pairs to score; leave one out"
+        )
+
+
+def check_processes(model: LinkModel, ranks: Ranks) -> None:
+    """Refuse several processes where the rows of a batch are normalised together.
+
+    Raises:
+        RunnerError: naming the key.
+    """
+    of_pairs = model.predictor.normalises_pairs
+    if ranks.size > 1 and (of_pairs or any(isinstance(m, _BatchNorm) for m in model.modules())):
+        raise RunnerError(
+            "hardware.processes: this model normalises the pairs of a batch together, and several "
+            "processes would each see a part of them; give hardware.processes=1"
+        )
+    if of_pairs:
+        log.info(
+            "this predictor normalises the pairs that are scored together: its scores depend on "
+            "train.batch_size and train.eval_batch_size"
+        )
+
+
+def check_parts(
+    config: RunConfig, model: LinkModel, objective: Objective, evaluator: Evaluator
+) -> None:
     """Refuse an encoder without a predictor where pairs are scored, and one without embeddings.
 
     Raises:
         RunnerError: naming the keys.
     """
+    if config.run.node_report and model.predictor.of_finished_runs:
+        raise RunnerError(
+            "run.node_report=true: this model scores the pairs that its runs have scored, and a "
+            "report of nodes ranks all; leave it out, and report the runs themselves"
+        )
     without_scores = isinstance(model.predictor, NoPredictor)
     if without_scores and (objective.scores_pairs or evaluator.names):
         raise RunnerError(

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from runner.config.flat import flat
 from runner.config.schema import RunConfig
@@ -21,7 +20,13 @@ from runner.data.validation_share import judged_splits
 from runner.errors import RunnerError
 from runner.experiment import structures, warm_start
 from runner.experiment.build import build, build_model, build_optimiser, load_data
-from runner.experiment.checks import check_fit, check_parts, check_split
+from runner.experiment.checks import (
+    check_asked,
+    check_fit,
+    check_parts,
+    check_processes,
+    check_split,
+)
 from runner.experiment.graphs import Graphs, build_graphs, move_graphs, words_of_test_graph
 from runner.experiment.same_data import refuse_other_data
 from runner.machine import hardware
@@ -31,7 +36,7 @@ from runner.ops.csr import Graph
 from runner.ops.sparse_rows import SparseRows, compact
 from runner.records import checkpoint
 from runner.training.encoding import Encoding
-from runner.training.evaluator import Evaluator, NoEvaluator
+from runner.training.evaluator import Evaluator
 from runner.training.generators import Generators
 from runner.training.loop import Training
 from runner.training.negatives import AmongNodes, NegativeSampler, ValidationNegatives
@@ -135,24 +140,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     hardware.reset_peak_memory(device)
     objective: Objective = build("objective", config.objective)
     evaluator: Evaluator = build("evaluator", config.evaluator)
-    if train.all_links and not isinstance(evaluator, NoEvaluator):
-        raise RunnerError(
-            "train.all_links=true: no links are left to evaluate on; give evaluator=none, or leave "
-            "it out"
-        )
-    if train.all_links and objective.learns_from_validation:
-        raise RunnerError(
-            "train.all_links=true: this objective learns from links of validation, of which none "
-            "are left; refit the runs that the model scores by"
-        )
-    if config.run.node_report and isinstance(evaluator, NoEvaluator):
-        raise RunnerError(
-            "run.node_report=true: with evaluator=none there are no links to rank; leave one out"
-        )
-    if config.run.keep_scores and isinstance(evaluator, NoEvaluator):
-        raise RunnerError(
-            "run.keep_scores=true: with evaluator=none there are no pairs to score; leave one out"
-        )
+    check_asked(config, objective, evaluator)
     loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)
     data = loaded.data
     ranks.agree(data.fingerprint, "data")
@@ -175,10 +163,10 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
         num_nodes=data.num_nodes,
         training=(loaded.graphs[0 if learned is None else 1], targets),
     )
-    check_parts(model, objective, evaluator)
+    check_parts(config, model, objective, evaluator)
     check_fit(config.run.model, model, data, loaded.num_categories)
     objective.check(model, data)
-    _check_processes(model, ranks)
+    check_processes(model, ranks)
     scratch = _place_embeddings(model, config)
     model = model.to(device)
     features = torch.device("cpu") if machine.features == "host" else device
@@ -218,21 +206,6 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
             settings=train,
         ),
     )
-
-
-def _check_processes(model: LinkModel, ranks: Ranks) -> None:
-    """Refuse several processes where the rows of a batch are normalised together."""
-    of_pairs = model.predictor.normalises_pairs
-    if ranks.size > 1 and (of_pairs or any(isinstance(m, _BatchNorm) for m in model.modules())):
-        raise RunnerError(
-            "hardware.processes: this model normalises the pairs of a batch together, and several "
-            "processes would each see a part of them; give hardware.processes=1"
-        )
-    if of_pairs:
-        log.info(
-            "this predictor normalises the pairs that are scored together: its scores depend on "
-            "train.batch_size and train.eval_batch_size"
-        )
 
 
 def _build_negatives(

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from runner import ops
 from runner.config.schema import RunConfig
 from runner.models.predictor import Predictor
 from runner.ops.csr import Graph
@@ -81,11 +82,12 @@ def _load_or_compute(graph: Graph, predictor: Predictor, config: RunConfig) -> A
 
 
 def _code_of(predictor: Predictor) -> list[str]:
-    """SHA-256 of the modules of its classes, since edited code may compute another structure.
+    """SHA-256 of the modules that compute it, since edited code may compute another structure.
 
-    Those of the predictors within it count too: they may have a part in its structure.
+    They are those of its classes, of the predictors within it, and all of `runner.ops`.
     """
     kinds = {type(part) for part in predictor.modules()}
     own = {cls for kind in kinds for cls in kind.__mro__ if issubclass(cls, Predictor)}
-    files = sorted({inspect.getfile(cls) for cls in own})
+    operators = Path(inspect.getfile(ops)).parent.rglob("*.py")
+    files = sorted({*map(inspect.getfile, own), *map(str, operators)})
     return [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in files]

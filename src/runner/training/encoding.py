@@ -106,9 +106,9 @@ class LocalEncoding(Encoding):
         hops = _hops(model)
         if hops is None:
             raise RunnerError(
-                "encoding=local: the encoder has no attribute `layers`, or the predictor no "
-                "attribute `reach`, the steps that each of them sees; give them, or take "
-                "encoding=full"
+                "encoding=local: it is not known how many steps this encoder sees (`layers`), or "
+                "this predictor (`reach`), so that no part of the graph is known to be enough; "
+                "take encoding=full"
             )
         layers, given = hops[1], self._given
         self._fan_outs = [given] * layers if isinstance(given, int) else given

@@ -147,7 +147,7 @@ class AmongNodes(NegativeSampler):
     """
 
     def __init__(self, sampler: NegativeSampler, nodes: Tensor) -> None:
-        super().__init__(per_positive=sampler.per_positive)
+        super().__init__(per_positive=sampler.per_positive, redraw=sampler.redraw)
         self.sampler = sampler
         self.nodes = nodes
         if sampler.num_sources is not None:

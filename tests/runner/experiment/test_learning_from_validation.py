@@ -126,6 +126,8 @@ def test_what_does_not_go_together_is_refused(runner, made_once, mixed):
     assert code == 1 and "model=mixture, objective=validation and negatives=validation" in err
     code, _, err = runner(*mixed(0, "negatives=non_edges"))
     assert code == 1 and "negatives: runner.training.negatives.UniformNonEdges does not fit" in err
+    code, _, err = runner(*mixed(0, "run.node_report=true"))
+    assert code == 1 and "run.node_report=true: this model scores the pairs" in err
     code, _, err = runner("model=mixture", *COMMON)
     assert code == 1 and "model.runs: a value is needed" in err
 

@@ -22,10 +22,12 @@ from torch import nn
 
 from runner.cli import main as cli
 from runner.errors import RunnerError
-from runner.experiment import parts, processes
+from runner.experiment import processes
+from runner.experiment.checks import check_processes
 from runner.models.buddy import BUDDY
 from runner.models.inner_product import InnerProduct
 from runner.models.link_model import LinkModel
+from runner.training.ranks import Ranks
 
 WITHOUT_CHANCE = (
     "dataset=lesmis", "tracker=none", "encoder.hidden=8", "train.batch_size=16",
@@ -192,12 +194,12 @@ def children(pid: int) -> list[int]:
 
 def test_batch_norm_is_refused():
     """Each process would normalise its own share of the pairs."""
-    alone, two = parts.Ranks(), parts.Ranks()
+    alone, two = Ranks(), Ranks()
     two.size = 2
     normed, plain = (
         LinkModel(nn.Identity(), predictor) for predictor in (BUDDY(hidden=4), InnerProduct())
     )
-    parts._check_processes(normed, alone)
-    parts._check_processes(plain, two)
+    check_processes(normed, alone)
+    check_processes(plain, two)
     with pytest.raises(RunnerError, match=r"give hardware\.processes=1"):
-        parts._check_processes(normed, two)
+        check_processes(normed, two)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import pytest
 import torch
 from tests.test_configs import resolved
@@ -12,7 +15,9 @@ from runner.experiment import structures
 from runner.experiment.structures import with_structures
 from runner.models.heuristics import CommonNeighbours
 from runner.models.predictor import Predictor
+from runner.ops import pagerank
 from runner.ops.csr import Graph
+from runner.ops.kernels import pagerank as kernels
 from runner.training.ranks import ALONE
 from runner.training.task import Task
 
@@ -88,6 +93,12 @@ def test_the_code_of_inner_predictors_counts():
     alone = structures._code_of(outer)
     outer.inner = CommonNeighbours()
     assert len(structures._code_of(outer)) == len(alone) + 1
+
+
+@pytest.mark.parametrize("module", [pagerank, kernels])
+def test_the_code_of_the_operators_counts(module):
+    code = hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
+    assert code in structures._code_of(Predictor())
 
 
 def test_a_damaged_file_is_made_anew(compute, tmp_path):
