@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,13 +13,14 @@ from runner.keys import Depth, InConfig, PositiveInt, Probability, Share, Weight
 from runner.models.convolution import GCN
 from runner.models.mlp import MLP, ExactLinear
 from runner.models.predictor import Predictor, View
-from runner.ops.aggregate import gather
+from runner.ops.aggregate import gather, pool
 from runner.ops.csr import Graph
 from runner.ops.enclosing_subgraphs import EnclosingSubgraphs, enclosing_subgraphs
 from runner.ops.pairs import draw_pairs
 
 _LEAST_K = 10  # the convolutions over the sorted nodes need so many
 _CHANNELS, _KERNEL, _DENSE = (16, 32), 5, 128
+_CHUNK = 2**30  # bytes of subgraphs that an evaluation scores at a time
 _MEASURED = 500  # training links, and as many random pairs, whose subgraphs decide k
 
 
@@ -82,6 +83,24 @@ class SEAL(Predictor):
 
     def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H), or (N, 0)."""
+        if torch.is_grad_enabled() or not pairs.numel():
+            return self._logits(h, view, pairs)
+        chunks = self._chunks(view.graph, pairs)
+        return torch.cat([self._logits(h, view, chunk) for chunk in chunks])
+
+    def _chunks(self, graph: Graph, pairs: Tensor) -> Sequence[Tensor]:
+        """Pairs whose subgraphs fit into memory together, by a bound on their entries."""
+        entries = graph.degree().double()
+        for _ in range(self.hops):
+            around = pool(entries.unsqueeze(1), graph.rowptr, graph.col).squeeze(1)
+            entries = (entries + around).clamp(max=graph.num_entries)
+        of_pair = entries[pairs].sum(0).clamp(max=graph.num_entries)
+        layers = len(self.convolutions)
+        width = 4 * layers * self.label.embedding_dim  # of a node, which has at least one entry
+        number = (of_pair * (16 + width)).cumsum(0).div(_CHUNK, rounding_mode="floor").long()
+        return pairs.split(torch.unique_consecutive(number, return_counts=True)[1].tolist(), dim=1)
+
+    def _logits(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         draws = self.training and (self.ratio_per_hop < 1 or self.nodes_per_hop is not None)
         seed = int(torch.randint(2**62, ())) if draws else 0
         around = self._enclose(view.graph, pairs, seed=seed, ids=view.nodes)

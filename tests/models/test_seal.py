@@ -11,6 +11,7 @@ from tests.models.builders import HIDDEN, predictor
 import runner as public
 from runner.models.features import Features
 from runner.models.predictor import View
+from runner.ops.enclosing_subgraphs import enclosing_subgraphs
 from runner.ops.receptive_field import receptive_field
 from runner.ops.sparse_rows import SparseRows
 from runner.storage.seal import read_json
@@ -88,6 +89,20 @@ def test_high_labels_count_as_the_highest(case, settle):
     torch.testing.assert_close(
         few(case.h, case.graph, case.pairs), many(case.h, case.graph, case.pairs)
     )
+
+
+@pytest.mark.parametrize("hops", [1, 2])
+def test_an_evaluation_scores_what_fits_into_memory_together(case, settle, monkeypatch, hops):
+    module, graph = settle(build(hops=hops)).eval(), case.graph
+    given = module(case.h, graph, case.pairs).detach()
+    monkeypatch.setattr("runner.models.seal._CHUNK", 20_000)
+    with torch.no_grad():
+        chunks = module._chunks(graph, case.pairs)
+        assert 1 < len(chunks) < case.pairs.size(1)
+        for chunk in chunks:
+            entries = enclosing_subgraphs(graph, chunk, hops=hops).graph.num_entries
+            assert chunk.size(1) == 1 or 16 * entries <= 20_000
+        torch.testing.assert_close(module(case.h, graph, case.pairs), given)
 
 
 def test_features_are_mapped_and_category_ids_are_not_read(case):

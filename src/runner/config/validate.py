@@ -14,7 +14,7 @@ from typing import Any
 
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -27,6 +27,7 @@ from pydantic import (
 from runner.config import schema
 from runner.config.contradictions import contradictions
 from runner.config.flat import flat
+from runner.config.groups import GROUPS
 from runner.config.hydra_messages import in_words
 from runner.config.places import PLACES
 from runner.config.signatures import Opaque, bases, signature
@@ -143,10 +144,26 @@ def _resolve_item(node: Any, key: Any, name: str, problems: list[str]) -> Any:
             problems.append(f"{name}: a value is needed; give {name}=…")
             return None
         value = node[key]
+    except InterpolationKeyError as error:
+        problems.append(f"{name}: {_missing_source(node, in_words(error))}")
+        return None
     except OmegaConfBaseException as error:
         problems.append(f"{name}: {in_words(error)}")
         return None
     return _resolve(value, name, problems) if isinstance(value, DictConfig | ListConfig) else value
+
+
+def _missing_source(node: Any, message: str) -> str:
+    """What to do about a key that follows a key of another group, which the chosen option lacks."""
+    found = re.search(r"'(\w+)\.([\w.]+)'", message)
+    if not found or found[1] not in GROUPS:
+        return message
+    group, key = found.groups()
+    target = OmegaConf.select(node._get_root(), f"{group}._target_")
+    return (
+        f"this follows {group}.{key}, and {group}._target_={target} has no such key; choose another "
+        f"{group}"
+    )
 
 
 def check(plain: Mapping[str, Any]) -> list[str]:

@@ -85,6 +85,11 @@ def test_an_interpolation_to_nowhere_is_named():
         resolve(composed("train.epochs=${nowhere}"))
 
 
+def test_a_key_that_follows_a_group_whose_option_lacks_it():
+    with pytest.raises(RunnerError, match=r"model.hidden: this follows encoder.hidden, .*NoEncoder"):
+        resolve(composed("model=ncn", "encoder=none", "dataset=lesmis"))
+
+
 def test_booleans_are_no_integers():
     with pytest.raises(RunnerError, match=r"train\.epochs: True"):
         resolve(composed("train.epochs=true"))
