@@ -86,7 +86,9 @@ def test_an_interpolation_to_nowhere_is_named():
 
 
 def test_a_key_that_follows_a_group_whose_option_lacks_it():
-    with pytest.raises(RunnerError, match=r"model.hidden: this follows encoder.hidden, .*NoEncoder"):
+    with pytest.raises(
+        RunnerError, match=r"model.hidden: this follows encoder.hidden, .*NoEncoder"
+    ):
         resolve(composed("model=ncn", "encoder=none", "dataset=lesmis"))
 
 
