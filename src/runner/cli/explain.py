@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from hydra import compose, initialize_config_module
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
     HydraException,
     MissingConfigException,
@@ -68,6 +69,30 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         return f"{first} ({in_words(cause)})"
     full_key = getattr(error, "full_key", None)
     return f"{full_key}: {first}" if full_key else first
+
+
+def with_swept_keys(error: Exception, arguments: Sequence[str]) -> list[str] | None:
+    """The arguments again, a key that only options of a swept group have swept with the group.
+
+    Hydra composes a sweep without what it sweeps, and applies every other key to the default option
+    of the group. None where this is not what is wrong.
+    """
+    key = _key(error, error.__cause__ or error, arguments)
+    if key is None or not {"-m", "--multirun"} & set(arguments):
+        return None
+    parser = OverridesParser.create()
+    parsed = [parser.parse_override(a) for a in arguments if not a.startswith("-")]
+    group = key.split(".")[0]
+    swept = [o for o in parsed if o.is_sweep_override() and o.get_key_element() == group]
+    options = [f"{group}={option}" for o in swept for option in o.sweep_string_iterator()]
+    single = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
+    if not any(key in _known_keys([*single, option]) for option in options):
+        return None
+    start = f"{key}="
+    return [
+        f"{a.replace(start, f'{start}choice(', 1)})" if a.startswith(start) else a
+        for a in arguments
+    ]
 
 
 def _quoted(text: str) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -142,6 +142,14 @@ def _compose_and_run(arguments: Sequence[str], *, go_on: bool = False) -> int:
         application()
     except JobsFailed:
         return 1
+    except ConfigCompositionException as error:
+        from runner.cli.explain import with_swept_keys
+
+        discard_output()
+        again = with_swept_keys(error, arguments)
+        if again is None:
+            raise
+        return _compose_and_run(again, go_on=go_on)
     except Exception:
         discard_output()
         raise

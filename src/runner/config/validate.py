@@ -161,8 +161,8 @@ def _missing_source(node: Any, message: str) -> str:
     group, key = found.groups()
     target = OmegaConf.select(node._get_root(), f"{group}._target_")
     return (
-        f"this follows {group}.{key}, and {group}._target_={target} has no such key; choose another "
-        f"{group}"
+        f"this follows {group}.{key}, and {group}._target_={target} has no such key; choose "
+        f"another {group}"
     )
 
 
