@@ -102,16 +102,50 @@ def ncn(state: State, h: Array, a: Array, pairs: Array) -> Array:
 
 
 def ncn_with_second(state: State, h: Array, pairs: Array, first: Lists, second: Lists) -> Array:
-    """head(β f_cn(Σ_first x) + f_pair(h_u ⊙ h_v) + f_second(Σ_second x)), lists a pair each."""
-    x = transform(state, h)
+    """head(β f_cn(Σ_first x) + f_pair(h_u ⊙ h_v) + f_second(Σ_second x)), lists a pair each.
+
+    With a ``pool`` in the state, a monoid over the nodes in ascending order in the place of Σ.
+    """
+    x, zero = transform(state, h), np.zeros(h.shape[1])
+    empty = state.get("pool.identity", zero)
     logits = []
     for (u, v), common, other in zip(pairs.T, first, second, strict=True):
         pooled, more = (
-            sum((x[w] for w in nodes), np.zeros(h.shape[1])) for nodes in (common, other)
+            lcm(state, "pool", [x[w] for w in sorted(nodes)], empty)
+            if "pool.cell.weight_ih" in state
+            else sum((x[w] for w in nodes), zero)
+            for nodes in (common, other)
         )
         joint = state["beta"] * f_cn(state, pooled) + f_pair(state, h[u] * h[v])
         logits.append(head(state, joint + f_cn(state, more, "f_second")))
     return np.array(logits)
+
+
+def gru(state: State, name: str, x: Array, h: Array) -> Array:
+    """One step of Cho et al. (2014) as PyTorch has it, of input x and state h."""
+    gates = (state[f"{name}.weight_{i}h"] for i in "ih")
+    of_x, of_h = (
+        np.split(weight @ row + state[f"{name}.bias_{i}h"], 3)
+        for weight, row, i in zip(gates, (x, h), "ih", strict=True)
+    )
+    reset, update = (1 / (1 + np.exp(-(of_x[k] + of_h[k]))) for k in range(2))
+    return (1 - update) * np.tanh(of_x[2] + reset * of_h[2]) + update * h
+
+
+def lcm(state: State, name: str, rows: list[Array], empty: Array) -> Array:
+    """The rows in a balanced tree: pairs in turn, an odd last one at the end of the next level."""
+    if not rows:
+        return empty
+    while len(rows) > 1:
+        pairs = [rows[i : i + 2] for i in range(0, len(rows), 2)]
+        cell = f"{name}.cell"
+        rows = [
+            (gru(state, cell, *pair) + gru(state, cell, *pair[::-1])) / 2
+            if len(pair) == 2
+            else pair[0]
+            for pair in pairs
+        ]
+    return rows[0]
 
 
 def ncn_diff(state: State, h: Array, a: Array, pairs: Array) -> Array:

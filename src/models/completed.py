@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from runner.keys import InConfig
 from runner.models.completion import Completion
 from runner.models.ncn import NCN
-from runner.models.ncnc import NCNC
+from runner.models.ncnc import NCNC, refuse_pool
 from runner.models.ocn import OCN
 
 
@@ -25,7 +25,8 @@ class Completed(NCNC):
         completion: the completion stage; by default one with its defaults.
 
     Raises:
-        ValueError: if the relative is none, or its scores depend on the pairs scored together.
+        ValueError: if the relative is none, its scores depend on the pairs scored together, or it
+            has a pool that is no sum.
     """
 
     published_with: ClassVar[Mapping[str, Any]] = {}
@@ -48,5 +49,6 @@ class Completed(NCNC):
                 "relative.normaliser=batch: completed neighbours have no share of a batch; give "
                 "relative.normaliser=graph"
             )
+        refuse_pool(self.ncn.pool)
         self.completion = Completion() if completion is None else completion
         self.depth = 1

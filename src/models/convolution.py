@@ -6,6 +6,7 @@ A weight scales the message of a directed entry; edge dropout gives the kept ent
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from types import ModuleType
 from typing import ClassVar
 
@@ -32,6 +33,9 @@ class Convolution(nn.Module):
     has_weights: ClassVar[bool] = True
     """Whether it maps features itself; the encoder gives those that do not a Linear of its own."""
 
+    takes_weights: ClassVar[bool] = True
+    """Whether a message can be weighed; else the encoder refuses edge dropout, which scales."""
+
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
         self.in_features = in_features
@@ -42,6 +46,10 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
         raise NotImplementedError
+
+    def loss_terms(self) -> Mapping[str, Tensor]:
+        """Further terms of the loss of what was just convolved, by name, scalars."""
+        return {}
 
 
 class PureConvolution(Convolution):

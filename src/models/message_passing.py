@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -83,6 +83,11 @@ class MessagePassing(Encoder):
             raise ValueError(f"layers must be at least 0, got {layers}")
         if not 0 <= edge_dropout < 1:
             raise ValueError(f"edge_dropout must be in [0, 1), got {edge_dropout}")
+        if edge_dropout > 0 and not convolution.takes_weights:
+            raise ValueError(
+                f"edge_dropout={edge_dropout} scales the messages that it keeps, and this "
+                "convolution does not weigh messages; give edge_dropout=0"
+            )
         if num_features is None:
             if num_categories is None:
                 raise ValueError("give num_features of real features, or num_categories of ids")
@@ -152,6 +157,14 @@ class MessagePassing(Encoder):
         self, features: Tensor | SparseRows, graph: Graph, weight: Tensor | None = None
     ) -> list[Tensor]:
         return self._outputs(features, graph, weight)
+
+    def loss_terms(self) -> Mapping[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        for layer, convolution in enumerate(self.convolutions, 1):
+            assert isinstance(convolution, Convolution)
+            of_layer = convolution.loss_terms().items()
+            terms |= {f"{name} of layer {layer}": term for name, term in of_layer}
+        return terms
 
     def _outputs(
         self,

@@ -5,18 +5,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from runner.keys import InConfig, Probability, Width
+from runner.keys import Before, InConfig, Probability, Width
 from runner.models.explanation import COMMON, Explanation, Part, contributions, part
 from runner.models.inner_ncn import InnerNCN
+from runner.models.lcm import LCM
 from runner.models.mlp import head, neighbour_mlp, node_mlp, pair_mlp
 from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import pair_product, pool
-from runner.ops.csr import Graph
+from runner.ops.csr import Graph, offsets
 from runner.ops.edge_dropout import drop_entries
 from runner.ops.overlap import (
     NeighbourLists,
@@ -44,6 +45,7 @@ class NCN(Predictor):
         two_layer_head: two hidden layers in the head (the release's "twolayerlin").
         layer_norm: LayerNorm in f_cn, f_pair, g and the head.
         beta: what the learned scalar β starts from.
+        pool: combines the neighbours of a list in the place of Σ, one for all lists; None for Σ.
     """
 
     reach = 1
@@ -63,6 +65,7 @@ class NCN(Predictor):
         two_layer_head: InConfig[bool] = False,
         layer_norm: InConfig[bool] = True,
         beta: float = 1.0,
+        pool: Annotated[LCM | None, Before(None)] = None,
     ) -> None:
         super().__init__()
         self.edge_dropout = edge_dropout
@@ -84,6 +87,7 @@ class NCN(Predictor):
         self.head = head(hidden, dropout=dropout, layer_norm=layer_norm, two_layer=two_layer_head)
         self.beta = nn.Parameter(torch.tensor([float(beta)]))
         self.f_second = pooled_mlp() if self.pools_twice else None
+        self.pool = pool
 
     def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""
@@ -97,9 +101,10 @@ class NCN(Predictor):
         return lambda pairs: self.score(h, x, graph, pairs)
 
     def fast_scorer(self, h: Tensor, view: View | Graph) -> Callable[[Tensor], Tensor]:
-        """:class:`~runner.models.inner_ncn.InnerNCN`; of a relative, or with chance, the scorer."""
+        """:class:`~runner.models.inner_ncn.InnerNCN`; without Σ, or with chance, the scorer."""
         learns = self.training or torch.is_grad_enabled()
-        if learns or type(self) is not NCN or torch.is_autocast_enabled(h.device.type):
+        is_sum = type(self) is NCN and self.pool is None
+        if learns or not is_sum or torch.is_autocast_enabled(h.device.type):
             return self.scorer(h, view)
         graph = View.of(view).graph
         inner = InnerNCN(self, h, self.transform(h), dropout=False)
@@ -142,10 +147,25 @@ class NCN(Predictor):
 
     def pools(self, x: Tensor, graph: Graph, pairs: Tensor) -> tuple[Tensor, Tensor | None]:
         """The sums of x over the :meth:`members`, (B, H)."""
+        if self.pool is not None:
+            return self._reduced(self.pool, x, self.members(graph, pairs))
         if not self.pools_twice:
             return pool_common_neighbours(graph, pairs, x), None
         first, second = self.weighed(graph, pairs)
         return sum_over(x, first), sum_over(x, second)
+
+    def _reduced(
+        self, pool: LCM, x: Tensor, members: tuple[Members, Members]
+    ) -> tuple[Tensor, Tensor | None]:
+        """In the place of the sums; what a sum is over is one list."""
+        lists = [NeighbourLists.joined(list(of.values())) for of in members if of]
+        counts = torch.cat([of.counts() for of in lists])
+        reduced = pool(x, offsets(counts), torch.cat([of.node for of in lists]))
+        first, *second = reduced.tensor_split(len(lists))
+        return first, second[0] if second else None
+
+    def loss_terms(self) -> Mapping[str, Tensor]:
+        return {} if self.pool is None else self.pool.loss_terms()
 
     def weighed(self, graph: Graph, pairs: Tensor) -> tuple[Weighed, Weighed]:
         """The :meth:`members` with a weight for each neighbour, (n,); None for ones."""
@@ -159,6 +179,8 @@ class NCN(Predictor):
         return {COMMON: common_neighbours(graph, pairs)}, {}
 
     def why(self, h: Tensor, view: View) -> Callable[[Tensor], Explanation]:
+        if self.pool is not None:
+            return super().why(h, view)  # what each neighbour adds is of a sum
         x, graph, exact = self.transform(h), self.read(view), self.exact()
 
         def explain(pair: Tensor) -> Explanation:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from runner.keys import Depth, InConfig, Probability, Width
+from runner.keys import Before, Depth, InConfig, Probability, Width
 from runner.models.completion import Completion
 from runner.models.explanation import COMMON, PROBABILITY, SOURCE_ALONE, TARGET_ALONE, Explanation
 from runner.models.inner_ncn import InnerNCN
+from runner.models.lcm import LCM
 from runner.models.ncn import NCN, Weighed, sum_over
 from runner.models.predictor import Predictor, View
 from runner.ops import dense
@@ -47,8 +48,12 @@ class NCNC(Predictor):
     Args:
         completion: the completion stage; by default one with its defaults.
         depth: how many times neighbourhoods are completed, at least 1.
+        pool: None alone, see Raises.
 
     The other arguments are those of :class:`~runner.models.ncn.NCN`.
+
+    Raises:
+        ValueError: if ``depth`` is below 1, or ``pool`` is given: see :func:`refuse_pool`.
     """
 
     column = "completion"
@@ -68,8 +73,10 @@ class NCNC(Predictor):
         completion: InConfig[Completion] = None,  # type: ignore[assignment]
         depth: Depth = 1,
         beta: float = 1.0,
+        pool: Annotated[LCM | None, Before(None)] = None,
     ) -> None:
         super().__init__()
+        refuse_pool(pool)
         if depth < 1:
             raise ValueError(f"depth must be at least 1, got {depth}; without completion use ncn")
         self.depth = depth
@@ -258,6 +265,20 @@ class NCNC(Predictor):
         degree = graph.degree().cpu().double()
         neighbours = 2 * float(degree.square().sum() / max(1.0, float(degree.sum())))
         return matrices + _PAIR_BYTES * neighbours
+
+
+def refuse_pool(pool: LCM | None) -> None:
+    """Refuse what is no sum: of a completed neighbourhood each node is there by a probability.
+
+    Raises:
+        ValueError: naming the remedy.
+    """
+    if pool is not None:
+        raise ValueError(
+            "pool: a completed neighbour counts by its probability, and a learned monoid has no "
+            "weights: one of probability 0 would count in full; take ncn, ncn2 or ncn_diff, or "
+            "leave it out"
+        )
 
 
 def _sum_second(x: Tensor, lists: Weighed) -> Tensor | None:

@@ -48,6 +48,16 @@ class NeighbourLists:
         """The lists of the entries where ``mask``, (nnz,) bool, holds."""
         return NeighbourLists(offsets(mask)[self.rowptr], self.node[mask])
 
+    @classmethod
+    def joined(cls, parts: Sequence[NeighbourLists]) -> NeighbourLists:
+        """The nodes of all parts, at least one, in one list for each pair, repeats included."""
+        if len(parts) == 1:
+            return parts[0]
+        node, by_node = torch.cat([part.node for part in parts]).sort()
+        target = torch.cat([part.target for part in parts])[by_node]
+        counts = torch.stack([part.counts() for part in parts]).sum(dim=0)
+        return cls(offsets(counts), node[target.argsort(stable=True)])
+
 
 def common_neighbours(graph: Graph, pairs: Tensor) -> NeighbourLists:
     """N(u) ∩ N(v) of every pair.

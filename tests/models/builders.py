@@ -18,6 +18,7 @@ from runner.models.gae import GAE
 from runner.models.gae_cn import GAECN
 from runner.models.hadamard_mlp import HadamardMLP
 from runner.models.inner_product import InnerProduct
+from runner.models.lcm import LCM
 from runner.models.lpformer import LPFormer
 from runner.models.message_passing import MessagePassing
 from runner.models.mplp import MPLP
@@ -46,6 +47,7 @@ PREDICTORS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "ncn": (NCN, {}),
     "ncn_diff": (NCNDiff, {}),
     "ncn2": (NCN2, {}),
+    "ncn_diff_lcm": (NCNDiff, {}),
     "ocn": (OCN, {}),
     "ocnp": (OCN, {"orthogonal": False, "second_order": "walks"}),
     "ncnc": (NCNC, {}),
@@ -110,6 +112,8 @@ def predictor(
     if issubclass(kind, NCNC):
         learned = {"t": LearnedPrior(hidden=given["hidden"])} if name == "ncnc_learned_t" else {}
         given["completion"] = build_completion(**{**learned, **(completion or {})})
+    if name == "ncn_diff_lcm":
+        given["pool"] = LCM(hidden=given["hidden"], identity="learned")
     if kind is MPLP:  # counts without chance
         dropouts = {"feature_dropout": given["dropout"], "number_dropout": given["dropout"]}
         given = {"signatures": Signatures(kind="onehot"), **dropouts, **given}

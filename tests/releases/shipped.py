@@ -15,7 +15,8 @@ from runner.experiment.build import build
 @cache
 def _node(group: str, option: str) -> dict[str, Any]:
     composed = shipped_run([f"{group}={option}"], {})
-    node: Any = OmegaConf.to_container(composed[group], resolve=True)
+    chosen: Any = OmegaConf.select(composed, group.replace("/", "."))
+    node: Any = OmegaConf.to_container(chosen, resolve=True)
     return node
 
 
@@ -23,6 +24,7 @@ def as_shipped(group: str, option: str, changed: dict[str, Any], **given: Any) -
     """A component of an option of a group, with other values of keys that its YAML has.
 
     Args:
+        group: also of a part, as `model/pool`.
         given: what only a run knows.
     """
     node = _node(group, option)

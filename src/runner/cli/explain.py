@@ -36,7 +36,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     ):
         return "hydra/launcher: Ray is an extra of its own: pip install 'link-runner[ray]'"
     if isinstance(error, MissingConfigException) and error.options:
-        return _no_such_option(str(error.missing_cfg_file), error.options)
+        return _no_such_option(str(error.missing_cfg_file), error.options, overrides)
     if isinstance(error, OverrideParseException) or first.startswith("Config group override must"):
         return _unreadable(error, overrides)
     if first.startswith("Ambiguous value"):
@@ -60,6 +60,9 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         moved = key_of_today(key)
         if moved != key:
             return f"{key}: this key stands elsewhere now; write {moved}=…"
+        group, _, part = key.partition("/")
+        if part and group in GROUPS:
+            return f"{key}: the chosen {group} takes no such part; leave it out"
         close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"; did you mean {close[0]}?" if close else ""
         return f"{key}: there is no such key{hint} (`runner --cfg job` prints all keys)"
@@ -123,10 +126,12 @@ def _option_that_is_no_name(overrides: Sequence[str]) -> str | None:
     return None
 
 
-def _no_such_option(missing: str, options: Sequence[str]) -> str:
+def _no_such_option(missing: str, options: Sequence[str], overrides: Sequence[str]) -> str:
     group, _, option = missing.partition("/")
-    if group not in (*GROUPS, "experiment", "sweep"):
-        group, _, option = missing.rpartition("/")
+    part, _, option_of_part = missing.rpartition("/")
+    typed = {override.partition("=")[0].lstrip("+") for override in overrides}
+    if group not in (*GROUPS, "experiment", "sweep") or part in typed:
+        group, option = part, option_of_part
     close = difflib.get_close_matches(option, options, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"{group}={option}: there is no such {group}; {hint}known: {', '.join(sorted(options))}"

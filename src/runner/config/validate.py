@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, reduce
+from importlib.resources import files
 from operator import or_
 from typing import Any
 
@@ -255,6 +256,11 @@ def _sentence(model: type[BaseModel], detail: Any, name: str) -> str:
         return f"{key}: there is no such key; {hint or others}"
     if detail["type"] == "missing":
         return f"{key}: a value is needed; give {key}=…"
+    option = files("runner.conf").joinpath(*key.split("."), f"{detail['input']}.yaml")
+    if detail["type"] == "none_required" and option.is_file():
+        return (
+            f"{key}: this is an option of a group; write {key.replace('.', '/')}={detail['input']}"
+        )
     message = detail["msg"].removeprefix("Value error, ")
     message = re.sub(r" or instance of \w+", "", message)
     given = repr(detail["input"])

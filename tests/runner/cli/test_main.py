@@ -301,6 +301,16 @@ def test_ablation_preset_uses_the_plain_sampler(runner, tmp_path):
         (["model.completion.t=-1"], "model.completion.t: -1 does not fit"),
         (["model.completion.t=ten"], "model.completion.t: 'ten' does not fit"),
         (["+protocol.tuned.model.beta=2.0"], "protocol.tuned.model.beta: there is no such key"),
+        (
+            ["model=ncn", "model.pool=lcm"],
+            "model.pool: this is an option of a group; write model/pool",
+        ),
+        (
+            ["model=ncn", "model/pool=lc"],
+            "model/pool=lc: there is no such model/pool; did you mean",
+        ),
+        (["model=ocn", "model/pool=lcm"], "model/pool: the chosen model takes no such part"),
+        (["model/pool=lcm"], "a learned monoid has no weights"),
         (["model=3"], "model=3: a group takes the name of an option"),
         (["tracker=null"], "tracker=null: a group takes the name of an option"),
         (["sweep=seeds"], "sweep=seeds: a sweep is several runs; write runner -m"),
