@@ -7,6 +7,7 @@ Example:
 """
 
 from runner.models.buddy import BUDDY
+from runner.models.catgcn import CatGCN
 from runner.models.completed import Completed
 from runner.models.completion import Completion, LearnedPrior
 from runner.models.convolution import (
@@ -38,6 +39,7 @@ from runner.models.heuristics import (
     ShortestPath,
 )
 from runner.models.inner_product import InnerProduct
+from runner.models.lcm import LCM, LCMConvolution
 from runner.models.linear_gcn import LinearGCN
 from runner.models.link_model import LinkModel
 from runner.models.lpformer import LPFormer
@@ -62,6 +64,7 @@ __all__ = [
     "GAECN",
     "GCN",
     "GIN",
+    "LCM",
     "MPLP",
     "NCN",
     "NCN2",
@@ -71,6 +74,7 @@ __all__ = [
     "SEAL",
     "SIGN",
     "AdamicAdar",
+    "CatGCN",
     "CommonNeighbours",
     "Completed",
     "Completion",
@@ -81,6 +85,7 @@ __all__ = [
     "HadamardMLP",
     "InnerProduct",
     "Katz",
+    "LCMConvolution",
     "LPFormer",
     "LearnedPrior",
     "LinearGCN",

@@ -41,6 +41,13 @@ class Encoder(nn.Module):
         """
         raise NotImplementedError
 
+    def check(self, features: Tensor | SparseRows) -> None:
+        """Refuse features that it cannot read, before a run begins.
+
+        Raises:
+            RunnerError: naming the remedy.
+        """
+
     def every_layer(
         self, features: Tensor | SparseRows, graph: Graph, weight: Tensor | None = None
     ) -> list[Tensor]:

@@ -102,7 +102,8 @@ def _parameters(
         evaluator.prepare(judged_splits(data, objective.validation_share, run.seeds.split)[0])
         check_asked(run, objective, evaluator)
         check_parts(run, model, objective, evaluator)
-        check_fit(run.run.model, model, data, num_categories)
+        features = None if _starts_from_embeddings(config) else data.features
+        check_fit(run.run.model, model, data, num_categories, features)
         objective.check(model, data)
     predictor = sum(parameter.numel() for parameter in model.predictor.parameters())
     if sizes is None:
@@ -115,15 +116,19 @@ def _input_sizes(
     config: Mapping[str, Any], sizes: Mapping[str, Any] | None
 ) -> Mapping[str, Any] | None:
     """Of what the encoder is given: the dataset's features, or the embeddings of another run."""
-    train = config["train"]
-    if train["init_from"] is None or train["init_mode"] != "embeddings":
+    if not _starts_from_embeddings(config):
         return sizes
     try:
-        source = yaml.safe_load((Path(train["init_from"]) / "config.yaml").read_text())
+        source = yaml.safe_load((Path(config["train"]["init_from"]) / "config.yaml").read_text())
         known = {"num_features": source["encoder"]["hidden"], "num_categories": None}
         return None if sizes is None else {**sizes, **known}
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return None
+
+
+def _starts_from_embeddings(config: Mapping[str, Any]) -> bool:
+    train = config["train"]
+    return train["init_from"] is not None and train["init_mode"] == "embeddings"
 
 
 def _origins_table(origins: Sequence[Origin]) -> Table:

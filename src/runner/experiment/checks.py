@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from runner.config.schema import RunConfig
@@ -17,6 +18,7 @@ from runner.models.encoder import NoEncoder
 from runner.models.link_model import LinkModel
 from runner.models.node_embedding import node_embeddings
 from runner.models.predictor import NoPredictor
+from runner.ops.sparse_rows import SparseRows
 from runner.training.evaluator import Evaluator, NoEvaluator
 from runner.training.objective import Objective
 from runner.training.ranks import Ranks
@@ -112,17 +114,25 @@ def check_parts(
         )
 
 
-def check_fit(name: str, model: LinkModel, data: LinkData, num_categories: int | None) -> None:
+def check_fit(
+    name: str,
+    model: LinkModel,
+    data: LinkData,
+    num_categories: int | None,
+    features: Tensor | SparseRows | None,
+) -> None:
     """Refuse a model that cannot score the links of this dataset.
 
     Args:
         name: of the model, for the message.
-        num_categories: of the encoder's input.
+        num_categories, features: of the encoder's input; None for features that are not known yet.
 
     Raises:
         RunnerError: naming the remedy.
     """
     check_model(name, model.predictor, data)
+    if features is not None:
+        model.encoder.check(features)
     _refuse_unlearned(model, data, num_categories)
 
 

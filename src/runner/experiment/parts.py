@@ -164,7 +164,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
         training=(loaded.graphs[0 if learned is None else 1], targets),
     )
     check_parts(config, model, objective, evaluator)
-    check_fit(config.run.model, model, data, loaded.num_categories)
+    check_fit(config.run.model, model, data, loaded.num_categories, loaded.features)
     objective.check(model, data)
     check_processes(model, ranks)
     scratch = _place_embeddings(model, config)
