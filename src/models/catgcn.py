@@ -100,21 +100,19 @@ class CatGCN(Encoder):
         counts, value = sets.rowptr.diff(), sets.value
         if not value.numel():
             return sets
-        first = value[sets.rowptr[:-1].clamp(max=value.numel() - 1)]
-        differs = value != torch.repeat_interleave(first, counts, output_size=value.numel())
-        wrong = value < 0 if self.ignore_values else (value < 0) | differs
+        wrong, remedy = value < 0, "of an own table, dataset.bins=… makes categories of its numbers"
+        if not wrong.any() and not self.ignore_values:
+            first = value[sets.rowptr[:-1].clamp(max=value.numel() - 1)]
+            wrong = value != torch.repeat_interleave(first, counts, output_size=value.numel())
+            remedy = "encoder.ignore_values=true takes what is not 0 as a category"
         if not wrong.any():
             return sets
         place = int(wrong.nonzero()[0])
         node = int(torch.searchsorted(sets.rowptr, place, right=True)) - 1
-        remedy = (
-            "leave columns of numbers out of dataset.nodes, or give another encoder"
-            if value[place] < 0
-            else "give encoder.ignore_values=true, which takes what is not 0 as a category"
-        )
         raise RunnerError(
             f"encoder: node {node} has the value {float(value[place]):.4g} of feature "
-            f"{int(sets.col[place])}, and this encoder reads sets of categories; {remedy}"
+            f"{int(sets.col[place])}, and this encoder reads sets of categories; {remedy}, or take "
+            "another encoder"
         )
 
     def forward(

@@ -55,6 +55,7 @@ PositiveInt = Annotated[int, Gt(0), Lt(2**31)]
 AtATime = Annotated[int, Gt(0), Lt(2**31), Effect.EQUAL]
 FanOuts = Annotated[list[PositiveInt], MinLen(1)]
 Width = Annotated[int, Gt(0), Le(65_536)]
+Bins = Annotated[int, Ge(2), Le(1000)]
 Layers = Annotated[int, Ge(0), Le(1000)]
 Depth = Annotated[int, Gt(0), Le(10)]
 LearningRate = Annotated[float, Ge(0), Le(1e30)]  # beyond, a step is no float32

@@ -22,6 +22,7 @@ from runner.keys import (
     NO_COLUMNS,
     AtATime,
     Before,
+    Bins,
     Effect,
     LearningRate,
     NotNegative,
@@ -201,6 +202,7 @@ class Dataset(Section):
     path: Annotated[Text | None, Effect.SOURCE] = None
     features: Annotated[Text | None, Effect.SOURCE] = None
     nodes: Annotated[Text | None, Effect.SOURCE, Before(None)] = None
+    bins: Annotated[Bins | None, Before(None)] = None
     num_nodes: PositiveInt | None = None
     columns: Annotated[Columns | None, Before(NO_COLUMNS)] = None
     header: Annotated[bool | None, Before(None)] = None

@@ -12,7 +12,8 @@ from runner.data.reading.raw_graph import TableKeys
 from runner.data.reading.read_graph import Given, read_graph
 from runner.data.reading.user_file import existing_file
 from runner.data.whole_graph import LinkSplit, split_data
-from runner.keys import NO_COLUMNS, Before, Effect, PositiveInt, Text
+from runner.errors import RunnerError
+from runner.keys import NO_COLUMNS, Before, Bins, Effect, PositiveInt, Text
 
 
 def edge_file(
@@ -20,6 +21,7 @@ def edge_file(
     path: Annotated[Text, Effect.SOURCE],
     features: Annotated[Text | None, Effect.SOURCE],
     nodes: Annotated[Text | None, Effect.SOURCE, Before(None)] = None,
+    bins: Annotated[Bins | None, Before(None)] = None,
     num_nodes: PositiveInt | None = None,
     columns: Annotated[Mapping[str, Text | int | None] | None, Before(NO_COLUMNS)] = None,
     header: Annotated[bool | None, Before(None)] = None,
@@ -43,6 +45,7 @@ def edge_file(
             `.pt` tensor, or a table, whose rows are joined by the nodes' ids where a column has
             them. Without features every node learns an embedding.
         nodes: the same, its numbers standardised and its categories one-hot.
+        bins: of a column of numbers in `nodes`, which becomes as many categories, by value.
         num_nodes: of the graph, where nodes without a link are more than the file has.
         columns: of a table: names, or numbers from 0, of `source`, `target`, `weight`, `time`.
         header, separator, encoding: of a table; None is found out.
@@ -57,19 +60,25 @@ def edge_file(
     Raises:
         RunnerError: if a file is missing, damaged or makes no sense; names the key and the remedy.
     """
+    if bins is not None and nodes is None:
+        raise RunnerError(
+            f"dataset.bins={bins}: it makes categories of the numbers in dataset.nodes; give that "
+            "table, or leave it out"
+        )
     file = existing_file("dataset.path", path)
     parts = part_files(
         file, valid=valid, test=test,
         valid_negatives=valid_negatives, test_negatives=test_negatives,
     )  # fmt: skip
     table = TableKeys(columns or {}, header, separator, encoding, bipartite)
-    given = Given(file, table, parts, features, nodes, num_nodes, key, directed)
+    given = Given(file, table, parts, features, nodes, num_nodes, key, directed, bins)
     graph = read_once(cache, list(given.inputs.values()), given.settings, lambda: read_graph(given))
     return split_data(
         graph.whole,
         split,
         features=graph.features,
         standardised=graph.standardised,
+        bins=bins,
         names=graph.names,
         notes=graph.notes,
         facts=graph.facts,

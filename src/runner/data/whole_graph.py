@@ -13,7 +13,7 @@ from torch import Tensor
 
 from runner.config.schema import Overlap
 from runner.data.link_data import EvaluationSplit, LinkData, link_data
-from runner.data.standardise import fill_missing, standardise_over
+from runner.data.standardise import binned_over, fill_missing, standardise_over
 from runner.data.times import Times
 from runner.errors import RunnerError
 from runner.ops.csr import Graph
@@ -178,6 +178,7 @@ def split_data(
     *,
     features: Tensor | None,
     standardised: Sequence[int] = (),
+    bins: int | None = None,
     names: Sequence[str] | None = None,
     notes: Sequence[str] = (),
     facts: Mapping[str, Any] | None = None,
@@ -188,6 +189,7 @@ def split_data(
         features: (N, F) float32; None gives every node an embedding of its own.
         standardised: columns of them with mean 0 and deviation 1, NaN where a number is missing;
             they are standardised anew over the nodes that training has.
+        bins: these columns become as many categories in place of that.
         names: of the nodes, where they have names of their own.
         notes, facts: how it was read; those of the split are added.
 
@@ -203,7 +205,9 @@ def split_data(
     new_nodes, as_read = parts.new_nodes, features
     if features is not None:
         as_read = fill_missing(features, standardised)
-        if len(new_nodes):
+        if bins is not None:
+            features = binned_over(features, standardised, bins, new_nodes)
+        elif len(new_nodes):
             features = standardise_over(features, standardised, new_nodes)
         else:
             features = as_read

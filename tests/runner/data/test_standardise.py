@@ -7,7 +7,7 @@ import torch
 from runner.data.edges import edge_file
 from runner.data.node_split import NewNodes
 from runner.data.splits import RandomSplit
-from runner.data.standardise import fill_missing, standardise_over
+from runner.data.standardise import binned_over, fill_missing, standardise_over
 
 NODES = 60
 PAIRS = torch.combinations(torch.arange(NODES)).tolist()
@@ -34,6 +34,26 @@ def test_other_columns_stay_as_they_are():
     values = torch.tensor([[1.0, torch.nan], [3.0, 2.0], [5.0, 4.0]])
     assert torch.equal(fill_missing(values, (1,)), torch.tensor([[1.0, 0], [3, 2], [5, 4]]))
     assert torch.equal(standardise_over(values, (1,), torch.tensor([0]))[:, 0], values[:, 0])
+
+
+def test_bins_of_about_as_many_nodes():
+    values = torch.tensor([[5.0, 1], [1, 1], [torch.nan, 1], [2, 1], [3, 1], [4, 1], [9, 1]])
+    none = torch.tensor([], dtype=torch.int64)
+    kind = torch.arange(7.0).unsqueeze(1)
+    found = binned_over(torch.cat([values, kind], dim=1), (0, 1), 3, none)
+    assert torch.equal(found[:, 0], kind[:, 0])
+    assert found[:, 1:4].argmax(dim=1).tolist() == [2, 0, 0, 0, 1, 1, 2]
+    assert found[:, 1:4].sum(dim=1).tolist() == [1, 1, 0, 1, 1, 1, 1]  # a missing one is in none
+    assert bool((found[:, 4] == 1).all())  # one value, one bin
+    assert found.shape == (7, 5)
+    two = torch.tensor([[0.0], [0], [0], [1]])
+    assert binned_over(two, (0,), 4, none).tolist() == [[1, 0], [1, 0], [1, 0], [0, 1]]
+
+
+def test_bins_are_those_of_nodes_that_are_present():
+    values = torch.tensor([[0.0], [1], [2], [3], [100], [-50]])
+    found = binned_over(values, (0,), 2, torch.tensor([4, 5]))
+    assert found.argmax(dim=1).tolist() == [0, 0, 1, 1, 1, 0]
 
 
 @pytest.fixture

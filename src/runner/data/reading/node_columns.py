@@ -75,10 +75,12 @@ class Features:
     Attributes:
         blocks: (N, ·) each, side by side; NaN where a number is missing.
         standardised: places of the columns of numbers.
+        bins: that these are put into later.
     """
 
     key: str
     file: Path
+    bins: int | None = None
     blocks: list[np.ndarray] = field(default_factory=list)
     standardised: list[int] = field(default_factory=list)
     numeric: list[str] = field(default_factory=list)
@@ -95,6 +97,7 @@ class Features:
     def facts(self) -> dict[str, Any]:
         return {
             "numeric": _listed(self.numeric),
+            **({} if self.bins is None else {"bins": self.bins}),
             "categories": self.categories,
             "constant": _listed(self.constant),
             "missing": self.missing,
@@ -105,11 +108,15 @@ class Features:
         sizes = [f"{name} ({count})" for name, count in self.categories.items()]
         missing = [f"{name} ({count})" for name, count in self.missing.items()]
         left_out = [f"{name} ({why})" for name, why in self.left_out.items()]
+        binned = self.bins is not None
         lines = {
-            "standardised": self.numeric,
-            "0 for each node, since all values are the same": self.constant,
+            f"categories, up to {self.bins} by value" if binned else "standardised": self.numeric,
+            f"{'one category' if binned else '0'} for each node, since all values are the same": (
+                self.constant
+            ),
             "categories, one-hot": sizes,
-            "without a value for some nodes (taken as the mean, or as no category)": missing,
+            "without a value for some nodes (taken as "
+            f"{'' if binned else 'the mean, or as '}no category)": missing,
             "left out": left_out,
         }
         notes = [f"node table: {what}: {some(names)}" for what, names in lines.items() if names]
@@ -127,7 +134,9 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def encode(key: str, file: Path, columns: Sequence[Column], rows: np.ndarray) -> Features:
+def encode(
+    key: str, file: Path, columns: Sequence[Column], rows: np.ndarray, bins: int | None = None
+) -> Features:
     """Features of the nodes: numbers of mean 0 and deviation 1, and a 1 for each node's category.
 
     Both are taken over the nodes with a value. A node without a number has NaN, which becomes 0
@@ -135,11 +144,12 @@ def encode(key: str, file: Path, columns: Sequence[Column], rows: np.ndarray) ->
 
     Args:
         rows: (N,) int64, each node's row; -1 where it has none.
+        bins: that numbers are put into when the split is known, which is told.
 
     Raises:
         RunnerError: if a column of numbers has a word, or an infinite value.
     """
-    features = Features(key, file)
+    features = Features(key, file, bins)
     for column in columns:
         kind = column.values.type
         if not column.is_word() and not is_number_type(kind):

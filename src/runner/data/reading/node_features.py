@@ -23,13 +23,19 @@ if TYPE_CHECKING:  # pyarrow takes its time, and arrays do without it
 
 
 def with_features(
-    file: Path, raw: RawGraph, features: str | None, nodes: str | None, num_nodes: int | None
+    file: Path,
+    raw: RawGraph,
+    features: str | None,
+    nodes: str | None,
+    num_nodes: int | None,
+    bins: int | None = None,
 ) -> tuple[RawGraph, Tensor | None]:
     """The graph with its nodes numbered, and their features in that order.
 
     Args:
         features: a file of numbers, which are taken as they are.
         nodes: a file of numbers and categories, which are standardised and one-hot.
+        bins: that these numbers are put into later, which is told.
 
     Raises:
         RunnerError: if nothing says which row is of which node, or a value makes no sense.
@@ -47,7 +53,7 @@ def with_features(
     if raw.features is not None:
         raw = _told(raw, f"the features in {file.name} are not used")
     if is_table(key, origin):
-        return _from_table(key, file, raw, origin, num_nodes)
+        return _from_table(key, file, raw, origin, num_nodes, bins)
     given = read_features(key, origin)
     raw = number_nodes(file, raw, num_nodes, len(given) if given.dim() > 0 else None, key)
     if nodes is None:
@@ -58,11 +64,11 @@ def with_features(
     check_shape(key, path, given, count)
     array = given.detach().to(torch.float64).numpy()
     columns = [Column(f"number {n}", to_arrow(array[:, n])) for n in range(array.shape[1])]
-    return _encoded(raw, key, origin, columns, np.arange(count), {"ids": None})
+    return _encoded(raw, key, origin, columns, np.arange(count), {"ids": None}, bins)
 
 
 def _from_table(
-    key: str, file: Path, raw: RawGraph, origin: Path, num_nodes: int | None
+    key: str, file: Path, raw: RawGraph, origin: Path, num_nodes: int | None, bins: int | None
 ) -> tuple[RawGraph, Tensor | None]:
     from runner.data.reading.node_columns import some
     from runner.data.reading.node_table import read_node_table
@@ -94,7 +100,7 @@ def _from_table(
     without = int((rows < 0).sum())
     if without:
         raw = _told(raw, f"{without} of {len(names)} nodes have no row: their features are 0")
-    return _encoded(raw, key, origin, table.columns, rows, facts)
+    return _encoded(raw, key, origin, table.columns, rows, facts, bins)
 
 
 def _as_they_are(table: NodeTable, rows: np.ndarray, nodes: Sequence[str]) -> Tensor:
@@ -112,11 +118,11 @@ def _as_they_are(table: NodeTable, rows: np.ndarray, nodes: Sequence[str]) -> Te
 
 def _encoded(
     raw: RawGraph, key: str, file: Path, columns: Sequence[Column], rows: np.ndarray,
-    facts: dict[str, Any],
+    facts: dict[str, Any], bins: int | None,
 ) -> tuple[RawGraph, Tensor | None]:  # fmt: skip
     from runner.data.reading.node_columns import encode
 
-    features = encode(key, file, columns, rows)
+    features = encode(key, file, columns, rows, bins)
     raw = _told(raw, *features.notes())
     said = {"node table": {**facts, **features.facts()}}
     raw = replace(raw, facts={**raw.facts, **said}, standardised=tuple(features.standardised))

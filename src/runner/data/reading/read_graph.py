@@ -44,6 +44,7 @@ class Given:
     Attributes:
         parts: files of a split, by their key below `dataset`; `file` has the training links then.
         key: of the matrix or array in a file of several.
+        bins: that numbers of nodes are put into when the split is known.
     """
 
     file: Path
@@ -54,6 +55,7 @@ class Given:
     num_nodes: int | None = None
     key: str | None = None
     directed: bool | None = None
+    bins: int | None = None
 
     @property
     def inputs(self) -> dict[str, Path]:
@@ -66,7 +68,7 @@ class Given:
     def settings(self) -> dict[str, Any]:
         """All that decides how they are read, as JSON takes it."""
         keys = {"num_nodes": self.num_nodes, "key": self.key, "directed": self.directed}
-        return {"inputs": list(self.inputs), **keys, **vars(self.table)}
+        return {"inputs": list(self.inputs), **keys, "bins": self.bins, **vars(self.table)}
 
 
 def read_graph(given: Given) -> UserGraph:
@@ -80,7 +82,9 @@ def read_graph(given: Given) -> UserGraph:
     raw = sides.with_sides(file, raw, given.table, directed, given.num_nodes)
     sides.refuse_shared_names(raw, given.features, "dataset.features")
     sides.refuse_shared_names(raw, given.nodes, "dataset.nodes")
-    raw, features = with_features(file, raw, given.features, given.nodes, given.num_nodes)
+    raw, features = with_features(
+        file, raw, given.features, given.nodes, given.num_nodes, given.bins
+    )
     if raw.num_nodes is None:
         raw = replace(raw, num_nodes=_highest(raw.edges, given.num_nodes))
     assert raw.num_nodes is not None

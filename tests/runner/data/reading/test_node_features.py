@@ -67,6 +67,22 @@ def test_rows_are_joined_by_ids_and_columns_become_numbers(tmp_path, ids, name):
     assert "node table: categories, one-hot: club (3)" in data.notes
 
 
+def test_numbers_become_categories_where_the_key_says_so(tmp_path):
+    ids = IDS["names"]
+    data = read(tmp_path, frame(ids, club=CLUBS, d=[1.5] * NODES), ids, bins=4)
+    assert told(data)["bins"] == 4
+    assert "node table: categories, up to 4 by value: a, b, c" in data.notes
+    features = data.features[[data.names.index(name) for name in ids]]
+    assert features.shape == (NODES, 3 + 3 * 4 + 1)
+    assert set(features.unique().tolist()) == {0, 1}
+    for column, bins in zip(VALUES.T, features[:, 3:15].split(4, dim=1), strict=True):
+        order = bins.argmax(dim=1)[np.argsort(column)]
+        assert order.tolist() == sorted(order.tolist())
+        assert bins.sum(dim=0).max() - bins.sum(dim=0).min() <= 1
+    with pytest.raises(RunnerError, match=r"dataset\.bins=4: .* give that table"):
+        edge_file(path=graph(tmp_path, ids), features=None, bins=4, split=SPLIT)
+
+
 def test_an_index_of_pandas_may_have_the_ids(tmp_path):
     table = frame(IDS["names"]).set_index("id").rename_axis(None).sample(frac=1, random_state=1)
     data = read(tmp_path, table, IDS["names"], "n.parquet")
