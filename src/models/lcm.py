@@ -100,6 +100,22 @@ class LCM(nn.Module):
                 self._defect = self._difference(x, rowptr, node)
             return self._reduce(x, rowptr, node)
 
+    def without_each(self, x: Tensor, node: Tensor, absent: Tensor) -> Tensor:
+        """One list without each of some of its nodes in turn.
+
+        Args:
+            x: (N, in_features).
+            node: (n,) int64, ascending.
+            absent: (k,) int64, nodes of the list.
+
+        Returns:
+            (k, H)
+        """
+        places = torch.arange(node.numel(), device=node.device)
+        kept = places != torch.searchsorted(node, absent).unsqueeze(1)
+        rowptr = torch.arange(absent.numel() + 1, device=node.device) * (node.numel() - 1)
+        return self(x, rowptr, node.expand_as(kept)[kept])
+
     def loss_terms(self) -> Mapping[str, Tensor]:
         """The loss term of the lists just reduced, in training."""
         defect, self._defect = self._defect, None

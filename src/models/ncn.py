@@ -179,12 +179,14 @@ class NCN(Predictor):
         return {COMMON: common_neighbours(graph, pairs)}, {}
 
     def why(self, h: Tensor, view: View) -> Callable[[Tensor], Explanation]:
-        if self.pool is not None:
-            return super().why(h, view)  # what each neighbour adds is of a sum
         x, graph, exact = self.transform(h), self.read(view), self.exact()
 
         def explain(pair: Tensor) -> Explanation:
-            parts = exact.parts(graph, x, pair_product(h, pair), *self.weighed(graph, pair))
+            product = pair_product(h, pair)
+            if exact.pool is None:
+                parts = exact.parts(graph, x, product, *self.weighed(graph, pair))
+            else:
+                parts = exact.parts_of_pool(exact.pool, graph, x, product, pair)
             return Explanation(float(self.score(h, x, graph, pair)), parts)
 
         return explain
@@ -220,6 +222,24 @@ class NCN(Predictor):
             for lists, without in ((first, of_first), (second, of_second))
             for name, of, weight in lists
         )
+
+    def parts_of_pool(
+        self, pool: LCM, graph: Graph, x: Tensor, product: Tensor, pair: Tensor
+    ) -> tuple[Part, ...]:
+        """As :meth:`parts`, where the lists have to be reduced again without each neighbour."""
+        x, product, members = x.double(), product.double(), self.members(graph, pair)
+        reduced = self._reduced(pool, x, members)
+        whole, parts = self.combine(reduced[0], product, reduced[1]), []
+        for which, lists in enumerate(members):
+            for name, of in lists.items():
+                joined = NeighbourLists.joined(list(lists.values()))
+                less = list(reduced)
+                less[which] = pool.without_each(x, joined.node, of.node)
+                first, second = (None if r is None else r.expand(of.node.numel(), -1) for r in less)
+                assert first is not None
+                contribution = whole - self.combine(first, product, second)
+                parts.append(part(graph, name, of.node, contribution))
+        return tuple(parts)
 
     def combine(
         self,

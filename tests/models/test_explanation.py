@@ -21,7 +21,7 @@ from tests.dense_reference import (
     overlap,
     transform,
 )  # fmt: skip
-from tests.models.builders import CONSTANTS, TWO_LAYER, predictor
+from tests.models.builders import CONSTANTS, HIDDEN, TWO_LAYER, predictor
 from torch import nn
 
 from runner.models import explanation
@@ -33,6 +33,7 @@ from runner.models.heuristics import (
     ResourceAllocation,
     ShortestPath,
 )
+from runner.models.lcm import LCM
 from runner.models.link_model import LinkModel
 from runner.models.predictor import Predictor, View
 from runner.ops.csr import Graph
@@ -70,9 +71,13 @@ def close(contribution, expected):
     np.testing.assert_allclose(contribution.numpy(), expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["ncn", "ncn_diff", "ncn2"])
-def test_relatives_of_ncn_without_each_node(case, settle, name):
-    module = build(name, settle)
+@pytest.mark.parametrize(
+    ("name", "monoid"),
+    [("ncn", False), ("ncn_diff", False), ("ncn2", False), ("ncn_diff", True), ("ncn2", True)],
+)
+def test_relatives_of_ncn_without_each_node(case, settle, name, monoid):
+    pool = {"pool": LCM(hidden=HIDDEN, identity="learned")} if monoid else {}
+    module = build(name, settle, **pool)
     state, h, square = arrays(module), case.h.numpy(), case.dense @ case.dense
     moved = 0
     for u, v, found, parts in explained(case, module, case.some):

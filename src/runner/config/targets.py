@@ -18,7 +18,8 @@ GET_CLASS = "hydra.utils.get_class"
 _OURS = (
     "runner.models.", "runner.training.", "runner.tracking.", "runner.data.", "torch.optim.",
 )  # fmt: skip
-_DATASET = "LinkData"  # what a function of ours returns that is a dataset's source
+# What a function of ours returns that a config may name: a dataset, or a convolution with arguments.
+_RETURNED = ("LinkData", "type[Convolution]")
 
 
 def nodes(node: Any, name: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -41,7 +42,7 @@ def foreign_targets(plain: Mapping[str, Any]) -> dict[str, str]:
 
 
 def is_ours(target: Any) -> bool:
-    """Whether a dotted name is a class of our rooms of components or of torch.optim, or a dataset.
+    """Whether a dotted name is a class of our rooms of components or of torch.optim, or makes one.
 
     A module of ours also has the names that it imports (`runner.data.ogb.shutil.rmtree`), and
     functions that write files: so what counts is where it is defined, and as what.
@@ -54,7 +55,7 @@ def is_ours(target: Any) -> bool:
         return False
     if isinstance(node, ast.ClassDef):
         return True
-    return node.returns is not None and ast.unparse(node.returns) == _DATASET
+    return node.returns is not None and ast.unparse(node.returns) in _RETURNED
 
 
 def trusted_packages() -> frozenset[str]:

@@ -2,15 +2,15 @@ import pytest
 import yaml
 from tests.test_configs import CONF
 
-from runner.config.targets import foreign_targets, is_ours
+from runner.config.targets import foreign_targets, is_ours, nodes
 
 SHIPPED = sorted(
     {
         node["_target_"]
         for path in CONF.rglob("*.yaml")
         if path.relative_to(CONF).parts[0] not in ("hydra", "search")
-        for node in [yaml.safe_load(path.read_text())]
-        if isinstance(node, dict) and str(node.get("_target_", "$")).startswith("runner.")
+        for name, node in nodes(yaml.safe_load(path.read_text()))
+        if str(node["_target_"]).startswith("runner.") and not name.startswith("hydra.")
     }
 )
 
