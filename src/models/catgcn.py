@@ -149,7 +149,7 @@ class CatGCN(Encoder):
         found = []
         for (block,) in blocks:
             rowptr, entry = entries_of(sets.rowptr, block)
-            given = (of_set[block], share[block], of_category, rowptr, sets.col[entry])
+            given = (gather(of_set, block), share[block], of_category, rowptr, sets.col[entry])
             if len(blocks) > 1 and torch.is_grad_enabled():
                 found.append(checkpoint(_mean_of_rectified, *given, use_reentrant=False))
             else:

@@ -42,6 +42,14 @@ def test_ncn_is_its_relative_without_the_second_pool(case, settle):
     )
 
 
+def test_many_pairs_are_scored_as_few(case, settle):
+    """The fast way of NCN is one of sums."""
+    module = settle(with_pool("ncn"))
+    with torch.no_grad():
+        score = module.fast_scorer(case.h, case.graph)
+        assert torch.equal(score(case.pairs), module(case.h, case.graph, case.pairs))
+
+
 def convolved(module, x, a):
     state = arrays(module)
     own = x @ state["own.weight"].T

@@ -51,9 +51,9 @@ def test_bins_of_about_as_many_nodes():
 
 
 def test_bins_are_those_of_nodes_that_are_present():
-    values = torch.tensor([[0.0], [1], [2], [3], [100], [-50]])
-    found = binned_over(values, (0,), 2, torch.tensor([4, 5]))
-    assert found.argmax(dim=1).tolist() == [0, 0, 1, 1, 1, 0]
+    values = torch.tensor([[0.0], [1], [2], [3], [-50], [100], [200], [300]])
+    found = binned_over(values, (0,), 2, torch.tensor([4, 5, 6, 7]))
+    assert found.argmax(dim=1).tolist() == [0, 0, 1, 1, 0, 1, 1, 1]
 
 
 @pytest.fixture
