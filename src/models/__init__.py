@@ -57,6 +57,7 @@ from runner.models.predictor import NoPredictor, Predictor, View
 from runner.models.seal import SEAL
 from runner.models.sign import SIGN
 from runner.models.signatures import Signatures
+from runner.models.sir_gcn import SIR, SIRGCN
 
 __all__ = [
     "BUDDY",
@@ -73,6 +74,8 @@ __all__ = [
     "SAGE",
     "SEAL",
     "SIGN",
+    "SIR",
+    "SIRGCN",
     "AdamicAdar",
     "CatGCN",
     "CommonNeighbours",

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import partialmethod
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,11 @@ class Convolution(nn.Module):
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
+
+    @classmethod
+    def with_options(cls, **options: Any) -> type[Convolution]:
+        """The class whose convolutions are built with these further arguments."""
+        return type(cls.__name__, (cls,), {"__init__": partialmethod(cls.__init__, **options)})
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}"

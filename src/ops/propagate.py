@@ -30,7 +30,7 @@ def propagate(x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tens
         (N, H), one for every row of the graph.
     """
     x = backend.exact(x)
-    scale = (1 + _degrees(graph, weight, x)).rsqrt()
+    scale = (1 + degrees(graph, weight, x)).rsqrt()
     if backend.compiled(x):
         weight = None if weight is None else weight.to(x.dtype).contiguous()
         own_transpose = isinstance(graph, Graph) and graph.symmetric and weight is None
@@ -46,13 +46,13 @@ def propagate_without_loops(x: Tensor, graph: Adjacency, weight: Tensor | None =
     Args, Returns: see :func:`propagate`.
     """
     x = backend.exact(x)
-    scale = (1 + _degrees(graph, weight, x)).rsqrt()
+    scale = (1 + degrees(graph, weight, x)).rsqrt()
     pooled = pool(scale * x, graph.rowptr, graph.col, weight=weight)
     return scale[: graph.num_nodes] * pooled
 
 
-def _degrees(graph: Adjacency, weight: Tensor | None, like: Tensor) -> Tensor:
-    """Of every node that has features, (n, 1)."""
+def degrees(graph: Adjacency, weight: Tensor | None, like: Tensor) -> Tensor:
+    """Row sums of the (weighted) A of every node that has features, (n, 1)."""
     sums = row_sum(graph, weight, like)
     if not isinstance(graph, Bipartite):
         return sums

@@ -20,6 +20,7 @@ class Translation:
         numbers: release name to the object and its attribute, of a number that is no parameter.
         transposed: release names whose matrices are stored (in, out).
         first: of release names, how many entries are used; no output needs the others.
+        halves: of release names of matrices, the names for their left and their right columns.
         settle: called with the module at the end, for state that is more than a number.
     """
 
@@ -28,11 +29,13 @@ class Translation:
     numbers: Mapping[str, tuple[object, str]] = field(default_factory=dict)
     transposed: frozenset[str] = frozenset()
     first: Mapping[str, int] = field(default_factory=dict)
+    halves: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     settle: Callable[[nn.Module], None] = lambda module: None
 
     def knows(self, name: str) -> bool:
         """Whether the release stores a weight of this name, used or not."""
-        return name in self.names or name in self.numbers or self.leaves_out(name)
+        known = {*self.names, *self.numbers, *self.halves}
+        return name in known or self.leaves_out(name)
 
     def leaves_out(self, name: str) -> bool:
         """Whether no output needs the weight of this name."""
@@ -49,6 +52,7 @@ def fill(module: nn.Module, tensors: Mapping[str, np.ndarray], translation: Tran
     of_module = _own_state(module)
     filled: dict[str, Tensor] = {}
     constants: dict[str, float] = {}
+    tensors = _divided(tensors, translation.halves)
     for release_name, array in tensors.items():
         if translation.leaves_out(release_name):
             continue
@@ -84,6 +88,16 @@ def fill(module: nn.Module, tensors: Mapping[str, np.ndarray], translation: Tran
     for release_name, number in constants.items():
         setattr(*translation.numbers[release_name], number)
     translation.settle(module)
+
+
+def _divided(
+    tensors: Mapping[str, np.ndarray], halves: Mapping[str, tuple[str, str]]
+) -> dict[str, np.ndarray]:
+    """With matrices in halves under the names of these."""
+    divided = dict(tensors)
+    for name in halves.keys() & divided.keys():
+        divided.update(zip(halves[name], np.split(divided.pop(name), 2, axis=1), strict=True))
+    return divided
 
 
 def _own_state(module: nn.Module) -> dict[str, Tensor]:
