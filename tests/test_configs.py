@@ -18,6 +18,7 @@ from runner.config.flat import flat
 from runner.config.schema import RunConfig
 from runner.config.signatures import signature
 from runner.config.validate import resolve
+from runner.data.whole_graph import WholeGraph
 from runner.errors import RunnerError
 from runner.experiment.build import build, build_model
 from runner.training.generators import Generators
@@ -61,7 +62,8 @@ def resolved(*overrides: str):
         overrides = (*overrides, "dataset=cora")
     if {"protocol=official", "protocol=base"} & set(overrides):
         overrides = (*overrides, "dataset=ogbl-ddi")
-    if overrides == ("protocol=refined_gae",):  # it reads features as few datasets do
+    # They read features as few datasets do.
+    if overrides in [("protocol=refined_gae",), ("protocol=forward_gnn",)]:
         overrides = (*overrides, "dataset=cora")
     return resolve(composed(*overrides))
 
@@ -180,6 +182,29 @@ def test_published_values_arrive_and_overrides_win():
     config = resolved("model=ncnc", "dataset=cora", "hyperparameters=default")
     assert config["encoder"]["hidden"] == 64
     assert config["encoder"]["convolution"]["path"] == "runner.models.convolution.GCN"
+
+
+def test_the_layers_learn_as_the_release_has_it():
+    given = ("dataset=cora", "protocol=forward_gnn")
+    sums, goodness, own, baseline = (
+        resolved(*given, *others)
+        for others in (
+            ["model=forward_gnn"],
+            ["model=forward_forward"],
+            ["model=forward_gnn", "objective=forward_forward", "objective.threshold=1.5"],
+            ["model=inner_product", "encoder=sage"],
+        )
+    )
+    assert sums["encoder"]["_target_"] == goodness["encoder"]["_target_"]
+    assert [c["model"].get("threshold") for c in (sums, goodness, own)] == [None, 2.0, 1.5]
+    assert [c["train"]["weight_decay"] for c in (sums, goodness)] == [0.001, 0.0005]
+    assert baseline["objective"]["_target_"].endswith(".LinkPrediction")
+    assert not baseline["encoder"]["activate_single"] and not baseline["negatives"]["redraw"]
+    # CoraML's 8,158 links.
+    edges = torch.combinations(torch.arange(200)).T[:, :8158]
+    split = build("protocol.split", sums["protocol"]["split"]).split(WholeGraph.of(edges, 200))
+    sizes = [part.shape[1] for part in (split.train, split.valid.positive, split.test.positive)]
+    assert sizes == [5222, 1305, 1631]
 
 
 def test_under_heart_a_gae_is_its_inner_product():

@@ -19,6 +19,7 @@ from runner.models.gae_cn import GAECN
 from runner.models.hadamard_mlp import HadamardMLP
 from runner.models.inner_product import InnerProduct
 from runner.models.lcm import LCM
+from runner.models.layer_mean import LayerMean
 from runner.models.lpformer import LPFormer
 from runner.models.message_passing import MessagePassing
 from runner.models.mplp import MPLP
@@ -35,6 +36,8 @@ HIDDEN = 6
 TWO_LAYER = {"last_linear": True, "two_layer_head": True}
 PREDICTORS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "inner_product": (InnerProduct, {}),
+    "layer_mean": (LayerMean, {"hidden": 3}),
+    "goodness": (LayerMean, {"hidden": 3, "threshold": 2.0}),
     "bilinear": (Bilinear, {}),
     "concat_mlp": (ConcatMLP, {"layers": 3}),
     "hadamard_mlp": (HadamardMLP, {"layers": 3, "layer_norm": False}),

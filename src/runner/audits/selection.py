@@ -20,8 +20,8 @@ def selection_of(metrics: Path, selected: str | None) -> dict[str, Any] | None:
     Returns:
         - `evaluations`: of the test, all of which were recorded.
         - `epochs`: among which the best was chosen, up to the last that was evaluated.
-        - `last`: the mean test metrics of the last tenth of the evaluations, one at least, and how
-          many these are.
+        - `last`: the mean test metrics of the last tenth of the evaluations, of the last phase
+          where there are several, one at least, and how many these are.
     """
     if selected is None:
         return None
@@ -29,7 +29,8 @@ def selection_of(metrics: Path, selected: str | None) -> dict[str, Any] | None:
     rows = [row for row in rows if f"test/{selected}" in row]
     if not rows:
         return None
-    last = rows[-math.ceil(_LAST * len(rows)) :]
+    judged = [row for row in rows if row.get("phase") == rows[-1].get("phase")]
+    last = judged[-math.ceil(_LAST * len(judged)) :]
     names = [name for name in rows[-1] if name.startswith("test/")]
     means = {name[5:]: math.fsum(row[name] for row in last) / len(last) for name in names}
     return {

@@ -108,6 +108,11 @@ def check_parts(
             "model=none: this objective and evaluator score pairs, which takes a predictor; give "
             "an objective that learns the encoder alone, and evaluator=none"
         )
+    if config.train.schedule is not None and objective.phases(model) > 1:
+        raise RunnerError(
+            "train.schedule: this objective learns in phases, and a schedule would run through all "
+            "of them; leave it out"
+        )
     if isinstance(model.encoder, NoEncoder) and model.predictor.product_of_ends:
         raise RunnerError(
             "encoder=none: this predictor scores the product of embeddings; give another encoder"

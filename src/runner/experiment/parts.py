@@ -69,6 +69,12 @@ class Parts:
         return checkpoint.restore(content, self.training)
 
     @property
+    def epochs(self) -> int:
+        """The number of the last epoch, where no phase of the training ends before."""
+        training = self.training
+        return training.settings.epochs * training.objective.phases(training.model)
+
+    @property
     def device_name(self) -> str:
         """ "cpu", or the name of the GPU."""
         gpu = self.device.type == "cuda"

@@ -66,6 +66,13 @@ def resume(
             f"train.epochs={config['train']['epochs']}: a resumed run may only grow; it has "
             f"{before['train']['epochs']} of them"
         )
+    phase = TrainingState(**found[1]["state"]).phase if found is not None else 0
+    if phase and config["train"]["epochs"] > before["train"]["epochs"]:
+        raise RunnerError(
+            f"train.epochs={config['train']['epochs']}: {phase} phases of this run have ended with "
+            f"at most {before['train']['epochs']} epochs each, and what follows begins from them; "
+            "leave it out, or start a new run"
+        )
     if before["train"]["epochs"] == 0 < config["train"]["epochs"]:
         raise RunnerError(
             f"train.epochs={config['train']['epochs']}: this run evaluates its model without "

@@ -227,7 +227,7 @@ def _open_recorder(
     with ExitStack() as during:
         progress = during.enter_context(
             Progress(
-                epochs=train.epochs, start_epoch=state.epoch - 1, metric_name=selection or "metric"
+                epochs=parts.epochs, start_epoch=state.epoch - 1, metric_name=selection or "metric"
             )
         )
         if parts.config.hardware.profile:

@@ -53,6 +53,7 @@ def open_tracker(
             tags=_tags(parts.config, meta),
             config={**config, "sweep": meta.get("sweep") or {}},
             resumed=resumed,
+            epochs=parts.epochs,
         )
     )
     exit_code = 1

@@ -170,7 +170,7 @@ def initialise(model: LinkModel, config: RunConfig, folder: Path, data: LinkData
     unused = {name for name in found if not predictor.may_start_alone(name.removeprefix(prefix))}
     lacking = []
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in (*model.named_parameters(), *model.named_buffers()):
             names: tuple[str, ...] = (name,)
             may_start = False
             if name.startswith(prefix):

@@ -31,10 +31,12 @@ from runner.prediction.calibration import Calibration
 from runner.prediction.kept_calibration import keep
 from runner.prediction.run import Run
 from runner.prediction.trained import open_trained
+from runner.records import checkpoint
 from runner.records.folder import RunFolder
 from runner.records.summary import read_summary
 from runner.storage.seal import Damaged, read_json
 from runner.storage.workshop import sync
+from runner.training.state import TrainingState
 
 log = logging.getLogger(__name__)
 
@@ -175,6 +177,11 @@ def _refuse_unfit(source: RunFolder, config: RunConfig, where: str) -> int:
         raise RunnerError(
             f"{where}: this run has no weights (checkpoints/best.pt is missing) to take "
             "probabilities from; restore it, or train the run anew"
+        )
+    if TrainingState(**checkpoint.read(source.checkpoints / "best.pt")["state"]).phase:
+        raise RunnerError(
+            f"{where}: this run has learned in phases, each with a best epoch of its own, and a "
+            "refit has one; train it on all links with train.all_links=true"
         )
     if source.meta().get("init_from") and not (source.path / "init").is_dir():
         raise RunnerError(f"{where}: init/, what the run began from, is missing; restore it")

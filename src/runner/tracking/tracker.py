@@ -21,6 +21,7 @@ class RunInfo:
         group: its experiment, the same for all repeats.
         config: the resolved config.
         resumed: whether the run resumes an earlier process's work.
+        epochs: the number of the last epoch, where none ends the run before.
     """
 
     folder: Path
@@ -30,6 +31,7 @@ class RunInfo:
     tags: Sequence[str]
     config: Mapping[str, Any]
     resumed: bool
+    epochs: int
 
 
 class Tracker:

@@ -72,7 +72,7 @@ class WandbTracker(Tracker):
 
     def start(self, run: RunInfo) -> None:
         self._folder = run.folder
-        self._last_epoch = run.config["train"]["epochs"]
+        self._last_epoch = run.epochs
         # With patience any epoch may be the last.
         self._holds_all = run.config["train"].get("patience") is not None
         # W&B's reports on itself go to the same server. If it does not answer, they delay the end

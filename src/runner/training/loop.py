@@ -92,7 +92,13 @@ def fit(run: Training, state: TrainingState, recorder: Recorder, ranks: Ranks = 
     assert run.optimizer is not None, "only a run without epochs has none"
     if not state.draws:
         state.draws = run.generators.draws()
-    while state.epoch <= run.settings.epochs and not out_of_patience(state, run.settings.patience):
+    phases = run.objective.phases(run.model)
+    run.objective.begin(state.phase, run.model)
+    while True:
+        if _phase_ended(state, run.settings):
+            if state.phase + 1 == phases:
+                return
+            _begin_next_phase(run, state)
         run.model.train()
         inputs = run.objective.inputs(state.epoch, run.task.train_inputs)
         for batch in run.sampler.epoch(skip=state.step):
@@ -135,10 +141,13 @@ def fit(run: Training, state: TrainingState, recorder: Recorder, ranks: Ranks = 
             "loss": state.loss_sum / trained,
             "gradient_norm": state.gradient_norm_sum / trained,
             **({"skipped_steps": state.skipped} if run.settings.not_finite == "skip" else {}),
+            **({"phase": state.phase + 1} if phases > 1 else {}),
             **{f"lr/{group['name']}": group["lr"] for group in run.optimizer.param_groups},
             **scores,
             "seconds": state.epoch_seconds + scores.get("evaluation_seconds", 0.0),
         }
+        if improved and state.phase + 1 < phases:
+            state.phase_best = _weights(run.model)
         state.seconds += row["seconds"]
         if run.schedule is not None:
             run.schedule.epoch(scores.get(f"valid/{run.evaluator.selection}"))
@@ -151,6 +160,25 @@ def out_of_patience(state: TrainingState, patience: int | None) -> bool:
     if patience is None or state.best is None:
         return False
     return state.epoch - 1 - int(state.best["epoch"]) >= patience
+
+
+def _phase_ended(state: TrainingState, train: Train) -> bool:
+    within = state.epoch - state.phase_start
+    return within > train.epochs or out_of_patience(state, train.patience)
+
+
+def _begin_next_phase(run: Training, state: TrainingState) -> None:
+    assert state.best is not None, "the last epoch of a phase is evaluated"
+    log.info("phase %d begins from epoch %d", state.phase + 2, state.best["epoch"])
+    run.model.load_state_dict(state.phase_best, strict=False)
+    state.next_phase()
+    run.objective.begin(state.phase, run.model)
+
+
+def _weights(model: LinkModel) -> dict[str, Tensor]:
+    """A copy of a model's state without the generators in it, which go on."""
+    own = model.state_dict()
+    return {k: v.clone() for k, v in own.items() if not k.endswith("_extra_state")}
 
 
 def _sampling(model: LinkModel) -> dict[str, Any]:
@@ -200,7 +228,8 @@ def _evaluate(
     ranks.moment = (epoch, 0)
     if not all(bool(parameter.isfinite().all()) for parameter in run.model.parameters()):
         raise _diverged(f"a weight is not finite at the end of epoch {epoch}")
-    if epoch % run.settings.evaluate_every and epoch != run.settings.epochs:
+    within = epoch - state.phase_start
+    if within % run.settings.evaluate_every and within != run.settings.epochs:
         return {}, False
     began = time.perf_counter()
 

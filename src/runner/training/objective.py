@@ -95,6 +95,21 @@ class Objective:
             RunnerError: naming the key.
         """
 
+    def phases(self, model: LinkModel) -> int:
+        """How many phases follow each other in training, each up to its own best epoch.
+
+        ``train.epochs``, ``train.patience`` and ``train.evaluate_every`` count within a phase; the
+        next one goes on from the weights of its best epoch. The last phase's best is the run's.
+        """
+        return 1
+
+    def begin(self, phase: int, model: LinkModel) -> None:
+        """Make of a model what learns in a phase, counted from 0.
+
+        Called at the beginning of each phase, and by a resume within it. An optimiser leaves alone
+        what has no gradient.
+        """
+
     def loss(self, step: Step) -> Tensor:
         """The loss of this process's share of a batch, a scalar: all shares add up to the loss."""
         raise NotImplementedError

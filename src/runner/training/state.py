@@ -22,6 +22,10 @@ class TrainingState:
     seconds: float = 0.0  # of all finished epochs, evaluation included
     draws: dict[str, Tensor] = field(default_factory=dict)  # generators before this epoch's draws
     best: dict[str, Any] | None = None  # epoch, valid and test scores of the best epoch so far
+    # Of an objective with several phases: the one under way, and the last epoch before it.
+    phase: int = 0
+    phase_start: int = 0
+    phase_best: dict[str, Tensor] = field(default_factory=dict)  # weights of its best epoch so far
 
     def next_epoch(self, draws: dict[str, Tensor]) -> None:
         """Stand at the beginning of the following epoch."""
@@ -29,3 +33,9 @@ class TrainingState:
         self.step = self.skipped = 0
         self.loss_sum = self.gradient_norm_sum = self.epoch_seconds = 0.0
         self.draws = draws
+
+    def next_phase(self) -> None:
+        """Stand at the beginning of the following phase."""
+        self.phase += 1
+        self.phase_start = self.epoch - 1
+        self.phase_best, self.best = {}, None

@@ -112,7 +112,7 @@ def test_a_tracker_is_given_the_model(made_once, tmp_path):
 
     folder = RunFolder(made_once("dataset=lesmis", *RUN))
     tracker = SafeTracker(Keeper())
-    tracker.start(RunInfo(folder.path, "id", "name", "group", (), {}, resumed=False))
+    tracker.start(RunInfo(folder.path, "id", "name", "group", (), {}, resumed=False, epochs=1))
     assert tracker.wants_model
     config = folder.config()
     tracker.keep_model(lambda target: shared_model.write(folder, config, target))

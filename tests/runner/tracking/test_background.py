@@ -57,6 +57,7 @@ def begin(tracker: SafeTracker) -> None:
             tags=["ncn"],
             config={"seed": 3},
             resumed=False,
+            epochs=4,
         )
     )
     for row in ROWS:

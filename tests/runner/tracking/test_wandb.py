@@ -72,6 +72,7 @@ def start(tracker, folder: Path, run_id: str = "abcd1234", resumed: bool = False
             tags=["ncn", "cora"],
             config=CONFIG,
             resumed=resumed,
+            epochs=4,
         )
     )
 
