@@ -37,6 +37,9 @@ class Convolution(nn.Module):
     takes_weights: ClassVar[bool] = True
     """Whether a message can be weighed; else the encoder refuses edge dropout, which scales."""
 
+    takes_sparse: ClassVar[bool] = False
+    """Whether ``x`` may be :class:`~runner.ops.sparse_rows.SparseRows`, of a whole graph."""
+
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
         self.in_features = in_features
@@ -116,6 +119,8 @@ class GCN(Convolution):
     Args:
         bias: whether b is added.
     """
+
+    takes_sparse = True
 
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True) -> None:
         super().__init__(in_features, out_features)

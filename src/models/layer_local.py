@@ -68,6 +68,7 @@ class LayerLocal(Encoder):
             embedding_first=False,
         )
         self.hidden = hidden
+        self.takes_sparse = convolution.takes_sparse
         widths = [self.input.width, *[hidden] * (layers - 1)]
         self.convolutions = nn.ModuleList(convolution(width, hidden) for width in widths)
         self.register_buffer("in_use", torch.tensor(layers))
@@ -90,13 +91,24 @@ class LayerLocal(Encoder):
         graph: Graph | Sequence[Graph | Bipartite],
         weight: Tensor | None = None,
     ) -> Tensor:
-        given = self.input(features)
-        x = given.to_dense() if isinstance(given, SparseRows) else given
+        x = self.input(features)
+        if isinstance(x, SparseRows) and not self.takes_sparse:
+            x = x.to_dense()
         outputs = []
         graphs = layers_of(graph, weight, self.layers)
         used = list(zip(self.convolutions, graphs, strict=True))[: int(self.in_use)]
         for convolution, seen in used:
-            x = convolution(x / (x.norm(dim=1, keepdim=True) + _EPS), *seen).relu()
+            x = convolution(_unit_rows(x), *seen).relu()
             outputs.append(x)
         count = graphs[-1][0].num_nodes
         return torch.cat([first_rows(out, count) for out in outputs], dim=1)
+
+
+def _unit_rows(x: Tensor | SparseRows) -> Tensor | SparseRows:
+    """Rows divided by their length + 1e-8."""
+    if isinstance(x, Tensor):
+        return x / (x.norm(dim=1, keepdim=True) + _EPS)
+    squares = x.with_value(x.value.square())
+    lengths = squares.times(x.value.new_ones(x.num_columns, 1)).sqrt().flatten()
+    of_entry = lengths.repeat_interleave(x.rowptr.diff(), output_size=x.value.numel())
+    return x.with_value(x.value / (of_entry + _EPS))
