@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.runner import toy
+from torch.nn.functional import softplus
 
 from runner.errors import RunnerError
 from runner.models.inner_product import InnerProduct
@@ -17,7 +18,7 @@ from runner.models.link_model import LinkModel
 from runner.training.evaluator import NoEvaluator
 from runner.training.layerwise import Layerwise
 from runner.training.loop import fit
-from runner.training.objective import LinkPrediction
+from runner.training.objective import LinkPrediction, Step
 from runner.training.optimizers import build_optimizer
 from runner.training.ranks import Ranks
 from runner.training.state import TrainingState
@@ -68,6 +69,22 @@ def test_each_phase_moves_its_layer_alone(threshold):
             assert moved[phase] and not any(moved[phase + 1 :])
     first = run.optimizer.param_groups[0]["params"]
     assert all(run.optimizer.state[p]["step"] == 2 * STEPS for p in first)
+
+
+@pytest.mark.parametrize("threshold", [None, 2.0])
+def test_the_loss_is_of_the_scores_of_one_layer(threshold):
+    run = build(2, threshold=threshold)
+    batch = next(run.sampler.epoch())
+    for layer in (0, 1):
+        run.objective.begin(layer, run.model)
+        step = Step(run.model, batch, run.encoding.view(run.task.train_inputs, batch))
+        z = run.model.encoder(run.task.features, batch.graph)[:, 4 * layer : 4 * layer + 4]
+        products = [z[pairs[0]] * z[pairs[1]] for pairs in (batch.positives, batch.negatives)]
+        positive, negative = (
+            p.sum(1) if threshold is None else p.square().sum(1) - 2 for p in products
+        )
+        expected = softplus(-positive).mean() + softplus(negative).mean()
+        torch.testing.assert_close(run.objective.loss(step), expected)
 
 
 def test_a_layer_goes_on_from_the_best_of_those_below():
