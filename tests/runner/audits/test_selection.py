@@ -31,3 +31,12 @@ def test_a_few_evaluations_have_one_last(tmp_path):
 def test_without_evaluation_there_is_none(tmp_path):
     path = write(tmp_path / "metrics.jsonl", 3, 5)
     assert selection_of(path, "mrr") is None and selection_of(path, None) is None
+
+
+def test_the_last_are_those_of_the_last_phase(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    rows = [{"epoch": e, "phase": 1 + (e > 38), "test/mrr": e / 100} for e in range(1, 41)]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    found = selection_of(path, "mrr")
+    assert found["evaluations"] == found["epochs"] == 40
+    assert found["last"] == {"evaluations": 1, "test": {"mrr": 0.40}}
