@@ -39,9 +39,9 @@ from runner.models.heuristics import (
     ShortestPath,
 )
 from runner.models.inner_product import InnerProduct
-from runner.models.lcm import LCM, LCMConvolution
 from runner.models.layer_local import LayerLocal
 from runner.models.layer_mean import LayerMean
+from runner.models.lcm import LCM, LCMConvolution
 from runner.models.linear_gcn import LinearGCN
 from runner.models.link_model import LinkModel
 from runner.models.lpformer import LPFormer

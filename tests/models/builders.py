@@ -18,8 +18,8 @@ from runner.models.gae import GAE
 from runner.models.gae_cn import GAECN
 from runner.models.hadamard_mlp import HadamardMLP
 from runner.models.inner_product import InnerProduct
-from runner.models.lcm import LCM
 from runner.models.layer_mean import LayerMean
+from runner.models.lcm import LCM
 from runner.models.lpformer import LPFormer
 from runner.models.message_passing import MessagePassing
 from runner.models.mplp import MPLP

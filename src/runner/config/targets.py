@@ -18,7 +18,7 @@ GET_CLASS = "hydra.utils.get_class"
 _OURS = (
     "runner.models.", "runner.training.", "runner.tracking.", "runner.data.", "torch.optim.",
 )  # fmt: skip
-# What a function of ours returns that a config may name: a dataset, or a convolution with arguments.
+# What functions return that a config may name: a dataset, or a convolution with arguments.
 _RETURNED = ("LinkData", "type[Convolution]")
 
 
