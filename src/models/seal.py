@@ -16,6 +16,7 @@ from runner.models.predictor import Predictor, View
 from runner.ops.aggregate import gather, pool
 from runner.ops.csr import Graph
 from runner.ops.enclosing_subgraphs import EnclosingSubgraphs, enclosing_subgraphs
+from runner.ops.overlap import check_pairs
 from runner.ops.pairs import draw_pairs
 
 _LEAST_K = 10  # the convolutions over the sorted nodes need so many
@@ -83,6 +84,7 @@ class SEAL(Predictor):
 
     def forward(self, h: Tensor, view: View, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H), or (N, 0)."""
+        check_pairs(view.graph, pairs)
         if torch.is_grad_enabled() or not pairs.numel():
             return self._logits(h, view, pairs)
         chunks = self._chunks(view.graph, pairs)
