@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -46,6 +47,21 @@ class Encoder(nn.Module):
 
         Raises:
             RunnerError: naming the remedy.
+        """
+
+    @property
+    def start(self) -> tuple[str, Path] | None:
+        """A finished run that it begins with: the key that names it, and its folder."""
+        return None
+
+    def begin(self, other: Encoder) -> None:
+        """Take up what it needs of that run's encoder; its state has to hold it from then on.
+
+        Called once, before the first step. A resume, or a trained run in use, has it from the
+        checkpoint alone.
+
+        Raises:
+            RunnerError: if that encoder does not fit.
         """
 
     def every_layer(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from runner.keys import Before, InConfig, Layers, Probability, Width
+from runner.errors import RunnerError
+from runner.keys import Before, Effect, InConfig, Layers, Probability, RunSeed, Text, Width
+from runner.models.augmentation import Augmentation, Join, Sets, sets_of
 from runner.models.convolution import GCN, Convolution
 from runner.models.encoder import Encoder
 from runner.models.mlp import MLP, Dropout
+from runner.models.neighbour_cvae import dense
 from runner.models.node_embedding import NodeEmbedding
 from runner.models.node_input import FeatureLinear, NodeInput
 from runner.ops.backend import exact
@@ -50,6 +54,14 @@ class MessagePassing(Encoder):
         embedding: width of learned rows, see :class:`runner.models.node_input.NodeInput`.
         edge_dropout: share of directed entries dropped, anew in every layer; kept ones are scaled
             by 1 / (1 - p), and the convolution's normalisation sees the scaled ones.
+        augment: further feature sets beside the features, each with a first-layer map of its own:
+            "mean_of_neighbours", or the folder of a run that has learned to generate them, see
+            :mod:`runner.models.augmentation`.
+        augment_by: the experiment of that run, whatever its seed and place.
+        augment_sets: how many are generated; 0 for none.
+        augment_join: "sum" of the maps' outputs, or "concat", which takes a further convolution
+            with weights.
+        augment_seed: of what is generated.
         sparse_embedding: the gradient of the embedding holds the rows that were looked up alone.
 
     Raises:
@@ -77,8 +89,30 @@ class MessagePassing(Encoder):
         sparse_embedding: Annotated[bool, Before(False)] = False,
         activation: Annotated[bool, Before(True)] = True,
         embedding: Annotated[Width | None, Before(None)] = None,
+        augment: Annotated[Text | None, Effect.PLACE, Before(None)] = None,
+        augment_by: Annotated[str | None, Before(None)] = None,
+        augment_sets: Annotated[Sets, Before(1, "augment")] = 1,
+        augment_join: Annotated[Join, Before("sum", "augment")] = "sum",
+        augment_seed: Annotated[RunSeed, Before(0, "augment")] = 0,
     ) -> None:
         super().__init__()
+        sets = sets_of(
+            augment,
+            num_features=num_features,
+            num_categories=num_categories,
+            count=augment_sets,
+            join=augment_join,
+            seed=augment_seed,
+        )
+        maps_first = layers > 0 and convolution.has_weights
+        side_by_side = sets is not None and augment_join == "concat"
+        if side_by_side and (layers < 2 or not maps_first or jumping_knowledge):
+            raise RunnerError(
+                "encoder.augment_join=concat: the outputs of a first convolution with weights "
+                "stand side by side, for a second one; give encoder.augment_join=sum, or at least "
+                "two layers with weights and encoder.jumping_knowledge=false"
+            )
+        of_features = num_features or 0
         if layers < 0:
             raise ValueError(f"layers must be at least 0, got {layers}")
         if not 0 <= edge_dropout < 1:
@@ -127,23 +161,43 @@ class MessagePassing(Encoder):
             last = layer == layers - 1
             self.convolutions.append(convolution(width, hidden))
             width = hidden
+            if sets is not None and side_by_side and layer == 0:
+                width *= 1 + sets.sets
             after: nn.Module = nn.Identity()
             if not convolution.has_weights:
                 if last:
                     after = Dropout(output_dropout)
             elif activation and (not last or (layers == 1 and activate_single)):
-                norm = nn.LayerNorm(hidden) if layer_norm else nn.Identity()
+                norm = nn.LayerNorm(width) if layer_norm else nn.Identity()
                 after = MLP(norm, nn.Dropout(hidden_dropout), nn.ReLU())
             self.activations.append(after)
         self.layer_weights = (
             nn.Parameter(torch.randn(layers)) if jumping_knowledge and layers > 0 else None
         )
+        self.augmentation: Augmentation | None = None
+        if sets is not None:  # last, so that the rest starts as without
+            make_map: type[nn.Module] = convolution if maps_first else FeatureLinear
+            self.augmentation = Augmentation(
+                sets,
+                lambda: make_map(of_features, hidden),
+                dropout=Dropout(input_dropout),
+                join=augment_join,
+            )
 
     @property
     def layers(self) -> int | None:  # type: ignore[override]
         """How many steps away a node may be that has a part in an embedding."""
         beside = self.learned is not None and self.learned.beside
-        return None if beside else len(self.convolutions)
+        further = self.augmentation is not None and self.augmentation.source.reads_graph
+        return None if beside or further else len(self.convolutions)
+
+    @property
+    def start(self) -> tuple[str, Path] | None:
+        return None if self.augmentation is None else self.augmentation.start
+
+    def begin(self, other: Encoder) -> None:
+        if self.augmentation is not None:
+            self.augmentation.begin(other)
 
     def forward(
         self,
@@ -176,14 +230,20 @@ class MessagePassing(Encoder):
         if weight is not None and not isinstance(graph, Graph):
             raise ValueError("edge weights belong to one graph for all layers")
         graphs = [graph] * len(self.convolutions) if isinstance(graph, Graph) else graph
-        x = self._embed(features if self.learned is None else self.learned(features))
+        further = self.augmentation
+        sets = [] if further is None else further.source(features, graph)
+        x = self._embed(features if self.learned is None else self.learned(features), sets)
         if not graphs:
             return [x]
-        outputs = []
+        outputs: list[Tensor] = []
         for convolution, activation, own in zip(
             self.convolutions, self.activations, graphs, strict=True
         ):
-            out = activation(convolution(x, *self._thin(own, x, weight)))
+            seen = self._thin(own, x, weight)
+            out = convolution(x, *seen)
+            if further is not None and not outputs and convolution.has_weights:
+                out = further(out, sets, *seen)
+            out = activation(out)
             residual = self.residual and out.shape[1] == x.shape[1]
             x = out + first_rows(x, out.size(0)) if residual else out
             outputs.append(x)
@@ -197,14 +257,18 @@ class MessagePassing(Encoder):
             outputs = [exact(first_rows(out, x.size(0))) for out in outputs]
             return torch.stack(outputs, dim=-1) @ self.layer_weights
 
-    def _embed(self, features: Tensor | SparseRows) -> Tensor:
+    def _embed(self, features: Tensor | SparseRows, sets: Sequence[Tensor]) -> Tensor:
         """The input stage. Dropout of the zeros of sparse features would change nothing."""
-        if not isinstance(features, SparseRows):
-            return self.input(features)
         if len(self.input) == 1:  # dropout alone: the convolution maps the features itself
-            return self.input(features.to_dense())
+            return self.input(dense(features))
+        if len(self.input) == 2:  # a learned embedding of ids
+            return self.input(features)
         input_dropout, linear, hidden_dropout = self.input
-        return hidden_dropout(linear(features.with_value(input_dropout(features.value))))
+        if isinstance(features, SparseRows):
+            x = linear(features.with_value(input_dropout(features.value)))
+        else:
+            x = linear(input_dropout(features))
+        return hidden_dropout(x if self.augmentation is None else self.augmentation(x, sets))
 
     def _thin(
         self, graph: Graph | Bipartite, like: Tensor, given: Tensor | None

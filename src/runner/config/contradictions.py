@@ -77,26 +77,31 @@ def _list_strays_of_validation(plain: Mapping[str, Any]) -> Iterator[str]:
 def _list_idle_keys(plain: Mapping[str, Any]) -> Iterator[str]:
     """Keys of links where the objective takes none, and links that it misses."""
     targets = {name: str((plain.get(name) or {}).get("_target_")) for name in GROUPS}
-    takes_links = constant(targets["objective"], "takes_links") is not False
-    why = "this objective sees the whole graph at once"
-    for name in ("sampler", "negatives"):
+    takes_links, takes_negatives = (
+        constant(targets["objective"], f"takes_{what}") is not False
+        for what in ("links", "negatives")
+    )
+    if takes_links and takes_negatives:
+        why = "this objective learns from links"
+    elif takes_links:
+        why = "this objective learns from links without negatives"
+    else:
+        why = "this objective sees the whole graph at once"
+    taken = {"sampler": takes_links, "negatives": takes_links and takes_negatives}
+    for name, takes in taken.items():
         draws = constant(targets[name], "draws") is not False
-        if draws and not takes_links:
+        if draws and not takes:
             yield f"{name}: {targets[name]} has no effect, {why}; give {name}=none"
-        elif takes_links and not draws:
-            yield (
-                f"{name}: {targets[name]} does not fit, this objective learns from links; give "
-                f"{name}={_DRAWN[name]}"
-            )
-    if takes_links:
+        elif takes and not draws:
+            yield f"{name}: {targets[name]} does not fit, {why}; give {name}={_DRAWN[name]}"
+    if all(taken.values()):
         return
     values = flat(plain, ".")
-    idle = {
-        "train.batch_size": None, "sampler.batch_size": None, "negatives.per_positive": 1,
-        "negatives.redraw": True,
-    }  # fmt: skip
+    idle: dict[str, Any] = {"negatives.per_positive": 1, "negatives.redraw": True}
+    if not takes_links:
+        idle = {"train.batch_size": None, "sampler.batch_size": None, **idle}
     for key, nothing in idle.items():
         if key in values and values[key] != nothing:
             yield f"{key}: {values[key]!r} has no effect, {why}; leave it out"
-    if targets["encoding"] != schema.FULL_ENCODING["_target_"]:
+    if not takes_links and targets["encoding"] != schema.FULL_ENCODING["_target_"]:
         yield f"encoding: {targets['encoding']} does not fit, {why}; give encoding=full"

@@ -25,6 +25,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("name_of_file", _name_of_file, replace=True)
     OmegaConf.register_new_resolver("name_of_data", _name_of_data, replace=True)
     OmegaConf.register_new_resolver("experiments_of", _experiments_of, replace=True)
+    OmegaConf.register_new_resolver("experiment_of", _experiment_of_run, replace=True)
 
 
 def _under(protocol: str, there: str, elsewhere: str, *, _root_: DictConfig) -> str:
@@ -58,6 +59,11 @@ def _experiments_of(*, _parent_: DictConfig) -> list[str]:
     if OmegaConf.is_missing(_parent_, "runs"):
         return []
     return [_experiment_of(Path(str(run)).expanduser()) for run in _parent_.runs]
+
+
+def _experiment_of_run(folder: str | None) -> str | None:
+    """What repeats of the run in a folder share; the word itself where it is no folder."""
+    return None if folder is None else _experiment_of(Path(str(folder)).expanduser())
 
 
 def _experiment_of(folder: Path) -> str:

@@ -121,6 +121,10 @@ def _with_absolute_paths(plain: dict[str, Any]) -> dict[str, Any]:
         source["cache"] = absolute(source["cache"])
     if isinstance(plain["model"].get("runs"), list):
         plain["model"]["runs"] = [absolute(run) for run in plain["model"]["runs"]]
+    encoder = plain["encoder"]
+    # A word stands for something else than a run.
+    if encoder.get("augment") is not None and encoder["augment"] != encoder["augment_by"]:
+        encoder["augment"] = absolute(encoder["augment"])
     if train["init_from"] not in (None, "auto"):
         train["init_from"] = absolute(train["init_from"])
     return plain

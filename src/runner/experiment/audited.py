@@ -23,6 +23,7 @@ from runner.config.reports import FAILURES
 from runner.data.link_data import LinkData
 from runner.errors import RunnerError
 from runner.experiment import warm_start
+from runner.experiment.audited_loss import audit_loss
 from runner.experiment.build import build
 from runner.experiment.graphs import build_graphs
 from runner.experiment.parts import Parts
@@ -43,7 +44,7 @@ def audit(
     seconds: float,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """The audits of the model as it is, by name; empty of a run without metrics.
+    """The audits of the model as it is, by name; of a pretraining the one of its loss.
 
     The model has to be in evaluation. An audit that fails, or that cannot be made, is a warning.
 
@@ -53,9 +54,14 @@ def audit(
         seconds: of the run, by which each audit is limited.
     """
     training, data = parts.training, parts.data
+    began, exact = time.perf_counter(), _is_exact(parts)
+    if not training.objective.scores_pairs and not parts.config.train.all_links:
+        make = partial(audit_loss, parts, folder, epoch, exact)
+        return _told(
+            {"knowledge": _attempt("knowledge", make, Limit(seconds, stop_requested))}, began
+        )
     if not training.evaluator.names:
         return {}
-    began, exact = time.perf_counter(), _is_exact(parts)
     valid, test = (
         training.objective.inputs(epoch, inputs)
         for inputs in (training.task.valid_inputs, training.task.test_inputs)
@@ -85,8 +91,11 @@ def audit(
         name: _attempt(name, make, Limit(seconds, stop_requested)) for name, make in audits.items()
     }
     visible = found.get("training", {}).get("targets_visible")
-    of_training = f"; training targets visible: {visible}" if visible else ""
-    log.info("audits: %s%s (%.1f s)", _in_words(found), of_training, time.perf_counter() - began)
+    return _told(found, began, f"; training targets visible: {visible}" if visible else "")
+
+
+def _told(found: dict[str, Any], began: float, further: str = "") -> dict[str, Any]:
+    log.info("audits: %s%s (%.1f s)", _in_words(found), further, time.perf_counter() - began)
     return found
 
 

@@ -113,6 +113,11 @@ def check_parts(
             "train.schedule: this objective learns in phases, and a schedule would run through all "
             "of them; leave it out"
         )
+    if not objective.scores_pairs and not without_scores:
+        raise RunnerError(
+            f"model={config.run.model}: this objective learns the encoder alone; give model=none "
+            "evaluator=none"
+        )
     if isinstance(model.encoder, NoEncoder) and model.predictor.product_of_ends:
         raise RunnerError(
             "encoder=none: this predictor scores the product of embeddings; give another encoder"

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.config.schema import RunConfig
 from runner.experiment.parts import assemble
+from runner.experiment.warm_start import begin_encoder
 from runner.machine import startup
 from runner.training.loop import fit
 from runner.training.ranks import Ranks
@@ -18,7 +19,10 @@ def compute(
     *, config: Mapping[str, Any], folder: str, checkpoint: Mapping[str, Any] | None, ranks: Ranks
 ) -> None:
     """Take part in the run of `folder`, from the same state as process 0."""
-    parts = assemble(RunConfig.read(config), Path(folder), ranks)
+    read, place = RunConfig.read(config), Path(folder)
+    parts = assemble(read, place, ranks)
+    if checkpoint is None:
+        begin_encoder(parts.training.model, read, place, parts.data)
     state = TrainingState() if checkpoint is None else parts.restore(checkpoint)
     startup.end()
     fit(parts.training, state, Silent(), ranks)

@@ -187,7 +187,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
         config.sampler,
         graph=task.train_graph,
         targets=targets.to(device),
-        negatives=_build_negatives(config, data, learned),
+        negatives=build_negatives(config, data, learned),
         generators=generators,
     )
     encoding: Encoding = build("encoding", config.encoding)
@@ -214,9 +214,14 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     )
 
 
-def _build_negatives(
+def build_negatives(
     config: RunConfig, data: LinkData, learned: EvaluationSplit | None
 ) -> NegativeSampler:
+    """What draws the negatives of training, as the data need it.
+
+    Args:
+        learned: links of validation that are learned from; None for those of training.
+    """
     negatives: NegativeSampler = build("negatives", config.negatives)
     if isinstance(negatives, ValidationNegatives):
         assert learned is not None, "such negatives go with their links"

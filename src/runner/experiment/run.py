@@ -96,7 +96,9 @@ def run_experiment(
         selection = training.evaluator.selection
         tracked.result["selection"] = selection_of(folder.metrics, selection)
         folder.write_json("summary.json", tracked.result)  # what follows may be killed for memory
-        if settings.run.audits and training.evaluator.names:
+        if settings.run.audits and (
+            training.evaluator.names or not training.objective.scores_pairs
+        ):
             tracked.result["audits"] = _audits(folder, parts, state, stop)
             folder.write_json("summary.json", tracked.result)
         if settings.run.node_report:
@@ -129,6 +131,7 @@ def _prepare(
     if checkpoint is None:
         warm_start.take(config, folder)
         parts = assemble(config, folder.path, ranks)
+        warm_start.begin_encoder(parts.training.model, config, folder.path, parts.data)
         warm_start.initialise(parts.training.model, config, folder.path, parts.data)
         return parts, TrainingState()
     if folder.meta().get("init_from") and not (folder.path / "init").is_dir():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from runner.config.published import column_of
+from runner.config.reports import FAILURES
 from runner.config.schema import RunConfig
 from runner.config.targets import foreign_targets, refuse_foreign
 from runner.data.all_links import fingerprint_with_all_links
@@ -26,6 +28,7 @@ from runner.models.link_model import LinkModel
 from runner.ops.csr import Graph
 from runner.records import checkpoint
 from runner.records.folder import RunFolder
+from runner.records.summary import read_summary
 from runner.storage.workshop import sync
 
 log = logging.getLogger(__name__)
@@ -33,7 +36,7 @@ log = logging.getLogger(__name__)
 # The keys that define the meaning of an encoder's weights.
 _ENCODER_KEYS = (
     "_target_", "convolution", "hidden", "layers", "residual", "jumping_knowledge", "layer_norm",
-    "activate_single",
+    "activate_single", "augment", "augment_sets", "augment_join",
 )  # fmt: skip
 _FILES = ("config.yaml", "meta.json", "checkpoints/best.pt")
 
@@ -75,6 +78,46 @@ def take(config: RunConfig, folder: RunFolder) -> dict[str, Any] | None:
     taken = {"folder": str(source), "run_id": run_id, "mode": config.train.init_mode}
     folder.write_meta({**folder.meta(), "init_from": taken})
     return taken
+
+
+def begin_encoder(model: LinkModel, config: RunConfig, folder: Path, data: LinkData) -> None:
+    """Give the encoder of a new run what it takes of a finished one (`Encoder.start`).
+
+    Raises:
+        RunnerError: if that run is unfinished, was on other data, on another split or on other
+            features, or has failed its audit.
+    """
+    start = model.encoder.start
+    if start is None:
+        return
+    key, source = start
+    where = f"{key}={source}"
+    missing = [name for name in (*_FILES, "summary.json") if not (source / name).is_file()]
+    if missing:
+        raise RunnerError(
+            f"{where}: no finished run ({', '.join(missing)} missing); give the folder of one"
+        )
+    audited = read_summary(source).get("audits", {}).get("knowledge", {})
+    if audited.get("passed") is False:
+        raise RunnerError(
+            f"{where}: that run has failed its audit of knowledge: {FAILURES['knowledge']} "
+            "(docs/audits.md); learn it anew, on the training graph alone"
+        )
+    began_from = _read_source_config(source, config)
+    for run, own in ((folder, config), (source, began_from)):
+        if _uses_start(run, own, "embeddings"):
+            raise RunnerError(
+                f"{where}: with train.init_mode=embeddings that run and this one have other "
+                "features than the graph; leave one of the two out"
+            )
+    other = build_model(
+        began_from,
+        num_features=data.features.shape[-1],
+        num_categories=data.num_categories,
+        num_nodes=data.num_nodes,
+    )
+    other.load_state_dict(_load_weights(source, data, key=key))
+    model.encoder.begin(other.encoder)
 
 
 def _find_source(config: RunConfig, folder: RunFolder) -> Path | None:
@@ -167,7 +210,13 @@ def initialise(model: LinkModel, config: RunConfig, folder: Path, data: LinkData
         )
     found = _load_weights(folder / "init", data)
     predictor, prefix = model.predictor, "predictor."
-    unused = {name for name in found if not predictor.may_start_alone(name.removeprefix(prefix))}
+    own_state = model.state_dict()
+    unused = {
+        name
+        for name in found
+        if not predictor.may_start_alone(name.removeprefix(prefix))
+        and not _is_same_or_chance(name, found[name], own_state)
+    }
     lacking = []
     with torch.no_grad():
         for name, parameter in (*model.named_parameters(), *model.named_buffers()):
@@ -191,12 +240,19 @@ def initialise(model: LinkModel, config: RunConfig, folder: Path, data: LinkData
         )
 
 
-def _load_weights(folder: Path, data: LinkData) -> dict[str, Tensor]:
+def _is_same_or_chance(name: str, value: Tensor, own: Mapping[str, Tensor]) -> bool:
+    """Whether a value is no weight to take up: the state of a generator, or one that is here."""
+    return name.endswith("_extra_state") or (name in own and torch.equal(own[name].cpu(), value))
+
+
+def _load_weights(
+    folder: Path, data: LinkData, *, key: str = "train.init_from"
+) -> dict[str, Tensor]:
     content = checkpoint.read(folder / "checkpoints" / "best.pt")
     seen = content["fingerprint"]
     if data.fingerprint not in (seen, fingerprint_with_all_links(seen)):
         raise RunnerError(
-            "train.init_from: that run has seen another dataset or another split, whose training "
+            f"{key}: that run has seen another dataset or another split, whose training "
             "links may be test links here; give a run on the same data with the same seed"
         )
     return content["model"]

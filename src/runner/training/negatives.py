@@ -134,9 +134,12 @@ class ValidationNegatives(NegativeSampler):
 
 
 class NoNegatives(NegativeSampler):
-    """None, for an objective that takes no links."""
+    """None, for an objective that takes none."""
 
     draws = False
+
+    def epoch(self, graph: Graph, positives: Tensor, generator: torch.Generator) -> Tensor:
+        return positives.new_empty(*positives.shape, 0)
 
 
 class AmongNodes(NegativeSampler):

@@ -82,6 +82,9 @@ class Objective:
     """Whether it learns from links in batches, with negatives; else one step an epoch sees the
     whole graph, and sampler and negatives are ``none``."""
 
+    takes_negatives: ClassVar[bool] = True
+    """Whether it learns from negatives beside the links; else ``negatives`` is ``none``."""
+
     learns_from_validation: ClassVar[bool] = False
     """Whether it learns from links of validation, in place of those of training."""
 

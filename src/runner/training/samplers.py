@@ -108,7 +108,7 @@ class LinkSampler:
         for number in range(skip, len(self)):
             rows = order[number * self.batch_size : (number + 1) * self.batch_size]
             rows = rows.to(self.targets.device)
-            negatives = drawn[:, rows].reshape(2, -1)
+            negatives = drawn[:, rows].flatten(1)
             yield Batch(self.graph, self.targets[:, rows], negatives, self.hidden_entries(rows))
 
     def hidden_entries(self, rows: Tensor) -> Tensor | None:
