@@ -34,7 +34,8 @@ def audit_loss(parts: Parts, folder: Path, epoch: int, exact: bool, limit: Limit
     """
     see = partial(_see, parts, folder, epoch)
     data = parts.data
-    return audit_knowledge(see(data), see, data, validation_edges=False, exact=exact, limit=limit)
+    found = audit_knowledge(see(data), see, data, validation_edges=False, exact=exact, limit=limit)
+    return {key: value for key, value in found.items() if key != "pairs"}  # none is scored
 
 
 def _see(parts: Parts, folder: Path, epoch: int, data: LinkData) -> Seen:
