@@ -53,6 +53,7 @@ from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
 from runner.models.ncnc import NCNC
 from runner.models.neo_gnn import NeoGNN
+from runner.models.neighbour_cvae import NeighbourCVAE
 from runner.models.normed_gcn import NormedGCN
 from runner.models.ocn import OCN
 from runner.models.predictor import NoPredictor, Predictor, View
@@ -101,6 +102,7 @@ __all__ = [
     "MessagePassing",
     "Mixture",
     "NCNDiff",
+    "NeighbourCVAE",
     "NeoGNN",
     "NoEncoder",
     "NoLoopGCN",
