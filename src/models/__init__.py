@@ -52,8 +52,8 @@ from runner.models.ncn import NCN
 from runner.models.ncn2 import NCN2
 from runner.models.ncn_diff import NCNDiff
 from runner.models.ncnc import NCNC
-from runner.models.neo_gnn import NeoGNN
 from runner.models.neighbour_cvae import NeighbourCVAE
+from runner.models.neo_gnn import NeoGNN
 from runner.models.normed_gcn import NormedGCN
 from runner.models.ocn import OCN
 from runner.models.predictor import NoPredictor, Predictor, View

@@ -259,10 +259,10 @@ class MessagePassing(Encoder):
 
     def _embed(self, features: Tensor | SparseRows, sets: Sequence[Tensor]) -> Tensor:
         """The input stage. Dropout of the zeros of sparse features would change nothing."""
+        if not isinstance(features, SparseRows) and self.augmentation is None:
+            return self.input(features)
         if len(self.input) == 1:  # dropout alone: the convolution maps the features itself
             return self.input(dense(features))
-        if len(self.input) == 2:  # a learned embedding of ids
-            return self.input(features)
         input_dropout, linear, hidden_dropout = self.input
         if isinstance(features, SparseRows):
             x = linear(features.with_value(input_dropout(features.value)))
