@@ -36,6 +36,18 @@ class LinkModel(nn.Module):
         self.encoder = encoder
         self.predictor = predictor
         self.precision = precision
+        self.frozen = False
+
+    def freeze_encoder(self) -> None:
+        """Keep the encoder as it is: in evaluation, without dropout, and without a gradient."""
+        self.frozen = True
+        self.encoder.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> LinkModel:
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
 
     def encode(
         self,

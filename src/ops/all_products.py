@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -26,6 +27,29 @@ def softplus_of_products(x: Tensor, rows: Tensor) -> Tensor:
     return total
 
 
+def log_sum_exp_of_products(
+    x: Tensor,
+    keys: Tensor,
+    rows: Tensor,
+    *,
+    offset: Tensor | None = None,
+    left_out: Tensor | None = None,
+) -> Tensor:
+    """Σ_i log Σ_j exp(x_i · k_j + b_j), i of ``rows`` and j of all keys but one, a scalar.
+
+    Parts of the rows add up to the whole, and so do their gradients.
+
+    Args:
+        x: (N, H) floating point.
+        keys: (M, H), k.
+        rows: (k,) int64, each at most once.
+        offset: (M,), b, without a gradient; None for zeros.
+        left_out: (N,) int64, the key that the sum of a row lacks; None for none.
+    """
+    total: Tensor = _LogSumExpOfProducts.apply(x, keys, rows, offset, left_out)
+    return total
+
+
 class _SoftplusOfProducts(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
@@ -42,3 +66,37 @@ class _SoftplusOfProducts(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
         return grad * gradient, None
+
+
+class _LogSumExpOfProducts(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        keys: Tensor,
+        rows: Tensor,
+        offset: Tensor | None,
+        left_out: Tensor | None,
+    ) -> Tensor:
+        total = x.new_zeros(())
+        gradients = torch.zeros_like(x), torch.zeros_like(keys)
+        for block in rows.split(max(1, _ENTRIES // max(1, keys.size(0)))):
+            products = x[block] @ keys.T
+            if offset is not None:
+                products += offset
+            if left_out is not None:
+                products.scatter_(1, left_out[block].unsqueeze(1), -math.inf)
+            largest = products.amax(dim=1, keepdim=True)
+            powers = products.sub_(largest).exp_()
+            sums = powers.sum(dim=1, keepdim=True)
+            total += (sums.log() + largest).sum()
+            gradients[0][block] = powers @ keys / sums
+            gradients[1].addmm_(powers.T, x[block] / sums)
+        ctx.save_for_backward(*gradients)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        of_x, of_keys = ctx.saved_tensors
+        return grad * of_x, grad * of_keys, None, None, None

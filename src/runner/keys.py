@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Annotated, Any, TypeVar
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 
 class Effect(Enum):
@@ -45,6 +45,7 @@ InConfig = Annotated[_T, IN_CONFIG]  # a config has to give it; the default is f
 
 Probability = Annotated[float, Ge(0), Lt(1)]
 Fraction = Annotated[float, Ge(0), Le(1)]
+Rates = Annotated[list[Fraction], MinLen(2), MaxLen(2)]  # one for each of two views
 Share = Annotated[float, Gt(0), Lt(1)]
 NotNegative = Annotated[float, Ge(0)]
 Weight = Annotated[float, Gt(0), Le(1)]

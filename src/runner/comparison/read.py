@@ -16,7 +16,7 @@ from typing import Any
 from runner.comparison import settings as config
 from runner.comparison.groups import is_identity
 from runner.comparison.run import Files, Result, Run
-from runner.config.identity import content_id, is_on_a_file
+from runner.config.identity import content_id, is_on_a_file, kind_of_start
 from runner.config.reports import AUDITS, with_later
 from runner.storage.seal import Damaged, read_json, read_lines
 from runner.terminal.tables import published_figures
@@ -84,8 +84,8 @@ def _experiment(settings: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
         return _digest(settings)
     if not is_on_a_file(settings):
         return str(recorded)
-    begun = meta.get("init_from")
-    digest = content_id(config.nested(settings), warm_start=begun["mode"] if begun else None)
+    begun = kind_of_start(meta.get("init_from"))
+    digest = content_id(config.nested(settings), warm_start=begun)
     return f"{str(recorded).rpartition('-')[0]}-{digest}"
 
 

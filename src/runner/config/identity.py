@@ -23,11 +23,25 @@ def experiment_id(config: Mapping[str, Any], *, warm_start: str | None) -> str:
     are repeats where the fingerprints of their graphs and features agree too.
 
     Args:
-        warm_start: the mode in which the run has begun with another, None for none.
+        warm_start: how the run has begun with another (:func:`kind_of_start`), None for none.
     """
     text = json.dumps([canonical(config), warm_start])
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     return f"{config['run']['dataset']}-{config['run']['model']}-{digest}"
+
+
+def kind_of_start(start: Mapping[str, Any] | None) -> str | None:
+    """What repeats share of the run that they have begun with; None where there is none.
+
+    The mode, and the experiment of that run where it is recorded.
+
+    Args:
+        start: `init_from` of meta.json.
+    """
+    if start is None:
+        return None
+    of = f" of {start['experiment']}" if "experiment" in start else ""
+    return f"{start['mode']}{of}"
 
 
 def canonical(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class Train(Section):
     evaluate_every: Annotated[PositiveInt, Before(1)]
     # A resume keeps what it began from; repeats have begun in the same mode, not from the same run.
     init_from: Annotated[Text | None, Effect.LABEL]
-    init_mode: Literal["weights", "embeddings"]
+    init_mode: Literal["weights", "embeddings", "encoder"]
     clip_norm: Positive | None
     checkpoint_minutes: Annotated[Positive, Effect.SAVING]
     checkpoint_steps: Annotated[PositiveInt | None, Effect.SAVING, Before(None)]

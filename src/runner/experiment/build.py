@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from torch import Tensor
+from torch import Tensor, nn
 
 from runner.config.locate import locate
 from runner.config.places import PLACES
@@ -110,12 +111,23 @@ def build_model(
         )
 
 
+def build_objective(config: RunConfig) -> Objective:
+    """The objective, its weights initialised by `seeds.initialisation`, by other draws than a
+    model's."""
+    seed = np.random.SeedSequence([config.seeds.initialisation, 1]).generate_state(1, np.uint64)[0]
+    with torch.random.fork_rng():
+        torch.manual_seed(int(seed >> 1))
+        objective: Objective = build("objective", config.objective)
+    return objective
+
+
 def build_optimiser(
-    model: LinkModel, train: Train, folder: Path | None
+    model: LinkModel, learned: nn.Module, train: Train, folder: Path | None
 ) -> tuple[torch.optim.Optimizer | None, Schedule | None]:
-    """The optimiser of both parts, and the schedule of its learning rates; none without epochs.
+    """The optimiser of all weights, and the schedule of its learning rates; none without epochs.
 
     Args:
+        learned: weights of the objective.
         folder: folder for the moments of embeddings on disk.
     """
     if train.epochs == 0:  # an optimiser imports torch's compiler, which takes a second
@@ -129,6 +141,7 @@ def build_optimiser(
             lr_predictor=train.lr_predictor,
             weight_decay=train.weight_decay,
             folder=folder,
+            learned=learned,
         ),
     )
     if train.schedule is None:

@@ -113,10 +113,11 @@ def check_parts(
             "train.schedule: this objective learns in phases, and a schedule would run through all "
             "of them; leave it out"
         )
-    if not objective.scores_pairs and not without_scores:
+    if not objective.scores_pairs and any(True for _ in model.predictor.parameters()):
         raise RunnerError(
-            f"model={config.run.model}: this objective learns the encoder alone; give model=none "
-            "evaluator=none"
+            "model: this objective learns the encoder alone, and the weights of a predictor would "
+            "stay as they were drawn; give model=none, and train the predictor in a run that "
+            "begins from this one (train.init_from)"
         )
     if isinstance(model.encoder, NoEncoder) and model.predictor.product_of_ends:
         raise RunnerError(

@@ -19,7 +19,13 @@ from runner.data.sizes import in_words, remember
 from runner.data.validation_share import judged_splits
 from runner.errors import RunnerError
 from runner.experiment import structures, warm_start
-from runner.experiment.build import build, build_model, build_optimiser, load_data
+from runner.experiment.build import (
+    build,
+    build_model,
+    build_objective,
+    build_optimiser,
+    load_data,
+)
 from runner.experiment.checks import (
     check_asked,
     check_fit,
@@ -33,6 +39,7 @@ from runner.machine import hardware
 from runner.models.link_model import LinkModel
 from runner.models.node_embedding import node_embeddings
 from runner.ops.csr import Graph
+from runner.ops.nested import move
 from runner.ops.sparse_rows import SparseRows, compact
 from runner.records import checkpoint
 from runner.training.encoding import Encoding
@@ -40,7 +47,6 @@ from runner.training.evaluator import Evaluator
 from runner.training.generators import Generators
 from runner.training.loop import Training
 from runner.training.negatives import AmongNodes, NegativeSampler, ValidationNegatives
-from runner.training.objective import Objective
 from runner.training.optimizers import on_disk
 from runner.training.ranks import Ranks
 from runner.training.samplers import LinkSampler
@@ -144,7 +150,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     precisions = {key: value for key, value in values.items() if key.endswith(".precision")}
     hardware.warn_of_emulated(precisions, device)
     hardware.reset_peak_memory(device)
-    objective: Objective = build("objective", config.objective)
+    objective = build_objective(config)
     evaluator: Evaluator = build("evaluator", config.evaluator)
     check_asked(config, objective, evaluator)
     loaded = ranks.once_a_host(lambda: _load(config, folder), _SHARED)
@@ -169,6 +175,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
         num_nodes=data.num_nodes,
         training=(loaded.graphs[0 if learned is None else 1], targets),
     )
+    warm_start.freeze(model, config, folder)
     check_parts(config, model, objective, evaluator)
     check_fit(config.run.model, model, data, loaded.num_categories, loaded.features)
     objective.check(model, data)
@@ -180,6 +187,8 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     if learned is not None:
         task = replace(task, train_graph=task.valid_graph)  # on which they are scored
     task = structures.with_structures(task, model.predictor, config, ranks)
+    objective.prepared = move(objective.prepare(task.train_inputs), device)
+    objective.learned.to(device)
     seeds = config.seeds
     generators = Generators(batches=seeds.batches, negatives=seeds.negatives, dropout=seeds.dropout)
     sampler: LinkSampler = build(
@@ -193,7 +202,7 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     encoding: Encoding = build("encoding", config.encoding)
     if train.epochs > 0:
         encoding.prepare(model, task.train_graph, targets, sampler.batch_size)
-    optimizer, schedule = build_optimiser(model, train, scratch)
+    optimizer, schedule = build_optimiser(model, objective.learned, train, scratch)
     return Parts(
         config=config,
         device=device,

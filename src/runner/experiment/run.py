@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from runner.audits.selection import selection_of
-from runner.config.identity import experiment_id
+from runner.config.identity import experiment_id, kind_of_start
 from runner.config.schema import RunConfig
 from runner.errors import EXIT_INTERRUPTED, RunnerError
 from runner.experiment import warm_start
@@ -196,7 +196,11 @@ def _repair_best(folder: RunFolder, parts: Parts, state: TrainingState) -> None:
 def _make_summary(folder: RunFolder, parts: Parts, state: TrainingState) -> dict[str, Any]:
     peak = hardware.peak_memory_gib(parts.device)
     evaluator, share = parts.training.evaluator, parts.training.objective.validation_share
-    facts = {**evaluator.facts, **({} if share is None else {"learned_from_validation": share})}
+    facts = {
+        **evaluator.facts,
+        **({} if share is None else {"learned_from_validation": share}),
+        **parts.training.objective.facts(parts.training.task.train_graph),
+    }
     return summary_of(parts.config, folder.meta(), evaluator.selection, state, peak, facts)
 
 
@@ -288,5 +292,7 @@ def _original_config(folder: RunFolder, meta: Mapping[str, Any]) -> Mapping[str,
 
 def _identity(config: Mapping[str, Any], start: Mapping[str, Any] | None) -> dict[str, Any]:
     """The facts that decide which runs are repeats of each other."""
-    mode = start["mode"] if start else None
-    return {"experiment": experiment_id(config, warm_start=mode), "seeds": config["seeds"]}
+    return {
+        "experiment": experiment_id(config, warm_start=kind_of_start(start)),
+        "seeds": config["seeds"],
+    }

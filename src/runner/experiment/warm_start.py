@@ -1,4 +1,4 @@
-"""`train.init_from=<run folder>`: start from the weights or embeddings of another run.
+"""`train.init_from=<run folder>`: start from weights, embeddings or the encoder of another run.
 
 The required files of that run are copied to `init/` in the new run's folder, so that a resume does
 not depend on a folder that may change or vanish.
@@ -19,6 +19,7 @@ from torch import Tensor
 from runner.config.published import column_of
 from runner.config.reports import FAILURES
 from runner.config.schema import RunConfig
+from runner.config.signatures import constant
 from runner.config.targets import foreign_targets, refuse_foreign
 from runner.data.all_links import fingerprint_with_all_links
 from runner.data.link_data import LinkData
@@ -38,6 +39,8 @@ _ENCODER_KEYS = (
     "_target_", "convolution", "hidden", "layers", "residual", "jumping_knowledge", "layer_norm",
     "activate_single", "augment", "augment_sets", "augment_join",
 )  # fmt: skip
+# With the encoder's weights alone all do but these, which change nothing but training.
+_OF_TRAINING = ("dropout", "sparse_embedding")
 _FILES = ("config.yaml", "meta.json", "checkpoints/best.pt")
 
 
@@ -74,8 +77,12 @@ def take(config: RunConfig, folder: RunFolder) -> dict[str, Any] | None:
         shutil.copytree(source / "init", target / "init")
     sync(target)
     log.info("begins from %s", source)
-    run_id = RunFolder(target).meta().get("run_id")
-    taken = {"folder": str(source), "run_id": run_id, "mode": config.train.init_mode}
+    meta = RunFolder(target).meta()
+    mode = config.train.init_mode
+    taken = {"folder": str(source), "run_id": meta.get("run_id"), "mode": mode}
+    if mode == "encoder" or _is_pretraining(RunFolder(target).config()):
+        # Encoders of several pretrainings make several experiments; other starts made one before.
+        taken["experiment"] = str(meta["experiment"]).rpartition("-")[2]
     folder.write_meta({**folder.meta(), "init_from": taken})
     return taken
 
@@ -118,6 +125,10 @@ def begin_encoder(model: LinkModel, config: RunConfig, folder: Path, data: LinkD
     )
     other.load_state_dict(_load_weights(source, data, key=key))
     model.encoder.begin(other.encoder)
+
+
+def _is_pretraining(config: Mapping[str, Any]) -> bool:
+    return constant(str(config["objective"]["_target_"]), "scores_pairs") is False
 
 
 def _find_source(config: RunConfig, folder: RunFolder) -> Path | None:
@@ -190,7 +201,7 @@ def _read_source_config(folder: Path, config: RunConfig) -> RunConfig:
 
 
 def initialise(model: LinkModel, config: RunConfig, folder: Path, data: LinkData) -> None:
-    """With `train.init_mode=weights`, load the weights of the best epoch in `init/`.
+    """Load the weights of the best epoch in `init/`: all of them, or the encoder's alone.
 
     Related predictors load each other's weights (`Predictor.names_elsewhere`).
 
@@ -198,17 +209,14 @@ def initialise(model: LinkModel, config: RunConfig, folder: Path, data: LinkData
         RunnerError: if the encoders differ, or a weight of either run has no counterpart of the
             same shape in the other.
     """
-    if not _uses_start(folder, config, "weights"):
+    mode = config.train.init_mode
+    if mode == "embeddings" or not _uses_start(folder, config, mode):
         return
-    source = _read_source_config(folder / "init", config)
-    different = [key for key in _ENCODER_KEYS if source.encoder.get(key) != config.encoder.get(key)]
-    if different or _uses_start(folder / "init", source, "embeddings"):
-        what = ", ".join(f"encoder.{key}" for key in different) or "train.init_mode=embeddings"
-        raise RunnerError(
-            f"train.init_from: that run's encoder is another one ({what}), whose weights mean "
-            "nothing here: give a run with the same encoder, or train.init_mode=embeddings"
-        )
+    _refuse_other_encoder(_read_source_config(folder / "init", config), config, folder)
     found = _load_weights(folder / "init", data)
+    if mode == "encoder":
+        _initialise_encoder(model, found)
+        return
     predictor, prefix = model.predictor, "predictor."
     own_state = model.state_dict()
     unused = {
@@ -236,13 +244,67 @@ def initialise(model: LinkModel, config: RunConfig, folder: Path, data: LinkData
         raise RunnerError(
             "train.init_from: the two runs have not the same weights "
             f"({', '.join(sorted({*lacking, *unused}))}); they need the same encoder.* and "
-            "model.*, except for parts that can start alone"
+            "model.*, except for parts that can start alone; train.init_mode=encoder takes the "
+            "encoder's alone"
         )
 
 
 def _is_same_or_chance(name: str, value: Tensor, own: Mapping[str, Tensor]) -> bool:
     """Whether a value is no weight to take up: the state of a generator, or one that is here."""
     return name.endswith("_extra_state") or (name in own and torch.equal(own[name].cpu(), value))
+
+
+def _refuse_other_encoder(source: RunConfig, config: RunConfig, folder: Path) -> None:
+    if config.train.init_mode == "encoder":
+        both = {**source.encoder, **config.encoder}
+        keys = tuple(key for key in both if not key.endswith(_OF_TRAINING))
+    else:
+        keys = _ENCODER_KEYS
+    different = [key for key in keys if source.encoder.get(key) != config.encoder.get(key)]
+    if different or _uses_start(folder / "init", source, "embeddings"):
+        what = ", ".join(f"encoder.{key}" for key in different) or "train.init_mode=embeddings"
+        raise RunnerError(
+            f"train.init_from: that run's encoder is another one ({what}), whose weights mean "
+            "nothing here: give a run with the same encoder, or train.init_mode=embeddings"
+        )
+
+
+def _initialise_encoder(model: LinkModel, found: Mapping[str, Tensor]) -> None:
+    prefix = "encoder."
+    own = {name.removeprefix(prefix): x for name, x in found.items() if name.startswith(prefix)}
+    try:
+        model.encoder.load_state_dict(own)
+    except RuntimeError as error:
+        problem = str(error).splitlines()[-1].strip()
+        raise RunnerError(
+            "train.init_mode=encoder: that run's encoder does not fit this model, whose own it "
+            f"would be ({problem}); give a run with the same encoder, and a model that reads "
+            "embeddings"
+        ) from None
+
+
+def freeze(model: LinkModel, config: RunConfig, folder: Path) -> None:
+    """Freeze the encoder with `train.init_mode=encoder train.lr_encoder=0`: it has no dropout then.
+
+    In other modes a learning rate of 0 leaves the encoder's dropout as it is.
+
+    Raises:
+        RunnerError: if nothing is left to train.
+    """
+    if not _uses_start(folder, config, "encoder") or config.train.lr_encoder:
+        return
+    model.freeze_encoder()
+    if config.train.epochs and not any(p.requires_grad for p in model.parameters()):
+        raise RunnerError(
+            "train.lr_encoder=0: the encoder is frozen, and this predictor has no weights; give a "
+            "learning rate, or train=none to evaluate it as it is"
+        )
+    rates = (key for key, value in config.encoder.items() if key.endswith("dropout") and value)
+    idle = ", ".join(f"encoder.{key}" for key in rates)
+    log.info(
+        "train.lr_encoder=0: the encoder stays as it is, in evaluation%s",
+        f"; without effect: {idle}" if idle else "",
+    )
 
 
 def _load_weights(
@@ -253,6 +315,7 @@ def _load_weights(
     if data.fingerprint not in (seen, fingerprint_with_all_links(seen)):
         raise RunnerError(
             f"{key}: that run has seen another dataset or another split, whose training "
-            "links may be test links here; give a run on the same data with the same seed"
+            "links may be test links here; give a run on the same data with the same seed "
+            "(seeds.split)"
         )
     return content["model"]

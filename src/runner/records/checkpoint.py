@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from runner.errors import RunnerError
+from runner.ops.nested import move
 from runner.storage.files import atomic
 from runner.storage.seal import Damaged, seal_archive, verify_archive
 from runner.training.loop import Training
@@ -30,6 +31,8 @@ FORMAT = 2
 def snapshot(run: Training, state: TrainingState, fingerprint: str) -> dict[str, Any]:
     """The content of a checkpoint now; it shares the tensors of the run."""
     schedule = {"schedule": run.schedule.state_dict()} if run.schedule is not None else {}
+    objective = run.objective
+    own = {"learned": objective.learned.state_dict(), "prepared": dict(objective.prepared)}
     return {
         "format": FORMAT,
         "fingerprint": fingerprint,
@@ -38,6 +41,7 @@ def snapshot(run: Training, state: TrainingState, fingerprint: str) -> dict[str,
         "generators": run.generators.state(),
         "state": asdict(state),
         **schedule,
+        **({"objective": own} if any(own.values()) else {}),
     }
 
 
@@ -181,6 +185,11 @@ def restore(content: Mapping[str, Any], run: Training) -> TrainingState:
         run.optimizer.load_state_dict(content["optimizer"])
     if run.schedule is not None:
         run.schedule.load_state_dict(content["schedule"])
+    if "objective" in content:
+        run.objective.learned.load_state_dict(content["objective"]["learned"])
+        run.objective.prepared = move(
+            content["objective"]["prepared"], run.task.train_graph.col.device
+        )
     run.generators.restore(content["generators"])
     state = TrainingState(**content["state"])
     if state.draws:  # a run without training has none

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from runner.config.schema import Train
 from runner.errors import Interrupted, RunnerError
@@ -81,7 +81,7 @@ def fit(run: Training, state: TrainingState, recorder: Recorder, ranks: Ranks = 
         Interrupted: after a checkpoint, if the recorder asks to stop.
         RunnerError: if the loss or the gradient is not finite, of too many steps with "skip".
     """
-    ranks.same_state(run.model)
+    ranks.same_state(nn.ModuleList([run.model, run.objective.learned]))
     if run.settings.epochs == 0:
         state.best, state.seconds = None, 0.0  # a resume does it again
         scores, improved = _evaluate(run, state, recorder, ranks, epoch=0)
@@ -106,7 +106,7 @@ def fit(run: Training, state: TrainingState, recorder: Recorder, ranks: Ranks = 
             loss = math.nan
             ranks.moment = (state.epoch, state.step + 1)
             buffers = _buffers(run)
-            step = Step(run.model, batch, run.encoding.view(inputs, batch), ranks)
+            step = Step(run.model, batch, run.encoding.view(inputs, batch), ranks, state.epoch)
             try:
                 loss, norm = train_step(run.objective, step, run.optimizer, run.settings.clip_norm)
             except NotFinite as error:
@@ -226,7 +226,8 @@ def _evaluate(
     metrics every epoch counts as the best so far; an epoch that is not evaluated never does.
     """
     ranks.moment = (epoch, 0)
-    if not all(bool(parameter.isfinite().all()) for parameter in run.model.parameters()):
+    parameters = (*run.model.parameters(), *run.objective.learned.parameters())
+    if not all(bool(parameter.isfinite().all()) for parameter in parameters):
         raise _diverged(f"a weight is not finite at the end of epoch {epoch}")
     within = epoch - state.phase_start
     if within % run.settings.evaluate_every and within != run.settings.epochs:

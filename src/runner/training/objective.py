@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from runner.config.shipped import models_with
 from runner.data.link_data import LinkData
@@ -17,6 +18,7 @@ from runner.keys import Effect, PositiveInt, Share
 from runner.models.link_model import LinkModel
 from runner.ops.aggregate import pool
 from runner.ops.all_products import softplus_of_products
+from runner.ops.csr import Graph
 from runner.ops.stage import stage
 from runner.training.encoding import Encoded
 from runner.training.ranks import ALONE, Ranks
@@ -31,6 +33,7 @@ class Step:
     Attributes:
         batch: all of its pairs; of several processes each has all of them.
         seen: what the encoder runs on, and the pairs by their numbers there.
+        epoch: under way, counted from 1.
         computed: what a step has computed so far, by stage, for the report of numbers that are not
             finite.
     """
@@ -39,6 +42,7 @@ class Step:
     batch: Batch
     seen: Encoded
     ranks: Ranks = ALONE
+    epoch: int = 1
     computed: dict[str, Tensor] = field(default_factory=dict)
 
     @cached_property
@@ -72,7 +76,11 @@ class Objective:
     """How one learns. A subclass with ``loss`` is complete.
 
     Its random state belongs into a ``torch.Generator`` that it seeds by the epoch, so that a resume
-    draws the same.
+    draws the same; ``loss`` may also draw from torch's default generator.
+
+    Attributes:
+        prepared: what :meth:`prepare` has computed, on the graph's device; of a resumed run what it
+            had computed when the run began.
     """
 
     scores_pairs: ClassVar[bool] = True
@@ -90,6 +98,11 @@ class Objective:
 
     validation_share: float | None = None
     """The share of them; the rest chooses the epoch."""
+
+    learned: nn.Module = nn.Module()
+    """Weights that it learns beside the model, with the predictor's learning rate; empty here."""
+
+    prepared: Mapping[str, Tensor] = {}
 
     def check(self, model: LinkModel, data: LinkData) -> None:
         """Refuse a model or a graph that it cannot learn.
@@ -112,6 +125,21 @@ class Objective:
         Called at the beginning of each phase, and by a resume within it. An optimiser leaves alone
         what has no gradient.
         """
+
+    def prepare(self, inputs: Inputs) -> Mapping[str, Tensor]:
+        """What it computes once of the training graph and its features, before the first step.
+
+        Checkpoints keep it, and the audit of knowledge computes it again.
+        """
+        return {}
+
+    def facts(self, graph: Graph) -> Mapping[str, Any]:
+        """What the summary says of it.
+
+        Args:
+            graph: of training.
+        """
+        return {}
 
     def loss(self, step: Step) -> Tensor:
         """The loss of this process's share of a batch, a scalar: all shares add up to the loss."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from runner.models.link_model import LinkModel
 from runner.models.node_embedding import node_embeddings
@@ -28,8 +28,11 @@ def build_optimizer(
     lr_predictor: float,
     weight_decay: float = 0.0,
     folder: Path | None = None,
+    learned: nn.Module | None = None,
 ) -> torch.optim.Optimizer:
     """An optimiser of two groups, encoder and predictor; a group may be empty.
+
+    The weights of an objective, where it has some, are a third one.
 
     Node embeddings with sparse gradients are updated by :class:`torch.optim.SparseAdam`, with the
     encoder's learning rate: of rows that a step does not touch, neither weights nor moments move.
@@ -38,6 +41,7 @@ def build_optimizer(
         make: torch's class, or another of its kind, with its own arguments bound.
         weight_decay: of both groups; 0 leaves it to ``make``.
         folder: where the moments of those are to live, in a file without a name; None for memory.
+        learned: the weights of the objective, with the predictor's learning rate.
     """
     sparse = [module.weight for module in node_embeddings(model) if module.sparse]
     apart = {id(weight) for weight in sparse}
@@ -54,6 +58,9 @@ def build_optimizer(
             ("predictor", model.predictor, lr_predictor),
         )
     ]
+    own = list(learned.parameters()) if learned is not None else []
+    if own:
+        groups.append({"name": "objective", "params": own, "lr": lr_predictor, **decay})
     dense = make(groups)
     if not sparse:
         return dense

@@ -44,16 +44,16 @@ def train_step(
     Raises:
         NotFinite: if either is not finite; nothing is updated then.
     """
-    model, ranks = step.model, step.ranks
+    model, ranks, learned = step.model, step.ranks, objective.learned
     optimizer.zero_grad(set_to_none=True)
     share = objective.loss(step)
     step.computed["loss"] = share
     with stage("backward"):
         share.backward()
         settle_sparse_gradients(model)
-    loss = ranks.add_gradients(list(model.parameters()), share)
+    loss = ranks.add_gradients([*model.parameters(), *learned.parameters()], share)
     with stage("optimiser"):
-        groups = [_gradients(part) for part in (model.encoder, model.predictor)]
+        groups = [_gradients(part) for part in (model.encoder, model.predictor, learned)]
         norms = [torch.nn.utils.get_total_norm(g).item() if g else 0.0 for g in groups]
         norm = math.hypot(*norms)
         if not math.isfinite(loss + norm):

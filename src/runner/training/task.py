@@ -27,6 +27,11 @@ class Inputs:
     structure: Any = None
     weight: Tensor | None = None
 
+    @property
+    def has_columns(self) -> bool:
+        """Whether the features are numbers, of which each column can be dropped."""
+        return isinstance(self.features, SparseRows) or self.features.is_floating_point()
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
