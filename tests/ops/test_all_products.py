@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from runner.ops import all_products
-from runner.ops.all_products import softplus_of_products
+from runner.ops.all_products import log_sum_exp_of_products, softplus_of_products
 
 X = torch.randn(11, 3, dtype=torch.float64, generator=torch.manual_seed(0))
 
@@ -44,3 +44,21 @@ def test_large_products_stay_finite():
     found = softplus_of_products(x, torch.arange(2))
     found.backward()
     assert found.item() == 80_000 and bool(x.grad.isfinite().all())
+
+
+def test_log_sum_exp_and_its_gradients_are_those_of_the_dense_sum(entries):
+    x, keys, offset = (
+        torch.randn(size, dtype=torch.float64, generator=torch.manual_seed(1), requires_grad=True)
+        for size in ((11, 3), (20, 3), (20,))
+    )
+    offset = offset.detach()
+    left_out, rows = torch.arange(11) + 5, torch.arange(2, 11, 2)
+    given = {"offset": offset, "left_out": left_out}
+    found = sum(log_sum_exp_of_products(x, keys, part, **given) for part in rows.split(3))
+    products = (x @ keys.T + offset).scatter(1, left_out.unsqueeze(1), -torch.inf)
+    expected = products.logsumexp(dim=1)[rows].sum()
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(
+        *(torch.autograd.grad(2 * of, (x, keys)) for of in (found, expected)), strict=True
+    ):
+        torch.testing.assert_close(one, other)

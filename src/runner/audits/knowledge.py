@@ -30,6 +30,7 @@ Seen = Mapping[str, Score]
 def audit_knowledge(
     seen: Seen,
     see: Callable[[LinkData], Seen],
+    prepares_alike: Callable[[LinkData], bool],
     data: LinkData,
     *,
     validation_edges: bool,
@@ -44,6 +45,8 @@ def audit_knowledge(
     Args:
         seen: as evaluation has seen the data.
         see: makes the same of other data, with all that depends on them.
+        prepares_alike: whether what the weights were learned from, as the communities of a
+            pretraining, is the same of other data.
         validation_edges: the graph of the test has the links of validation.
         exact: see :func:`~runner.audits.scores.tolerance`.
     """
@@ -64,7 +67,7 @@ def audit_knowledge(
             "test_support": None if support is None else _rewired(support, data, chance),
         },
     }
-    worst = allowed = 0.0
+    worst, allowed, alike = 0.0, 0.0, True
     audited: list[str] = []
     scored = 0
     for name, changed in hidden.items():
@@ -72,7 +75,9 @@ def audit_knowledge(
             break
         pairs = torch.cat([draw(part, SAMPLE, chance) for part in sides(splits[name])], dim=1)
         before = seen[name](pairs)
-        other = see(replace(data, train_graph=None, **changed))[name](pairs)
+        rewired_data = replace(data, train_graph=None, **changed)
+        alike = alike and prepares_alike(rewired_data)
+        other = see(rewired_data)[name](pairs)
         found, bound = difference(before, other), tolerance(before, exact=exact)
         if not audited or found - bound > worst - allowed:
             worst, allowed = found, bound
@@ -80,6 +85,7 @@ def audit_knowledge(
         scored += pairs.size(1)
     return {
         **verdict(worst, allowed),
+        **({} if alike else {"passed": False, "prepared_alike": False}),
         "pairs": scored,
         "seed": SEED,
         "splits": audited,

@@ -180,7 +180,7 @@ def input_features(
     if not _uses_start(folder, config, "embeddings"):
         return data.features, data.num_categories
     source = folder / "init"
-    began_from = _read_source_config(source, config)
+    began_from = read_source_config(source, config)
     features, num_categories = input_features(source, began_from, data, graph)
     model = build_model(
         began_from,
@@ -194,7 +194,7 @@ def input_features(
         return model.encode(features, graph), None
 
 
-def _read_source_config(folder: Path, config: RunConfig) -> RunConfig:
+def read_source_config(folder: Path, config: RunConfig) -> RunConfig:
     found = RunFolder(folder).config()
     refuse_foreign(found, trusted=foreign_targets(config.model_dump()).values(), where=str(folder))
     return RunConfig.read(found)
@@ -212,7 +212,7 @@ def initialise(model: LinkModel, config: RunConfig, folder: Path, data: LinkData
     mode = config.train.init_mode
     if mode == "embeddings" or not _uses_start(folder, config, mode):
         return
-    _refuse_other_encoder(_read_source_config(folder / "init", config), config, folder)
+    _refuse_other_encoder(read_source_config(folder / "init", config), config, folder)
     found = _load_weights(folder / "init", data)
     if mode == "encoder":
         _initialise_encoder(model, found)
@@ -315,7 +315,7 @@ def _load_weights(
     if data.fingerprint not in (seen, fingerprint_with_all_links(seen)):
         raise RunnerError(
             f"{key}: that run has seen another dataset or another split, whose training "
-            "links may be test links here; give a run on the same data with the same seed "
-            "(seeds.split)"
+            "links may be test links here; give a run on the same data with the same seed, which "
+            "decides the split (seeds.split)"
         )
     return content["model"]
