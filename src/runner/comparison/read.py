@@ -65,7 +65,7 @@ def read_run(folder: Path, name: str) -> Run:
         split=_part(meta, "data").get("split"),
         protocol=_protocol(settings),
         files=_files(settings, meta),
-        settings=settings,
+        settings={**settings, **_start(meta)},
         provenance=_provenance(meta),
         result=result,
     )
@@ -87,6 +87,12 @@ def _experiment(settings: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
     begun = kind_of_start(meta.get("init_from"))
     digest = content_id(config.nested(settings), warm_start=begun)
     return f"{str(recorded).rpartition('-')[0]}-{digest}"
+
+
+def _start(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The objective that the weights at the start are of, as a setting that tells runs apart."""
+    start = _part(meta, "init_from")
+    return {"train.start": start["objective"]} if "objective" in start else {}
 
 
 def _files(settings: Mapping[str, Any], meta: Mapping[str, Any]) -> Files | None:

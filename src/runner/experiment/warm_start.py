@@ -79,10 +79,12 @@ def take(config: RunConfig, folder: RunFolder) -> dict[str, Any] | None:
     log.info("begins from %s", source)
     meta = RunFolder(target).meta()
     mode = config.train.init_mode
+    objective = str(RunFolder(target).config()["objective"]["_target_"])
     taken = {"folder": str(source), "run_id": meta.get("run_id"), "mode": mode}
-    if mode == "encoder" or _is_pretraining(RunFolder(target).config()):
+    if mode == "encoder" or constant(objective, "scores_pairs") is False:
         # Encoders of several pretrainings make several experiments; other starts made one before.
         taken["experiment"] = str(meta["experiment"]).rpartition("-")[2]
+        taken["objective"] = objective.rpartition(".")[2]
     folder.write_meta({**folder.meta(), "init_from": taken})
     return taken
 
@@ -125,10 +127,6 @@ def begin_encoder(model: LinkModel, config: RunConfig, folder: Path, data: LinkD
     )
     other.load_state_dict(_load_weights(source, data, key=key))
     model.encoder.begin(other.encoder)
-
-
-def _is_pretraining(config: Mapping[str, Any]) -> bool:
-    return constant(str(config["objective"]["_target_"]), "scores_pairs") is False
 
 
 def _find_source(config: RunConfig, folder: RunFolder) -> Path | None:

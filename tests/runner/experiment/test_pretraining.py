@@ -9,6 +9,8 @@ import pytest
 import torch
 from tests.runner.experiment.test_resume import assert_same_weights, curve, kill_after
 
+from runner.comparison.collect import collect
+from runner.comparison.groups import group as group_runs
 from runner.experiment import parts
 
 QUICK = ("dataset=lesmis", "tracker=none", "hardware.threads=1", "encoder.hidden=8")
@@ -117,6 +119,8 @@ def test_runs_that_begin_with_different_pretrainings_are_no_repeats(
         assert runner(*LATER, "train.epochs=0", *where)[0] == 0
         found.append(read(tmp_path / f"run{number}", "meta.json")["experiment"])
     assert found[0] == found[2] != found[1]
+    labels = {group.label for group in group_runs(collect([tmp_path]))}
+    assert labels == {"ncn start=CSGCL", "ncn start=GCooL"}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_runs_that_begin_with_different_pretrainings_are_no_repeats(
     [
         (("seeds.split=1",), "which decides the split (seeds.split)"),
         (("encoder.activation=false",), "encoder is another one (encoder.activation)"),
-        (("model=cn", "encoder=auto"), "and a model that reads embeddings"),
+        (("model=mplp", "model.features=false"), "and a model that reads embeddings"),
         (("train.init_mode=weights",), "train.init_mode=encoder takes the encoder's alone"),
         (("model=inner_product", "train.lr_encoder=0"), "this predictor has no weights"),
     ],
