@@ -181,7 +181,7 @@ def test_communal_edges_are_kept_with_the_probabilities_of_the_paper():
 
 
 def test_columns_of_weak_communities_are_dropped_more():
-    sums = torch.tensor([4.0, 1.0, 2.0, 0.0, -1.0])  # the fourth is empty; the last counts as 1
+    sums = torch.tensor([4.0, 1.0, 2.0, 0.0, -2.0])  # the fourth is empty; the last counts as 1
     expected = [0.0, 1.0, 0.5, 0.0, 1.0]
     assert column_weights(sums.double()).tolist() == pytest.approx(expected)
     objective = csgcl()
