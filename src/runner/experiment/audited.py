@@ -80,7 +80,7 @@ def audit(
         "knowledge": lambda limit: audit_knowledge(
             _score_splits(model, valid, test),
             partial(_rebuild_scorers, parts, folder, epoch),
-            partial(_prepare_anew, parts, folder),
+            partial(is_prepared_alike, parts, folder),
             data,
             validation_edges=parts.config.protocol.validation_edges_in_test_graph,
             exact=exact,
@@ -153,12 +153,6 @@ def _score_splits(model: LinkModel, valid: Inputs, test: Inputs) -> Seen:
             return _scorers(model, inputs)()(pairs)
 
     return {"valid": partial(score, valid), "test": partial(score, test)}
-
-
-def _prepare_anew(parts: Parts, folder: Path, data: LinkData) -> bool:
-    graph = build_graphs(data, validation_edges=False)[0]
-    prepared = parts.training.objective.prepared
-    return is_prepared_alike(folder, parts.config, data, graph, prepared)
 
 
 def _rebuild_scorers(parts: Parts, folder: Path, epoch: int, data: LinkData) -> Seen:

@@ -14,12 +14,14 @@ from runner.audits.knowledge import Seen, audit_knowledge
 from runner.audits.limit import Limit
 from runner.data.link_data import LinkData
 from runner.experiment import warm_start
-from runner.experiment.build import build
+from runner.experiment.build import build, build_objective
 from runner.experiment.graphs import build_graphs
 from runner.experiment.parts import Parts, build_negatives
+from runner.experiment.prepared import is_prepared_alike
+from runner.ops.nested import move
 from runner.ops.sparse_rows import compact
 from runner.training.generators import Generators
-from runner.training.objective import Objective, Step
+from runner.training.objective import Step
 from runner.training.samplers import LinkSampler
 from runner.training.task import Inputs
 
@@ -34,7 +36,10 @@ def audit_loss(parts: Parts, folder: Path, epoch: int, exact: bool, limit: Limit
     """
     see = partial(_see, parts, folder, epoch)
     data = parts.data
-    found = audit_knowledge(see(data), see, data, validation_edges=False, exact=exact, limit=limit)
+    alike = partial(is_prepared_alike, parts, folder)
+    found = audit_knowledge(
+        see(data), see, alike, data, validation_edges=False, exact=exact, limit=limit
+    )
     return {key: value for key, value in found.items() if key != "pairs"}  # none is scored
 
 
@@ -50,7 +55,9 @@ def _first_loss(parts: Parts, folder: Path, epoch: int, data: LinkData) -> Tenso
     graph = build_graphs(data, validation_edges=False)[0]
     given, _ = warm_start.input_features(folder, config, data, graph)
     features = compact(given).to(training.task.features.device)
-    objective: Objective = build("objective", config.objective)
+    objective = build_objective(config)
+    objective.learned.load_state_dict(training.objective.learned.state_dict())
+    objective.learned.to(parts.device)
     objective.check(training.model, data)
     sampler: LinkSampler = build(
         "sampler",
@@ -62,7 +69,11 @@ def _first_loss(parts: Parts, folder: Path, epoch: int, data: LinkData) -> Tenso
             batches=seeds.batches, negatives=seeds.negatives, dropout=seeds.dropout
         ),
     )
-    inputs = objective.inputs(epoch, Inputs(features, sampler.graph))
+    given_inputs = Inputs(features, sampler.graph)
+    objective.prepared = move(objective.prepare(given_inputs), parts.device)
+    inputs = objective.inputs(epoch, given_inputs)
     batch = next(sampler.epoch())
     with torch.no_grad():
-        return objective.loss(Step(training.model, batch, training.encoding.view(inputs, batch)))
+        return objective.loss(
+            Step(training.model, batch, training.encoding.view(inputs, batch), epoch=epoch)
+        )

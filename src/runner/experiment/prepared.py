@@ -12,23 +12,22 @@ from runner.config.schema import RunConfig
 from runner.data.link_data import LinkData
 from runner.experiment import warm_start
 from runner.experiment.build import build_objective
-from runner.ops.csr import Graph
+from runner.experiment.graphs import build_graphs
+from runner.experiment.parts import Parts
 from runner.ops.sparse_rows import compact
 from runner.records import checkpoint
 from runner.training.task import Inputs
 
 
-def is_prepared_alike(
-    folder: Path, config: RunConfig, data: LinkData, graph: Graph, own: Mapping[str, Tensor]
-) -> bool:
+def is_prepared_alike(parts: Parts, folder: Path, data: LinkData) -> bool:
     """Whether the objectives of a run, and of those it began from, would prepare the same.
 
     Args:
         folder: of the run.
-        data, graph: another dataset, and its training graph.
-        own: what the run's own objective has prepared.
+        data: another dataset.
     """
-    for place, settings, kept in _of_runs(folder, config, own):
+    graph = build_graphs(data, validation_edges=False)[0]
+    for place, settings, kept in _of_runs(folder, parts.config, parts.training.objective.prepared):
         if kept:
             features, _ = warm_start.input_features(place, settings, data, graph)
             anew = build_objective(settings).prepare(Inputs(compact(features), graph))

@@ -112,7 +112,7 @@ def begin_encoder(model: LinkModel, config: RunConfig, folder: Path, data: LinkD
             f"{where}: that run has failed its audit of knowledge: {FAILURES['knowledge']} "
             "(docs/audits.md); learn it anew, on the training graph alone"
         )
-    began_from = _read_source_config(source, config)
+    began_from = read_source_config(source, config)
     for run, own in ((folder, config), (source, began_from)):
         if _uses_start(run, own, "embeddings"):
             raise RunnerError(
