@@ -125,7 +125,7 @@ def test_a_generator_of_the_full_graph_fails_its_audit_and_is_refused(runner, tm
         (CVAE, "encoder.reconstruction=bce: it takes features in [0, 1]"),
         ((*CVAE, "dataset=lesmis"), "the nodes of this graph have no real ones"),
         ((*CVAE, "encoder=gcn"), "give encoder=neighbour_cvae"),
-        ((*CVAE, "model=ncn"), "this objective learns the encoder alone; give model=none"),
+        ((*CVAE, "model=ncn"), "model: this objective learns the encoder alone"),
         ((*CVAE, "negatives=pairs"), "learns from links without negatives; give negatives=none"),
         ((*CVAE, "negatives.per_positive=2"), "negatives.per_positive: 2 has no effect"),
         ((*CVAE, "objective.share=0"), "objective.share: 0 does not fit"),
