@@ -144,15 +144,6 @@ class Graph(Adjacency):
         edge_index = torch.tensor(ends, dtype=torch.int64).view(-1, 2).t()
         return cls.from_edges(edge_index, len(number))
 
-    def to_networkx(self) -> Any:
-        """The same as a ``networkx.Graph`` with nodes 0 to N - 1; of a symmetric graph."""
-        import networkx  # not at the top: slow
-
-        graph = networkx.Graph()
-        graph.add_nodes_from(range(self.num_nodes))
-        graph.add_edges_from(zip(self.row.tolist(), self.col.tolist(), strict=True))
-        return graph
-
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of rows and columns, the same on every device."""

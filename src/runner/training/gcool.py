@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from runner.keys import Effect, NotNegative, Positive, PositiveInt, Rates, Width
 from runner.ops.aggregate import pool
-from runner.ops.communities import facts_of
 from runner.ops.csr import Graph
+from runner.training.communities import facts_of, pagerank
 from runner.training.contrastive import Contrastive, Projection, Seen, info_nce, rows_of
 from runner.training.objective import Step
 from runner.training.task import Inputs
@@ -167,14 +167,6 @@ def deca(assigned: Tensor, graph: Graph, density: float) -> Tensor:
     within = (assigned * summed).sum()
     edges = (density * total - (n - 1 + density) * within) / max(1, n * (n - 1))
     return edges + assigned.square().sum() / (2 * n)
-
-
-def pagerank(graph: Graph) -> Tensor:
-    """Of every node, (N,) float64 on the CPU, by networkx with a damping of 0.85."""
-    import networkx  # not at the top: slow
-
-    found = networkx.pagerank(graph.to_networkx())
-    return torch.tensor([found[node] for node in range(graph.num_nodes)], dtype=torch.float64)
 
 
 def _from_the_top(values: Tensor) -> Tensor:

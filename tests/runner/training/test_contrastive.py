@@ -8,15 +8,15 @@ import torch
 import torch.nn.functional as F
 from tests.dense_reference import adjacency
 from tests.models.builders import build_encoder
-from tests.ops.test_communities import THREE, TWO
+from tests.runner.training.test_communities import THREE, TWO
 
 from runner.errors import RunnerError
 from runner.models.link_model import LinkModel
 from runner.models.predictor import NoPredictor
 from runner.ops import all_products
-from runner.ops.communities import strengths
 from runner.ops.csr import Graph
 from runner.ops.sparse_rows import SparseRows
+from runner.training.communities import strengths
 from runner.training.contrastive import Seen, info_nce
 from runner.training.csgcl import CSGCL, column_weights, edge_weights
 from runner.training.encoding import FullEncoding

@@ -4,8 +4,8 @@ import networkx
 import pytest
 import torch
 
-from runner.ops.communities import facts_of, louvain, strengths
 from runner.ops.csr import Graph
+from runner.training.communities import facts_of, louvain, strengths, to_networkx
 
 # Two triangles and an edge between them; with a third community that hangs on the first.
 TWO = torch.tensor([[0, 1, 0, 3, 4, 3, 2], [1, 2, 2, 4, 5, 5, 3]])
@@ -24,7 +24,7 @@ def test_strengths_add_up_to_the_modularity():
     found = strengths(graph, community)
     assert found.tolist() == pytest.approx([0.135802, 0.182099, 0.083333], abs=1e-6)
     sets = [{0, 1, 2}, {3, 4, 5}, {6, 7}]
-    expected = networkx.community.modularity(graph.to_networkx(), sets)
+    expected = networkx.community.modularity(to_networkx(graph), sets)
     assert float(found.sum()) == pytest.approx(expected)
 
 
