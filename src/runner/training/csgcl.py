@@ -32,10 +32,10 @@ class CSGCL(Contrastive):
     """InfoNCE of two views that corrupt weak communities more (Chen et al., arXiv 2305.04658).
 
     Communities are found once, in the training graph, by Louvain; the strength S of a node is that
-    of its community (:func:`runner.training.communities.strengths`). Communal edge dropping keeps edges
-    within strong communities, communal attribute voting columns that stand there. After a share of
-    the epochs, g (S_i + S_j) is added to similarities (Team-up), g growing by 1 in 100 epochs:
-    negatives from strong communities weigh more.
+    of its community (:func:`~runner.training.communities.strengths`). Communal edge dropping keeps
+    edges within strong communities, communal attribute voting columns that stand there. After a
+    share of the epochs, g (S_i + S_j) is added to similarities (Team-up), g growing by 1 in 100
+    epochs: negatives from strong communities weigh more.
 
     Args:
         epochs: of the run.
