@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from tests.releases import buddy, hl_gnn, lcm, lpformer, mplp, ncn, ocn, refined_gae, sir_gcn
+from tests.releases import buddy, hl_gnn, lcm, lpformer, mplp, ncn, ocn, refined_gae, sir_gcn, tc
 from tests.releases.translation import fill
 from torch import nn
 
-RELEASES = (buddy, hl_gnn, lcm, lpformer, mplp, ncn, ocn, refined_gae, sir_gcn)
+RELEASES = (buddy, hl_gnn, lcm, lpformer, mplp, ncn, ocn, refined_gae, sir_gcn, tc)
 
 
 def load_release(module: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:

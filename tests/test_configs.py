@@ -63,7 +63,7 @@ def resolved(*overrides: str):
     if {"protocol=official", "protocol=base"} & set(overrides):
         overrides = (*overrides, "dataset=ogbl-ddi")
     # They read features as few datasets do.
-    if overrides in [("protocol=refined_gae",), ("protocol=forward_gnn",)]:
+    if overrides in [("protocol=refined_gae",), ("protocol=forward_gnn",), ("protocol=topology",)]:
         overrides = (*overrides, "dataset=cora")
     return resolve(composed(*overrides))
 
@@ -167,6 +167,20 @@ def test_published_columns_name_real_keys():
         for column in (content.get("tuned", {}), *content.get("tuned_for", {}).values()):
             names = {key for key in flat(column, ".") if key.rpartition(".")[0] not in asked}
             assert names <= asked, (path, names - asked)
+
+
+def test_re_weighting_is_an_option_whose_columns_are_by_encoder():
+    assert resolved("model=gae")["train"]["reweight"] is None
+    found = {}
+    for kind in ("gcn", "sage"):
+        setting = ("dataset=cora", "protocol=topology", "model=hadamard_mlp", f"encoder={kind}")
+        config = resolved(*setting, "train.reweight=topology", "train.reweight.interval=4")
+        found[kind] = config["train"]["reweight"]
+        assert config["encoder"]["unit_length"] is (kind == "sage")
+        assert resolved(*setting)["train"]["reweight"] is None
+    expected = {"gcn": (2.0, 4, 1, "gcn"), "sage": (0.2, 4, 2, "sage")}
+    keys = ("alpha", "interval", "warm_up", "source")
+    assert {kind: tuple(of[key] for key in keys) for kind, of in found.items()} == expected
 
 
 def test_published_values_arrive_and_overrides_win():

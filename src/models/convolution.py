@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from runner.models.node_input import FeatureLinear
 from runner.ops.aggregate import pool
 from runner.ops.bipartite import first_rows
-from runner.ops.csr import Adjacency
+from runner.ops.csr import Adjacency, Graph
+from runner.ops.message_weights import MessageWeights
 from runner.ops.propagate import propagate, propagate_without_loops, row_sum
 from runner.ops.sparse_rows import SparseRows
 
@@ -60,6 +61,14 @@ class Convolution(nn.Module):
         """Further terms of the loss of what was just convolved, by name, scalars."""
         return {}
 
+    @classmethod
+    def message_weights(cls, graph: Graph) -> MessageWeights | None:
+        """The weights that it gives its messages; None if it takes none as they are.
+
+        A convolution that has them takes :class:`MessageWeights` as ``weight`` too.
+        """
+        return None
+
 
 class PureConvolution(Convolution):
     """Propagation without parameters: the features keep their width.
@@ -82,8 +91,14 @@ class PureConvolution(Convolution):
 class PureGCN(PureConvolution):
     """D^-1/2 (A + I) D^-1/2 x with D = 1 + the row sums of the (weighted) A."""
 
-    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
-        return propagate(x, graph, weight)
+    def forward(
+        self, x: Tensor, graph: Adjacency, weight: Tensor | MessageWeights | None = None
+    ) -> Tensor:
+        return propagate_or_sum(x, graph, weight)
+
+    @classmethod
+    def message_weights(cls, graph: Graph) -> MessageWeights:
+        return MessageWeights.symmetric(graph)
 
 
 class PureSum(PureConvolution):
@@ -129,14 +144,21 @@ class GCN(Convolution):
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
 
     def forward(
-        self, x: Tensor | SparseRows, graph: Adjacency, weight: Tensor | None = None
+        self,
+        x: Tensor | SparseRows,
+        graph: Adjacency,
+        weight: Tensor | MessageWeights | None = None,
     ) -> Tensor:
         # The two products commute: propagate whichever side is narrower.
         if isinstance(x, Tensor) and self.in_features < self.out_features:
-            out = self.linear(propagate(x, graph, weight))
+            out = self.linear(propagate_or_sum(x, graph, weight))
             return out if self.bias is None else out + self.bias
-        out = propagate(self.linear(x), graph, weight)
+        out = propagate_or_sum(self.linear(x), graph, weight)
         return out if self.bias is None else out.add_(self.bias)
+
+    @classmethod
+    def message_weights(cls, graph: Graph) -> MessageWeights:
+        return MessageWeights.symmetric(graph)
 
 
 class SumLinear(Convolution):
@@ -190,6 +212,8 @@ class NoLoopGCN(Convolution):
 class SAGE(Convolution):
     """GraphSAGE of Hamilton et al. (2017): W1 mean(neighbours) + W2 x + b.
 
+    Messages with weights of their own start from the mean over the neighbours and the node itself.
+
     The parameters are those of PyG's ``SAGEConv``; only its propagation is replaced, which would
     gather (E, in_features).
     """
@@ -198,9 +222,17 @@ class SAGE(Convolution):
         super().__init__(in_features, out_features)
         self.layer = _pyg_layers().SAGEConv(in_features, out_features)
 
-    def forward(self, x: Tensor, graph: Adjacency, weight: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, graph: Adjacency, weight: Tensor | MessageWeights | None = None
+    ) -> Tensor:
         own = self.layer.lin_r(first_rows(x, graph.num_nodes))
+        if isinstance(weight, MessageWeights):
+            return self.layer.lin_l(weight.sum(x, graph)) + own
         return self.layer.lin_l(neighbour_mean(x, graph, weight)) + own
+
+    @classmethod
+    def message_weights(cls, graph: Graph) -> MessageWeights:
+        return MessageWeights.mean(graph)
 
 
 class GIN(Convolution):
@@ -230,6 +262,13 @@ def _pyg_layers() -> ModuleType:
         warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
         import torch_geometric.nn
     return torch_geometric.nn
+
+
+def propagate_or_sum(x: Tensor, graph: Adjacency, weight: Tensor | MessageWeights | None) -> Tensor:
+    """Normalised propagation, or the sum with weights that are taken as they are."""
+    if isinstance(weight, MessageWeights):
+        return weight.sum(x, graph)
+    return propagate(x, graph, weight)
 
 
 def neighbour_mean(x: Tensor, graph: Adjacency, weight: Tensor | None) -> Tensor:

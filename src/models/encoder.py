@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from runner.ops.bipartite import Bipartite
 from runner.ops.csr import Adjacency, Graph
+from runner.ops.message_weights import MessageWeights
 from runner.ops.sparse_rows import SparseRows
 
 
@@ -69,6 +70,13 @@ class Encoder(nn.Module):
     ) -> list[Tensor]:
         """The outputs of the layers, the first one first; of an encoder that has none its own."""
         return [self(features, graph, weight)]
+
+    def message_weights(self, graph: Graph) -> MessageWeights | None:
+        """The weights that it gives its messages; None if it takes none as they are.
+
+        An encoder that has them takes :class:`MessageWeights` as ``weight`` too.
+        """
+        return None
 
     def loss_terms(self) -> Mapping[str, Tensor]:
         """Further terms of the loss of what was just embedded, by name, scalars."""

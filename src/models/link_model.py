@@ -12,9 +12,11 @@ from runner.models.encoder import Encoder
 from runner.models.explanation import Explanation
 from runner.models.node_embedding import node_embeddings
 from runner.models.predictor import Predictor, View
+from runner.models.reweighting import Reweighting
 from runner.ops.backend import exact
 from runner.ops.bipartite import Bipartite
 from runner.ops.csr import Graph
+from runner.ops.message_weights import MessageWeights
 from runner.ops.sparse_rows import SparseRows
 
 
@@ -27,15 +29,22 @@ class LinkModel(nn.Module):
         precision: what Linears are computed in (autocast); sums over neighbours, LayerNorms and the
             completion's inner predictor, which has a precision of its own, stay float32. None for
             float32 everywhere.
+        reweighting: the weights of the encoder's messages, where the run computes them.
     """
 
     def __init__(
-        self, encoder: Encoder, predictor: Predictor, *, precision: torch.dtype | None = None
+        self,
+        encoder: Encoder,
+        predictor: Predictor,
+        *,
+        precision: torch.dtype | None = None,
+        reweighting: Reweighting | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.predictor = predictor
         self.precision = precision
+        self.reweighting = reweighting
         self.frozen = False
 
     def freeze_encoder(self) -> None:
@@ -53,13 +62,16 @@ class LinkModel(nn.Module):
         self,
         features: Tensor | SparseRows,
         graph: Graph | Sequence[Graph | Bipartite],
-        weight: Tensor | None = None,
+        weight: Tensor | MessageWeights | None = None,
     ) -> Tensor:
         """Embeddings, (N, H); given a graph for every layer, of the nodes of the last one.
 
         Features in the host's memory are moved to where the predictor is, unless they are ids of
-        learned embeddings that stay there too.
+        learned embeddings that stay there too. Without weights those of the re-weighting count.
         """
+        if weight is None and self.reweighting is not None:
+            assert isinstance(graph, Graph), "encoding=local refuses a re-weighting"
+            weight = self.reweighting.weights(graph)
         device = next(self.predictor.parameters(), features).device
         if not any(embedding.stays for embedding in node_embeddings(self.encoder)):
             features = features.to(device)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from runner.errors import RunnerError
@@ -22,6 +23,7 @@ from runner.ops.backend import exact
 from runner.ops.bipartite import Bipartite, first_rows
 from runner.ops.csr import Graph
 from runner.ops.edge_dropout import drop_entries
+from runner.ops.message_weights import MessageWeights
 from runner.ops.sparse_rows import SparseRows
 
 
@@ -51,6 +53,7 @@ class MessagePassing(Encoder):
         activate_single: an only convolution with weights is followed by LayerNorm, dropout and ReLU
             too, as in the NCN release.
         activation: false leaves out all that follows convolutions with weights.
+        unit_length: divide each row of a convolution's output by its length, as GraphSAGE may.
         embedding: width of learned rows, see :class:`runner.models.node_input.NodeInput`.
         edge_dropout: share of directed entries dropped, anew in every layer; kept ones are scaled
             by 1 / (1 - p), and the convolution's normalisation sees the scaled ones.
@@ -88,6 +91,7 @@ class MessagePassing(Encoder):
         edge_dropout: InConfig[Probability] = 0.0,
         sparse_embedding: Annotated[bool, Before(False)] = False,
         activation: Annotated[bool, Before(True)] = True,
+        unit_length: Annotated[bool, Before(False)] = False,
         embedding: Annotated[Width | None, Before(None)] = None,
         augment: Annotated[Text | None, Effect.PLACE, Before(None)] = None,
         augment_by: Annotated[str | None, Before(None)] = None,
@@ -129,6 +133,7 @@ class MessagePassing(Encoder):
         self.hidden = hidden
         self.residual = residual
         self.edge_dropout = edge_dropout
+        self.unit_length = unit_length
 
         self.learned: NodeInput | None = None
         if embedding is not None:
@@ -155,6 +160,7 @@ class MessagePassing(Encoder):
             self.input = nn.Sequential(Dropout(input_dropout))
             width = num_features
 
+        self._convolution = convolution
         self.convolutions = nn.ModuleList()
         self.activations = nn.ModuleList()
         for layer in range(layers):
@@ -199,11 +205,14 @@ class MessagePassing(Encoder):
         if self.augmentation is not None:
             self.augmentation.begin(other)
 
+    def message_weights(self, graph: Graph) -> MessageWeights | None:
+        return self._convolution.message_weights(graph) if len(self.convolutions) else None
+
     def forward(
         self,
         features: Tensor | SparseRows,
         graph: Graph | Sequence[Graph | Bipartite],
-        weight: Tensor | None = None,
+        weight: Tensor | MessageWeights | None = None,
     ) -> Tensor:
         return self._combined(self._outputs(features, graph, weight))
 
@@ -224,7 +233,7 @@ class MessagePassing(Encoder):
         self,
         features: Tensor | SparseRows,
         graph: Graph | Sequence[Graph | Bipartite],
-        weight: Tensor | None,
+        weight: Tensor | MessageWeights | None,
     ) -> list[Tensor]:
         """The outputs of the layers, or that of the input stage where there are none."""
         if weight is not None and not isinstance(graph, Graph):
@@ -243,7 +252,7 @@ class MessagePassing(Encoder):
             out = convolution(x, *seen)
             if further is not None and not outputs and convolution.has_weights:
                 out = further(out, sets, *seen)
-            out = activation(out)
+            out = activation(F.normalize(out, dim=1) if self.unit_length else out)
             residual = self.residual and out.shape[1] == x.shape[1]
             x = out + first_rows(x, out.size(0)) if residual else out
             outputs.append(x)
@@ -271,8 +280,8 @@ class MessagePassing(Encoder):
         return hidden_dropout(x if self.augmentation is None else self.augmentation(x, sets))
 
     def _thin(
-        self, graph: Graph | Bipartite, like: Tensor, given: Tensor | None
-    ) -> tuple[Graph | Bipartite, Tensor | None]:
+        self, graph: Graph | Bipartite, like: Tensor, given: Tensor | MessageWeights | None
+    ) -> tuple[Graph | Bipartite, Tensor | MessageWeights | None]:
         """One draw of edge dropout, and the weights, (E',), of the kept entries."""
         weight = graph.weight if isinstance(graph, Bipartite) else given
         if not self.training or self.edge_dropout == 0:
@@ -280,6 +289,8 @@ class MessagePassing(Encoder):
         if given is not None and isinstance(graph, Graph):
             kept = torch.rand(graph.num_entries) >= self.edge_dropout
             kept = kept.to(graph.col.device)
+            if isinstance(given, MessageWeights):
+                return graph.keep(kept), given.keep(kept, 1 / (1 - self.edge_dropout))
             return graph.keep(kept), given[kept] / (1 - self.edge_dropout)
         graph = drop_entries(graph, self.edge_dropout)
         if isinstance(graph, Bipartite) and graph.weight is not None:

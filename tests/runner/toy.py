@@ -45,6 +45,7 @@ TEST = EvaluationSplit(
 )
 TRAIN: Mapping[str, Any] = {
     "epochs": 3,
+    "reweight": None,
     "all_links": False,
     "batch_size": 4,
     "eval_batch_size": 4,

@@ -13,7 +13,7 @@ GROUPS = (
     "protocol", "sampler", "tracker", "train",
 )  # fmt: skip
 # These change other keys of a run, or make it many.
-OPTIONAL = ("experiment", "search", "sweep")
+OPTIONAL = ("experiment", "search", "sweep", "train.reweight")
 
 
 def refuse_groups(overrides: Sequence[str], choices: Mapping[str, Any], *, multirun: bool) -> None:

@@ -36,5 +36,6 @@ PLACES = {
     "tracker": Place("runner.tracking.tracker.Tracker"),
     "dataset.source": Place("runner.data.link_data.LinkData"),
     "train.optimizer": Place("torch.optim.Optimizer", frozenset({"params"})),
+    "train.reweight": Place("runner.models.reweighting.Reweighting"),
     "train.schedule": Place("torch.optim.lr_scheduler.LRScheduler", frozenset({"optimizer"})),
 }

@@ -126,6 +126,7 @@ class Train(Section):
     weight_decay: Annotated[NotNegative, Before(0.0)]
     optimizer: Annotated[Node, Before({"_target_": "torch.optim.Adam"})]
     schedule: Annotated[Node | None, Before(None)]
+    reweight: Annotated[Node | None, Before(None)]
     patience: Annotated[PositiveInt | None, Before(None)]
     evaluate_every: Annotated[PositiveInt, Before(1)]
     # A resume keeps what it began from; repeats have begun in the same mode, not from the same run.

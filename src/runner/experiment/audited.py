@@ -162,7 +162,12 @@ def _rebuild_scorers(parts: Parts, folder: Path, epoch: int, data: LinkData) -> 
     given, _ = warm_start.input_features(folder, config, data, graphs[0])
     features = compact(given).to(training.task.features.device)
     predictor = build("model", config.model).to(parts.device)
-    model = LinkModel(training.model.encoder, predictor, precision=training.model.precision).eval()
+    model = LinkModel(
+        training.model.encoder,
+        predictor,
+        precision=training.model.precision,
+        reweighting=training.model.reweighting,
+    ).eval()
     predictor.load_state_dict(training.model.predictor.state_dict())
     structures: dict[int, Any] = {}
     inputs = []

@@ -27,6 +27,7 @@ from runner.machine.out_of_memory import is_out_of_memory
 from runner.models.encoder import NoEncoder
 from runner.models.link_model import LinkModel
 from runner.models.predictor import Predictor
+from runner.models.reweighting import Reweighting
 from runner.ops.csr import Graph
 from runner.training.objective import Objective
 from runner.training.optimizers import Schedule, build_optimizer
@@ -101,13 +102,20 @@ def build_model(
         if not predictor.reads_embeddings and not isinstance(encoder, NoEncoder):
             log.info("this model reads no embeddings: the encoder is left out")
             encoder = NoEncoder()
+        reweight = config.train.reweight
+        reweighting: Reweighting | None = (
+            None if reweight is None else build("train.reweight", reweight)
+        )
         if training is not None:
             predictor.prepare(*training)
+            if reweighting is not None:
+                reweighting.start(encoder, predictor, training[0])
         precision = getattr(torch, config.train.precision)
         return LinkModel(
             encoder=encoder,
             predictor=predictor,
             precision=None if precision == torch.float32 else precision,
+            reweighting=reweighting,
         )
 
 

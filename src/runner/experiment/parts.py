@@ -186,6 +186,9 @@ def assemble(config: RunConfig, folder: Path, ranks: Ranks) -> Parts:
     task = _move_to_device(loaded, judged, device, features)
     if learned is not None:
         task = replace(task, train_graph=task.valid_graph)  # on which they are scored
+    if model.reweighting is not None:
+        for graph in (task.valid_graph, task.test_graph):
+            model.reweighting.weights(graph)  # refuses one that has other links
     task = structures.with_structures(task, model.predictor, config, ranks)
     objective.prepared = move(objective.prepare(task.train_inputs), device)
     objective.learned.to(device)

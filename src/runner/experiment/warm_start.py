@@ -6,6 +6,7 @@ not depend on a folder that may change or vanish.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import shutil
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 # The keys that define the meaning of an encoder's weights.
 _ENCODER_KEYS = (
     "_target_", "convolution", "hidden", "layers", "residual", "jumping_knowledge", "layer_norm",
-    "activate_single", "augment", "augment_sets", "augment_join",
+    "activate_single", "augment", "augment_sets", "augment_join", "unit_length",
 )  # fmt: skip
 # With the encoder's weights alone all do but these, which change nothing but training.
 _OF_TRAINING = ("dropout", "sparse_embedding")

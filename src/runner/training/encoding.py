@@ -14,8 +14,10 @@ from runner.errors import RunnerError
 from runner.keys import FanOuts, PositiveInt
 from runner.models.link_model import LinkModel
 from runner.models.predictor import View
+from runner.models.reweighting import Reweighting
 from runner.ops.bipartite import Bipartite
 from runner.ops.csr import Graph
+from runner.ops.message_weights import MessageWeights
 from runner.ops.receptive_field import ReceptiveField, receptive_field
 from runner.ops.sparse_rows import SparseRows
 from runner.ops.stage import stage
@@ -34,7 +36,7 @@ class Encoded:
 
     Shapes:
         features: (n, F) floating point or (n,) int64. positives, negatives: (2, B) int64. weight:
-        (E,) of the entries of the graph that is encoded, or None.
+        (E,) of the entries of the graph that is encoded, or of these and the nodes, or None.
     """
 
     features: Tensor | SparseRows
@@ -42,7 +44,7 @@ class Encoded:
     view: View
     positives: Tensor
     negatives: Tensor
-    weight: Tensor | None = None
+    weight: Tensor | MessageWeights | None = None
 
 
 class Encoding:
@@ -64,7 +66,10 @@ class Encoding:
 class FullEncoding(Encoding):
     """The encoder runs on the whole graph, once a batch."""
 
+    _reweighting: Reweighting | None = None
+
     def prepare(self, model: LinkModel, graph: Graph, targets: Tensor, batch_size: int) -> None:
+        self._reweighting = model.reweighting
         hops = _hops(model)
         ends = 4 * batch_size
         if graph.num_entries >= _LARGE and ends < graph.num_nodes and hops is not None:
@@ -72,10 +77,20 @@ class FullEncoding(Encoding):
 
     def view(self, inputs: Inputs, batch: Batch) -> Encoded:
         view = View(batch.graph, batch.whole, batch.hidden, structure=inputs.structure)
-        weight = inputs.weight
-        if weight is not None and batch.hidden is not None:
-            weight = weight[batch.kept]
+        weight = self._weights(inputs, batch)
         return Encoded(inputs.features, batch.graph, view, batch.positives, batch.negatives, weight)
+
+    def _weights(self, inputs: Inputs, batch: Batch) -> Tensor | MessageWeights | None:
+        """Those of the messages that the batch may see."""
+        given = inputs.weight
+        if self._reweighting is not None:
+            if given is not None:
+                raise RunnerError(
+                    "train.reweight: this objective weighs the edges itself; leave one of them out"
+                )
+            weights = self._reweighting.weights(batch.whole)
+            return weights if batch.hidden is None else weights.keep(batch.kept)
+        return given if given is None or batch.hidden is None else given[batch.kept]
 
 
 class LocalEncoding(Encoding):
@@ -103,6 +118,11 @@ class LocalEncoding(Encoding):
             RunnerError: if it is not known how far encoder or predictor see, or there is not one
                 fan-out a layer.
         """
+        if model.reweighting is not None:
+            raise RunnerError(
+                "encoding=local: train.reweight weighs the messages of the whole graph; take "
+                "encoding=full"
+            )
         hops = _hops(model)
         if hops is None:
             raise RunnerError(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from runner.config.schema import Train
 from runner.errors import Interrupted, RunnerError
 from runner.models.link_model import LinkModel
+from runner.models.reweighting import Reweighting
 from runner.training.encoding import Encoding
 from runner.training.evaluator import Evaluator
 from runner.training.generators import Generators
@@ -99,6 +100,8 @@ def fit(run: Training, state: TrainingState, recorder: Recorder, ranks: Ranks = 
             if state.phase + 1 == phases:
                 return
             _begin_next_phase(run, state)
+        if run.model.reweighting is not None and not state.step:
+            _reweight(run.model, run.model.reweighting, run.task, epoch=state.epoch - 1)
         run.model.train()
         inputs = run.objective.inputs(state.epoch, run.task.train_inputs)
         for batch in run.sampler.epoch(skip=state.step):
@@ -153,6 +156,15 @@ def fit(run: Training, state: TrainingState, recorder: Recorder, ranks: Ranks = 
             run.schedule.epoch(scores.get(f"valid/{run.evaluator.selection}"))
         state.next_epoch(run.generators.draws())
         recorder.epoch(row, state, improved)
+
+
+def _reweight(model: LinkModel, reweighting: Reweighting, task: Task, *, epoch: int) -> None:
+    """Refresh the weights of messages after an epoch.
+
+    At the beginning of the next, so that the best checkpoint has those that were evaluated.
+    """
+    if epoch and reweighting.due(epoch):
+        reweighting.refresh(model, task.features, task.train_graph)
 
 
 def out_of_patience(state: TrainingState, patience: int | None) -> bool:

@@ -14,6 +14,8 @@ from torch import nn
 from torch.optim.lr_scheduler import ExponentialLR, ReduceLROnPlateau
 
 from runner.errors import Interrupted, Pruned, RunnerError
+from runner.models.reweighting import Reweighting
+from runner.ops.message_weights import MessageWeights
 from runner.training.evaluator import Evaluator, NoEvaluator
 from runner.training.loop import fit
 from runner.training.metrics import NotANumber
@@ -72,6 +74,29 @@ def test_the_recorder_is_told_of_each_step_and_then_of_the_epoch():
     assert [(c["state"]["epoch"], c["state"]["step"]) for c in recorder.saved] == [
         (2, 0), (3, 0), (4, 0)
     ]  # fmt: skip
+
+
+def test_messages_are_weighed_anew_after_an_epoch_was_evaluated():
+    """After the last epoch not at all; and once, though a resume begins between two epochs."""
+
+    class Noting(Reweighting):
+        found: list[int] = []  # epochs that were evaluated before
+
+        def due(self, epoch):
+            return epoch != 2
+
+        def weights(self, graph):
+            return MessageWeights(self.entries, self.loops)
+
+        def refresh(self, model, features, graph):
+            assert graph is run.task.train_graph
+            self.found.append(len(evaluator.asked) // 2)
+
+    evaluator = toy.Scripted(0.2, 0.5, 0.5, 0.1)
+    run, state = toy.build(evaluator=evaluator, epochs=4), TrainingState()
+    run.model.reweighting = Noting()
+    fit(run, state, toy.Recording(run), Ranks())
+    assert Noting.found == [1, 3]
 
 
 def test_a_row_has_these_columns():
