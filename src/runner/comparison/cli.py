@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from runner.comparison.groups import Group
+    from runner.comparison.representations import Representations
     from runner.comparison.run import Run
     from runner.comparison.significance import Pair
     from runner.comparison.topology import Topology
 
 _REFUSALS = 20  # limit of printed ones
+_ANCHORS = 256
 _ERROR = 2  # exit code, as argparse's for a command line that cannot be read
 
 
@@ -84,6 +86,17 @@ def _parser() -> argparse.ArgumentParser:
         help="print how the metrics of nodes go with topological concentration and degree, of runs "
         "with run.node_report=true",
     )
+    out.add_argument(
+        "--representations",
+        action="store_true",
+        help="print how far embeddings of two runs agree, of runs with run.keep_embeddings=true",
+    )
+    out.add_argument(
+        "--anchors",
+        type=_count,
+        metavar="N",
+        help=f"nodes that --representations describes the others by (default {_ANCHORS})",
+    )
     out.add_argument("--markdown", type=Path, metavar="FILE", help="write the table to this file")
     out.add_argument("--csv", type=Path, metavar="FILE", help="write its numbers to this file")
     out.add_argument("--latex", type=Path, metavar="FILE", help="write it as a booktabs table")
@@ -111,6 +124,12 @@ def _level(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is no number of nodes; {_ANCHORS} is usual")
+    return int(text)
+
+
 def _refuse_contradictions(options: argparse.Namespace) -> None:
     files = [
         path for name in ("markdown", "csv", "latex", "html") if (path := getattr(options, name))
@@ -118,7 +137,10 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
     for path in files:
         if files.count(path) > 1:
             raise RunnerError(f"{path}: two options write to this file; give each its own")
-    if options.diff and (files or options.check or options.pairs or options.topology):
+    if options.anchors and not options.representations:
+        raise RunnerError("--anchors are those of --representations; give both, or leave it out")
+    others = options.check, options.pairs, options.topology, options.representations
+    if options.diff and (files or any(others)):
         raise RunnerError("--diff prints two runs' settings and nothing else; leave the others out")
 
 
@@ -133,6 +155,7 @@ def _compare(options: argparse.Namespace) -> int:
     from runner.comparison.fingerprints import distinguish_data
     from runner.comparison.groups import group
     from runner.comparison.published import only_as_published
+    from runner.comparison.representations import representations
     from runner.comparison.significance import pairs
     from runner.comparison.table import table
     from runner.comparison.topology import topologies
@@ -159,7 +182,12 @@ def _compare(options: argparse.Namespace) -> int:
             "--topology: no finished run here has a report of its nodes; start runs with "
             "run.node_report=true, or write it with `runner-evaluate <run> --nodes`"
         )
-    _write(options, runs, groups, rows, tested, found)
+    compared = (
+        representations(groups, anchors=options.anchors or _ANCHORS)
+        if options.representations
+        else []
+    )
+    _write(options, runs, groups, rows, tested, found, compared)
     if options.check:
         return _judge(groups, runs, options.alpha, out)
     if not rows.empty:
@@ -168,6 +196,7 @@ def _compare(options: argparse.Namespace) -> int:
         terminal.show_pairs(tested, groups, out)
     if options.topology:
         terminal.show_topologies(found, out)
+    terminal.show_representations(compared, out)
     terminal.show_left_out(runs, groups, out)
     return 0
 
@@ -190,6 +219,7 @@ def _write(
     rows: DataFrame,
     tested: Sequence[Pair],
     found: Sequence[Topology],
+    compared: Sequence[Representations],
 ) -> None:
     """Build all requested files, then write them."""
     from runner.comparison import writers
@@ -206,7 +236,7 @@ def _write(
 
         title = ", ".join([*map(str, options.folders), *options.where])
         at, alpha = options.html, options.alpha
-        texts[at] = page(runs, groups, rows, found, title=title, alpha=alpha, at=at)
+        texts[at] = page(runs, groups, rows, found, compared, title=title, alpha=alpha, at=at)
     writers.write_all(texts)
 
 

@@ -122,6 +122,23 @@ def bins_figure(metrics: Mapping[str, tuple[Sequence[str], Sequence[float]]], by
     return figure
 
 
+def agreement_figure(runs: Sequence[str], agreement: np.ndarray) -> Figure:
+    """A cell for each two runs."""
+    names = [_plain(f"{number}: {name}") for number, name in enumerate(runs, 1)]  # each another
+    cells = {
+        "type": "heatmap",
+        "x": names,
+        "y": names,
+        "z": [_rounded(row) for row in agreement],
+        "colorscale": _SCALE,
+        "hovertemplate": "%{x}<br>%{y}: %{z:.3f}<extra></extra>",
+    }
+    figure = _figure([cells], "", "", height=190 + 24 * len(names))
+    figure["layout"]["xaxis"] = {"type": "category", "automargin": True}
+    figure["layout"]["yaxis"] = {"type": "category", "automargin": True, "autorange": "reversed"}
+    return figure
+
+
 def importance_figure(shares: Mapping[str, float]) -> Figure:
     """A bar for each key, the most important one on top."""
     names = sorted(shares, key=lambda name: shares[name])

@@ -14,7 +14,7 @@ import pandas
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from runner.comparison import figures, topology
+from runner.comparison import figures, representations, topology
 from runner.comparison.curves import curves
 from runner.comparison.differences import compact
 from runner.comparison.groups import Group
@@ -22,6 +22,7 @@ from runner.comparison.hardest import hardest_of_rows
 from runner.comparison.html import asset, embed_json, look, sorted_tables, template
 from runner.comparison.importance import Search, importances, searches
 from runner.comparison.marks import marked
+from runner.comparison.representations import Representations
 from runner.comparison.run import Run
 from runner.comparison.settings import ABSENT, in_words
 from runner.comparison.significance import PAIRED_RUNS, PAIRS_AMONG, by_column, pairs
@@ -39,6 +40,7 @@ def page(
     groups: Sequence[Group],
     rows: pandas.DataFrame,
     found: Sequence[Topology],
+    compared: Sequence[Representations],
     *,
     title: str,
     alpha: float,
@@ -51,6 +53,7 @@ def page(
         groups: groups of the finished runs.
         rows: `table(groups)`, in the same order.
         found: of the groups whose runs report their nodes.
+        compared: of the datasets whose runs have kept their embeddings.
         title: the folders and conditions of the command.
         alpha: level of significance of the p-values.
         at: where the page will lie, for links to files beside the runs.
@@ -72,6 +75,7 @@ def page(
             "curves": [_curves(*of, members) for of, members in columns.items()],
             "shown": figures.SHOWN,
             "topologies": [_topology(of) for of in found],
+            "representations": [_representations(of) for of in compared],
             "hardest": [
                 {"dataset": dataset, "metric": metric, "rows": rows}
                 for (dataset, metric), members in columns.items()
@@ -226,6 +230,23 @@ def _topology(found: Topology) -> dict[str, Any]:
     ]
     shift = topology.shift_in_words(found)
     return {"heading": topology.heading(found), "shift": shift, "tables": tables, "plots": plots}
+
+
+def _representations(found: Representations) -> dict[str, Any]:
+    table = representations.readable(found)
+    plots = [
+        _plot(name, figures.agreement_figure(found.runs, matrix))
+        for name, matrix in (
+            ("cosine of relative representations", found.cosine),
+            ("shared nearest neighbours", found.neighbours),
+        )
+    ]
+    return {
+        "heading": representations.heading(found),
+        "plots": plots,
+        "columns": list(table.columns),
+        "rows": table.values.tolist(),
+    }
 
 
 def _search(search: Search, shares: Mapping[str, float]) -> dict[str, Any]:

@@ -11,6 +11,9 @@ import pandas
 from runner.comparison.gate import Judgement
 from runner.comparison.groups import Group
 from runner.comparison.marks import marks, not_made, targets_visible
+from runner.comparison.representations import Representations
+from runner.comparison.representations import heading as representations_heading
+from runner.comparison.representations import readable as representations_table
 from runner.comparison.run import Run
 from runner.comparison.significance import PAIRS_AMONG, Pair, by_column
 from runner.comparison.table import p_value, readable, spread
@@ -72,6 +75,14 @@ def show_topologies(found: Sequence[Topology], out: Console) -> None:
             _line(out, title)
             _print(table, out, [[""] * len(table.columns)] * len(table))
         _line(out, shift_in_words(topology))
+
+
+def show_representations(found: Sequence[Representations], out: Console) -> None:
+    """Print how far the embeddings of runs agree, a table for each dataset."""
+    for compared in found:
+        _line(out, representations_heading(compared))
+        table = representations_table(compared)
+        _print(table, out, [[""] * len(table.columns)] * len(table))
 
 
 def show_differences(a: Run, b: Run, rows: Sequence[tuple[str, str, str]], out: Console) -> None:

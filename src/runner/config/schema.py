@@ -102,6 +102,7 @@ class Run(Section):
     node_report: Annotated[bool, Effect.SAVING, Before(False)]
     audits: Annotated[bool, Effect.SAVING, Before(True)]
     keep_scores: Annotated[bool, Effect.SAVING, Before(False)]
+    keep_embeddings: Annotated[bool, Effect.SAVING, Before(False)]
 
 
 class Hardware(Section):

@@ -102,6 +102,10 @@ def check_parts(
             "run.node_report=true: this model scores the pairs that its runs have scored, and a "
             "report of nodes ranks all; leave it out, and report the runs themselves"
         )
+    if config.run.keep_embeddings and isinstance(model.encoder, NoEncoder):
+        raise RunnerError(
+            "run.keep_embeddings=true: this model has no encoder, and embeds no nodes; leave it out"
+        )
     without_scores = isinstance(model.predictor, NoPredictor)
     if without_scores and (objective.scores_pairs or evaluator.names):
         raise RunnerError(

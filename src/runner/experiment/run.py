@@ -17,6 +17,7 @@ from runner.experiment import warm_start
 from runner.experiment.audited import audit
 from runner.experiment.build import without_idle_training
 from runner.experiment.closing_media.collect import closing_media
+from runner.experiment.kept_embeddings import keep_embeddings
 from runner.experiment.kept_scores import keep_scores
 from runner.experiment.node_report import node_report
 from runner.experiment.parts import Parts, assemble
@@ -106,6 +107,8 @@ def run_experiment(
         if settings.run.keep_scores:
             audits = tracked.result.get("audits", {})
             keep_scores(parts, folder, state, audits, lambda: stop.requested)
+        if settings.run.keep_embeddings:
+            keep_embeddings(parts, folder, state)
         wanted = tracked.tracker.wants_media
         media = closing_media(parts, folder, selection, lambda: stop.requested, wanted)
         if wanted:

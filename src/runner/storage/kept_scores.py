@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from runner.storage.files import atomic
-from runner.storage.seal import Damaged, seal_archive, seal_of, verify_archive
+from runner.storage.seal import Damaged, seal_of
+from runner.storage.sealed_arrays import read_arrays, write_arrays
 
 FILE = "scores.npz"
 SIDES = ("positive", "negative")
@@ -61,15 +59,9 @@ def write(folder: Path, kept: KeptScores) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    arrays: dict[str, Any] = {"facts": np.array(json.dumps(asdict(kept.facts)))}
-    for (split, side), values in kept.scores.items():
-        arrays[f"{split}_{side}"] = values
-    for (split, side), pairs in kept.pairs.items():
-        arrays[f"{split}_{side}_pairs"] = pairs
-    with atomic(folder / FILE) as temporary:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-        seal_archive(temporary)
+    arrays = {f"{split}_{side}": values for (split, side), values in kept.scores.items()}
+    arrays |= {f"{split}_{side}_pairs": pairs for (split, side), pairs in kept.pairs.items()}
+    write_arrays(folder / FILE, asdict(kept.facts), arrays)
 
 
 def read(folder: Path) -> KeptScores:
@@ -80,16 +72,15 @@ def read(folder: Path) -> KeptScores:
         Damaged: if it has changed, or is of another version.
     """
     path = folder / FILE
-    verify_archive(path)
-    with np.load(path, allow_pickle=False) as found:
-        try:
-            facts = Facts(**json.loads(str(found["facts"])))
-        except (TypeError, ValueError, KeyError):
-            raise Damaged("it is of another version") from None
-        names = [(split, side) for split in facts.graphs for side in SIDES]
-        return KeptScores(
-            facts,
-            {(split, side): found[f"{split}_{side}_pairs"] for split, side in names},
-            {(split, side): found[f"{split}_{side}"] for split, side in names},
-            seal_of(path),
-        )
+    given, found = read_arrays(path)
+    try:
+        facts = Facts(**given)
+    except TypeError:
+        raise Damaged("it is of another version") from None
+    names = [(split, side) for split in facts.graphs for side in SIDES]
+    return KeptScores(
+        facts,
+        {(split, side): found[f"{split}_{side}_pairs"] for split, side in names},
+        {(split, side): found[f"{split}_{side}"] for split, side in names},
+        seal_of(path),
+    )

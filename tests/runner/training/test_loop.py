@@ -6,6 +6,7 @@ import copy
 import math
 from functools import partial
 from itertools import pairwise
+from typing import ClassVar
 
 import pytest
 import torch
@@ -80,7 +81,7 @@ def test_messages_are_weighed_anew_after_an_epoch_was_evaluated():
     """After the last epoch not at all; and once, though a resume begins between two epochs."""
 
     class Noting(Reweighting):
-        found: list[int] = []  # epochs that were evaluated before
+        found: ClassVar[list[int]] = []  # epochs that were evaluated before
 
         def due(self, epoch):
             return epoch != 2
