@@ -71,7 +71,7 @@ class LinkModel(nn.Module):
         """
         if weight is None and self.reweighting is not None:
             assert isinstance(graph, Graph), "encoding=local refuses a re-weighting"
-            weight = self.reweighting.weights(graph)
+            weight = self.message_weights(graph)
         device = next(self.predictor.parameters(), features).device
         if not any(embedding.stays for embedding in node_embeddings(self.encoder)):
             features = features.to(device)
@@ -79,6 +79,10 @@ class LinkModel(nn.Module):
             if weight is None:
                 return exact(self.encoder(features, graph))
             return exact(self.encoder(features, graph, weight))
+
+    def message_weights(self, graph: Graph) -> MessageWeights | None:
+        """Those of the re-weighting, on the graph of training; None without one."""
+        return None if self.reweighting is None else self.reweighting.weights(graph)
 
     def score(self, h: Tensor, view: View | Graph, pairs: Tensor) -> Tensor:
         """Logits, (B,), of ``pairs``, (2, B), from embeddings (N, H)."""

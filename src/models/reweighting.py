@@ -56,7 +56,7 @@ class Reweighting(nn.Module):
         if isinstance(predictor, NoPredictor) or not predictor.reads_embeddings or predictor.reach:
             raise RunnerError(
                 "train.reweight: a message has the weight of its ends' score, and this predictor "
-                "does not score embeddings alone; give model=hadamard_mlp, or train.reweight=null"
+                "does not score embeddings alone; give model=hadamard_mlp, or train.reweight=none"
             )
         self._take(self.own_weights(encoder, graph))
         self.graph = _digest(graph)
@@ -77,7 +77,7 @@ class Reweighting(nn.Module):
         if found is None:
             raise RunnerError(
                 "train.reweight: this encoder does not take the weights of its messages as they "
-                "are; give encoder=gcn, sage or puregcn, or train.reweight=null"
+                "are; give encoder=gcn, sage or puregcn, or train.reweight=none"
             )
         return found
 

@@ -20,6 +20,7 @@ from tests.releases.reference import (
 )
 from tests.releases.shipped import as_shipped
 
+from runner.audits.topology import weighted_concentration
 from runner.errors import RunnerError
 from runner.models.link_model import LinkModel
 from runner.models.predictor import NoPredictor
@@ -168,6 +169,10 @@ def test_release(form_of_release):
     compare("base", "before")
     reweighting.refresh(model, x, graph)
     compare("reweighted", "after")
+    given = reweighting.weights(graph)  # the release counts what a node gives
+    if arguments["orientation"] == "release":
+        given = given.transposed(graph)
+    assert_close(weighted_concentration(graph, given.entries), release[f"{name}/tc_train"])
 
 
 def test_without_a_share_of_scores_messages_stay_as_they_were():

@@ -10,10 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from runner.audits.topology import approximate_concentration, concentration
+from runner.audits.topology import (
+    approximate_concentration,
+    concentration,
+    weighted_concentration,
+)
 from runner.config.reports import NODES
 from runner.data.link_data import LinkData
 from runner.ops.csr import Graph
+from runner.ops.messages import MessageWeights
 from runner.storage.files import atomic
 from runner.training.evaluator import Evaluator, RankingEvaluator
 from runner.training.metrics import Metric
@@ -34,7 +39,12 @@ def reporter(evaluator: Evaluator, batch_size: int) -> RankingEvaluator:
 
 
 def write_node_report(
-    folder: Path, data: LinkData, graph: Graph, places: Places, metrics: Sequence[NodeMetric]
+    folder: Path,
+    data: LinkData,
+    graph: Graph,
+    places: Places,
+    metrics: Sequence[NodeMetric],
+    weights: MessageWeights | None = None,
 ) -> None:
     """Write the file, whole or not at all, in the place of the one with the names alone.
 
@@ -43,6 +53,7 @@ def write_node_report(
     Args:
         graph: of training, on the CPU.
         places: of the links of the test.
+        weights: of the messages along the graph, of a run that re-weights them.
     """
     columns: dict[str, Iterable] = {
         "node": range(data.num_nodes),
@@ -54,6 +65,9 @@ def write_node_report(
         sought, has_links = (None if name == "train" else links), links.degree() > 0
         columns[f"tc_{name}"] = _format_cells(concentration(graph, sought), has_links)
         columns[f"atc_{name}"] = _format_cells(approximate_concentration(graph, sought), has_links)
+    if weights is not None:
+        found = weighted_concentration(graph, weights.entries.cpu())
+        columns["tc_train_weighted"] = _format_cells(found, graph.degree() > 0)
     ranked = torch.zeros(data.num_nodes, dtype=torch.bool).index_fill_(0, places.nodes, True)
     for metric in metrics:
         values = torch.zeros(data.num_nodes, dtype=torch.float64)

@@ -50,6 +50,20 @@ def concentration(graph: Graph, links: Graph | None = None, *, hops: int = 1) ->
     return mean.masked_fill_(degree <= itself, 0)
 
 
+def weighted_concentration(graph: Graph, weight: Tensor) -> Tensor:
+    """TC of every node by training links whose messages have weights, (N,) float64.
+
+    The mean over neighbours of the share of a node's neighbours that are theirs too, weighted by
+    what the node receives from them; with equal weights (d - 1) / d of TC. 0 without a link.
+
+    Args:
+        weight: (E,) of the entries; row i holds what i receives.
+    """
+    weight = weight.double()
+    total = torch.zeros(graph.num_nodes, dtype=torch.float64).index_add_(0, graph.row, weight)
+    return _mean(_common(graph, graph) * weight / total[graph.row], graph)
+
+
 def approximate_concentration(
     graph: Graph,
     links: Graph | None = None,

@@ -10,10 +10,10 @@ from runner.errors import RunnerError
 # Every run has one option of each.
 GROUPS = (
     "dataset", "encoder", "encoding", "evaluator", "hardware", "model", "negatives", "objective",
-    "protocol", "sampler", "tracker", "train",
+    "protocol", "sampler", "tracker", "train", "train.reweight",
 )  # fmt: skip
 # These change other keys of a run, or make it many.
-OPTIONAL = ("experiment", "search", "sweep", "train.reweight")
+OPTIONAL = ("experiment", "search", "sweep")
 
 
 def refuse_groups(overrides: Sequence[str], choices: Mapping[str, Any], *, multirun: bool) -> None:

@@ -40,8 +40,9 @@ def node_report(
     try:
         with best_weights(training.model, folder, "the report of nodes is"):
             places = judge.rank_nodes(training.model, inputs, training.task.test, stop_if_asked)
+            weights = training.model.message_weights(training.task.train_graph)
         graph = training.task.train_graph.to(torch.device("cpu"))
-        write_node_report(folder.path, parts.data, graph, places, judge.node_metrics)
+        write_node_report(folder.path, parts.data, graph, places, judge.node_metrics, weights)
     except Interrupted:
         raise
     except Exception as error:

@@ -98,8 +98,9 @@ def report_nodes(trained: Trained) -> None:
     inputs = objective.inputs(trained.epoch, Inputs(trained.features, view.graph, view.structure))
     judge = reporter(evaluator, config.train.eval_batch_size)
     places = judge.rank_nodes(model, inputs, trained.data.judged["test"].to(trained.device))
+    weights = model.message_weights(trained.graphs[0])
     write_node_report(
-        trained.folder.path, trained.data, trained.graphs[0], places, judge.node_metrics
+        trained.folder.path, trained.data, trained.graphs[0], places, judge.node_metrics, weights
     )
 
 

@@ -11,9 +11,14 @@ import pytest
 import torch
 
 from runner.audits import topology
-from runner.audits.topology import approximate_concentration, concentration
+from runner.audits.topology import (
+    approximate_concentration,
+    concentration,
+    weighted_concentration,
+)
 from runner.errors import RunnerError
 from runner.ops.csr import Graph
+from runner.ops.messages import MessageWeights
 
 PAW = [(0, 1), (1, 2), (0, 2), (2, 3)]
 
@@ -43,6 +48,16 @@ def test_training_links_by_hand(edges, hops, expected):
 def test_other_links_by_hand(hops, expected):
     found = concentration(graph(PAW), graph([(1, 3)]), hops=hops)
     assert found.tolist() == pytest.approx(expected)
+
+
+def test_weighted_neighbours_by_hand():
+    paw = graph(PAW, 5)
+    found = weighted_concentration(paw, MessageWeights.symmetric(paw).entries)
+    assert found.tolist() == pytest.approx([0.5, 0.5, 0.206735, 0, 0], abs=1e-6)
+    degree = paw.degree()
+    equal = weighted_concentration(paw, torch.ones(paw.num_entries))
+    expected = concentration(paw) * (degree - 1) / degree.clamp(min=1)
+    assert equal.tolist() == pytest.approx(expected.tolist())
 
 
 def test_isolated_nodes_have_none():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pandas
 import pytest
 import torch
 from tests.runner.experiment.test_resume import assert_same_weights, curve, kill_after, scores
 
 import runner as public
 from runner.audits.chance import same_chance
+from runner.audits.topology import weighted_concentration
 from runner.experiment.parts import assemble
 from runner.prediction.trained import open_trained
 from runner.training.encoding import FullEncoding
@@ -54,6 +57,18 @@ def test_weights_are_refreshed_between_epochs_and_read_by_a_finished_run(whole, 
         assert value == pytest.approx(summary["test"][name], abs=1e-6)
     audits = summary["audits"]
     assert all(audits[name]["passed"] for name in ("company", "knowledge", "training"))
+
+
+def test_the_report_of_nodes_has_their_weighted_concentration(copied):
+    folder = copied("run", *SETTING)
+    public.load(str(folder)).report_nodes()
+    nodes = pandas.read_csv(folder / "nodes.csv")
+    trained = open_trained(folder, device="cpu")
+    weights = trained.model.message_weights(trained.graphs[0])
+    expected = weighted_concentration(trained.graphs[0], weights.entries)
+    linked = (trained.graphs[0].degree() > 0).numpy()
+    np.testing.assert_allclose(nodes.tc_train_weighted[linked], expected[linked], atol=1e-5)
+    assert nodes.tc_train_weighted[~linked].isna().all()
 
 
 def test_a_batch_is_encoded_with_the_weights_of_what_it_sees(whole):
