@@ -175,6 +175,15 @@ def test_release(form_of_release):
     assert_close(weighted_concentration(graph, given.entries), release[f"{name}/tc_train"])
 
 
+def test_rows_of_length_one():
+    model = built("sage", PAW, l2_normalise=True, alpha=1.0, source="gcn", orientation="centre")
+    x = torch.randn(4, 6, generator=torch.Generator())
+    first, last = model.encoder.every_layer(x, PAW)
+    torch.testing.assert_close(last.norm(dim=1), torch.ones(4))
+    expected = torch.nn.functional.normalize(model.encoder.convolutions[0](x, PAW), dim=1).relu()
+    torch.testing.assert_close(first, expected)
+
+
 def test_without_a_share_of_scores_messages_stay_as_they_were():
     graph, x = PAW, torch.randn(4, 6, generator=torch.Generator())
     model = built("gcn", graph, alpha=0.0, source="gcn", orientation="centre")

@@ -9,10 +9,13 @@ import pandas
 import pytest
 import torch
 from tests.runner.experiment.test_resume import assert_same_weights, curve, kill_after, scores
+from tests.test_configs import resolved
 
 import runner as public
 from runner.audits.chance import same_chance
 from runner.audits.topology import weighted_concentration
+from runner.config.schema import RunConfig
+from runner.errors import RunnerError
 from runner.experiment.parts import assemble
 from runner.prediction.trained import open_trained
 from runner.training.encoding import FullEncoding
@@ -86,11 +89,16 @@ def test_a_batch_is_encoded_with_the_weights_of_what_it_sees(whole):
         assert training.model.encode(seen.features, seen.layers, seen.weight).isfinite().all()
 
 
+def test_a_test_graph_with_other_links_is_refused_before_anything_is_trained(tmp_path):
+    config = resolved(*SETTING, "protocol.validation_edges_in_test_graph=true")
+    with pytest.raises(RunnerError, match=r"protocol\.validation_edges_in_test_graph=false"):
+        assemble(RunConfig.read(config), tmp_path, ALONE)
+
+
 @pytest.mark.parametrize(
     ("others", "message"),
     [
         (["encoding=local"], "encoding=local: train.reweight weighs the messages of the whole"),
-        (["protocol.validation_edges_in_test_graph=true"], "validation_edges_in_test_graph=false"),
         (["encoder=gin"], "train.reweight: this encoder does not take the weights"),
         (["model=ncn"], "train.reweight: a message has the weight of its ends' score"),
         (["train.reweight.orientation=left"], "train.reweight.orientation: 'left' does not fit"),
