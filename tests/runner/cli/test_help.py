@@ -15,7 +15,7 @@ def test_every_group_of_conf_is_listed_with_its_options(capsys):
     out = capsys.readouterr().out
     groups = {entry.name for entry in files("runner.conf").iterdir() if entry.is_dir()}
     groups -= {"hydra", "published", "local", "__pycache__"}
-    assert set(re.findall(r"^  (\w+): ", out, flags=re.M)) == groups == {*GROUPS, *OPTIONAL}
+    assert set(re.findall(r"^  ([\w.]+): ", out, flags=re.M)) == groups == {*GROUPS, *OPTIONAL}
     assert "  encoding: full, local, sampled\n" in out and "$" not in out
     defaults = yaml.safe_load((files("runner.conf") / "config.yaml").read_text())["hydra"]["help"]
     assert defaults["header"] in out and defaults["footer"] in out
