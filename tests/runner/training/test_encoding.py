@@ -94,6 +94,7 @@ def test_what_is_wrong_is_named(runner, given, message):
 
 
 class Unknown(torch.nn.Module):
+    reweighting = None
     reach, layers = 1, None
     predictor = encoder = property(lambda self: self)
 
@@ -109,6 +110,7 @@ def test_a_survey_is_made_where_the_graph_is(monkeypatch):
     """A device without memory stands for a GPU; the targets are in main memory."""
 
     class Model(torch.nn.Module):
+        reweighting = None
         reach, layers = 1, 1
         predictor = encoder = property(lambda self: self)
 
@@ -128,6 +130,7 @@ def test_a_survey_is_made_where_the_graph_is(monkeypatch):
 
 def test_links_that_a_batch_hid_are_back_for_the_next():
     class Model(torch.nn.Module):
+        reweighting = None
         reach, layers = 1, 1
         predictor = encoder = property(lambda self: self)
 
