@@ -18,7 +18,7 @@ from runner.audits.topology import (
 from runner.config.reports import NODES
 from runner.data.link_data import LinkData
 from runner.ops.csr import Graph
-from runner.ops.messages import MessageWeights
+from runner.ops.message_weights import MessageWeights
 from runner.storage.files import atomic
 from runner.training.evaluator import Evaluator, RankingEvaluator
 from runner.training.metrics import Metric

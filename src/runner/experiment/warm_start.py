@@ -6,7 +6,6 @@ not depend on a folder that may change or vanish.
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import shutil

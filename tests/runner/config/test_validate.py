@@ -190,8 +190,8 @@ def test_an_empty_word_on_a_table_is_refused(key):
 # Keys that came with a default, which older configs of one's own may lack.
 SILENT = {
     "model.beta", "model.depth", "encoder.sparse_embedding", "encoder.activate_single",
-    "encoder.activation", "encoder.embedding", "encoder.unit_length", "encoder.augment", "encoder.augment_by",
-    "encoder.augment_sets", "encoder.augment_join", "encoder.augment_seed",
+    "encoder.activation", "encoder.embedding", "encoder.unit_length", "encoder.augment",
+    "encoder.augment_by", "encoder.augment_sets", "encoder.augment_join", "encoder.augment_seed",
 } | {
     f"model.completion.{key}"
     for key in ("replacement", "draw_eval", "dropout", "memory_gib", "precision")
