@@ -60,7 +60,7 @@ from runner.models.predictor import NoPredictor, Predictor, View
 from runner.models.seal import SEAL
 from runner.models.sign import SIGN
 from runner.models.signatures import Signatures
-from runner.models.sir_gcn import SIR, SIRGCN
+from runner.models.sir_gcn import SIR
 
 __all__ = [
     "BUDDY",
@@ -78,7 +78,6 @@ __all__ = [
     "SEAL",
     "SIGN",
     "SIR",
-    "SIRGCN",
     "AdamicAdar",
     "CatGCN",
     "CommonNeighbours",

@@ -1,4 +1,4 @@
-"""SIR-GCN: messages in which an activation meets both ends, and the encoder made of them."""
+"""SIR-GCN: messages in which an activation meets both ends."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from runner.keys import InConfig, NotNegative, PositiveInt, Probability, Width
+from runner.keys import InConfig, NotNegative, Probability, Width
 from runner.models.convolution import Convolution
-from runner.models.message_passing import MessagePassing
 from runner.models.mlp import Dropout
 from runner.ops.aggregate import pool
 from runner.ops.backend import exact
@@ -19,7 +18,7 @@ from runner.ops.messages import Activation, pool_messages, reduce_messages
 from runner.ops.propagate import degrees, row_sum
 
 Aggregation = Literal["sum", "mean", "sym", "max"]
-Bend = Literal["relu", "leaky_relu", "none", "gelu", "silu", "elu", "tanh"]
+ActivationName = Literal["relu", "leaky_relu", "none", "gelu", "silu", "elu", "tanh"]
 _SLOPE = 0.2  # of leaky_relu, as in the release
 
 
@@ -33,14 +32,14 @@ class SIR(Convolution):
         aggregation: ``sum``, ``mean``, ``sym`` (each message over the square root of both degrees)
             or ``max`` (of the mapped messages W_R a(·) + b_R: E products with W_R).
         message_width: of the queries and keys; None for out_features.
-        message_activation: a.
+        activation: a.
         negative_slope: of ``leaky_relu``; None for 0.2.
         query_bias, key_bias, relation_bias: whether W_Q, W_K and W_R have a bias; the release's
             published figures are with ``key_bias``, its last commit is without.
         bias_each: b_R is added to each message, as ``max`` always does, not once to what they
             come to: ``SIRConvBase`` with an MLP of two layers on [x_u ‖ x_v].
         own_term: whether W_S x_u is added; without it a node without neighbours is b_R, or 0.
-        message_dropout: rate of queries and of keys.
+        dropout: rate of queries and of keys.
         edge_width: of edge features, which are mapped without a bias and added within a; None for
             none.
 
@@ -55,37 +54,35 @@ class SIR(Convolution):
         *,
         aggregation: Aggregation = "sum",
         message_width: int | None = None,
-        message_activation: Bend = "relu",
+        activation: ActivationName = "relu",
         negative_slope: float | None = None,
         query_bias: bool = True,
         key_bias: bool = False,
         relation_bias: bool = True,
         bias_each: bool = False,
         own_term: bool = False,
-        message_dropout: float = 0.0,
+        dropout: float = 0.0,
         edge_width: int | None = None,
     ) -> None:
         super().__init__(in_features, out_features)
-        if negative_slope is not None and message_activation != "leaky_relu":
+        if negative_slope is not None and activation != "leaky_relu":
             raise ValueError(
-                f"encoder.negative_slope={negative_slope} has no effect with "
-                f"encoder.message_activation={message_activation}; leave it out, or take leaky_relu"
+                f"negative_slope={negative_slope} has no effect with activation={activation}; "
+                "leave it out, or give activation=leaky_relu"
             )
         if bias_each and not relation_bias:
-            raise ValueError(
-                "encoder.bias_each=true needs encoder.relation_bias=true; leave bias_each out"
-            )
+            raise ValueError("bias_each=true has no effect with relation_bias=false; leave one out")
         width = out_features if message_width is None else message_width
         self.aggregation, self.bias_each = aggregation, bias_each
         self.activation = Activation(
-            message_activation, _SLOPE if negative_slope is None else negative_slope
+            activation, _SLOPE if negative_slope is None else negative_slope
         )
         self.query = nn.Linear(in_features, width, bias=query_bias)
         self.key = nn.Linear(in_features, width, bias=key_bias)
         self.relation = nn.Linear(width, out_features, bias=relation_bias)
         self.own = nn.Linear(in_features, out_features, bias=False) if own_term else None
         self.edge = None if edge_width is None else nn.Linear(edge_width, width, bias=False)
-        self.drop = Dropout(message_dropout)
+        self.drop = Dropout(dropout)
 
     def forward(
         self,
@@ -152,71 +149,36 @@ def _inverse(total: Tensor) -> Tensor:
     return 1 / total.masked_fill(total == 0, 1)
 
 
-class SIRGCN(MessagePassing):
-    """A stack of :class:`SIR`, with what :class:`MessagePassing` puts before and between them.
+def sir_convolution(
+    *,
+    aggregation: InConfig[Aggregation] = "sum",
+    message_width: InConfig[Width | None] = None,
+    activation: InConfig[ActivationName] = "relu",
+    negative_slope: InConfig[NotNegative | None] = None,
+    query_bias: InConfig[bool] = True,
+    key_bias: InConfig[bool] = False,
+    relation_bias: InConfig[bool] = True,
+    bias_each: InConfig[bool] = False,
+    own_term: InConfig[bool] = True,
+    dropout: InConfig[Probability] = 0.0,
+) -> type[Convolution]:
+    """:class:`SIR` with these arguments, for `encoder.convolution`."""
 
-    Args:
-        num_features, num_categories, num_nodes, hidden, layers, residual, jumping_knowledge,
-            layer_norm, activate_single, input_dropout, hidden_dropout, edge_dropout, embedding: see
-            :class:`MessagePassing`.
-        aggregation, message_width, message_activation, negative_slope, query_bias, key_bias,
-            relation_bias, bias_each, own_term, message_dropout: see :class:`SIR`.
-
-    Raises:
-        ValueError: if a setting has no effect.
-    """
-
-    def __init__(
-        self,
-        *,
-        num_features: int | None = None,
-        num_categories: int | None = None,
-        num_nodes: int | None = None,
-        hidden: InConfig[Width] = 64,
-        layers: InConfig[PositiveInt] = 1,
-        aggregation: InConfig[Aggregation] = "sum",
-        message_width: InConfig[Width | None] = None,
-        message_activation: InConfig[Bend] = "relu",
-        negative_slope: InConfig[NotNegative | None] = None,
-        query_bias: InConfig[bool] = True,
-        key_bias: InConfig[bool] = False,
-        relation_bias: InConfig[bool] = True,
-        bias_each: InConfig[bool] = False,
-        own_term: InConfig[bool] = True,
-        message_dropout: InConfig[Probability] = 0.0,
-        residual: InConfig[bool] = True,
-        jumping_knowledge: InConfig[bool] = False,
-        layer_norm: InConfig[bool] = True,
-        activate_single: InConfig[bool] = True,
-        input_dropout: InConfig[Probability] = 0.0,
-        hidden_dropout: InConfig[Probability] = 0.1,
-        edge_dropout: InConfig[Probability] = 0.0,
-        embedding: InConfig[Width | None] = None,
-    ) -> None:
-        super().__init__(
-            num_features=num_features,
-            num_categories=num_categories,
-            num_nodes=num_nodes,
-            hidden=hidden,
-            layers=layers,
-            convolution=SIR.with_options(
+    class Configured(SIR):
+        def __init__(self, in_features: int, out_features: int) -> None:
+            super().__init__(
+                in_features,
+                out_features,
                 aggregation=aggregation,
                 message_width=message_width,
-                message_activation=message_activation,
+                activation=activation,
                 negative_slope=negative_slope,
                 query_bias=query_bias,
                 key_bias=key_bias,
                 relation_bias=relation_bias,
                 bias_each=bias_each,
                 own_term=own_term,
-                message_dropout=message_dropout,
-            ),
-            residual=residual,
-            jumping_knowledge=jumping_knowledge,
-            layer_norm=layer_norm,
-            activate_single=activate_single,
-            input_dropout=input_dropout,
-            hidden_dropout=hidden_dropout,
-            edge_dropout=edge_dropout,
-            embedding=embedding,
-        )
+                dropout=dropout,
+            )
+
+    return Configured

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from tests.dense_reference import NUM_NODES, adjacency, arrays, random_edges
+from tests.models.builders import build_encoder
 from tests.releases.shipped import as_shipped
 from torch import nn
 
-from runner.models.sir_gcn import SIR, SIRGCN
+from runner.models.sir_gcn import SIR, sir_convolution
 from runner.ops.csr import Graph
 from runner.ops.receptive_field import receptive_field
 
@@ -106,7 +107,7 @@ def test_weights_on_a_directed_graph(options):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations(name, aggregation):
     slope = {"negative_slope": 0.3} if name == "leaky_relu" else {}
-    module = build(aggregation=aggregation, message_activation=name, **slope)
+    module = build(aggregation=aggregation, activation=name, **slope)
     wanted = expected(module, FEATURES.numpy(), adjacency(EDGES, NUM_NODES), name)
     found = module(FEATURES, GRAPH).detach()
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-10)
@@ -156,21 +157,21 @@ def test_by_hand():
 
 
 ENCODERS = {
-    "sum": {"residual": False},
-    "sym": {"aggregation": "sym", "own_term": False},
-    "max": {"aggregation": "max", "jumping_knowledge": True},
+    "sum": ({}, {"residual": False}),
+    "sym": ({"aggregation": "sym", "own_term": False}, {}),
+    "max": ({"aggregation": "max"}, {"jumping_knowledge": True}),
 }
 
 
 def encoder(options, **changed):
-    torch.manual_seed(0)
     given = {"num_features": WIDTH, "hidden": OUT, "layers": 2, "hidden_dropout": 0.0}
-    return SIRGCN(**(given | options | changed)).double()
+    torch.manual_seed(0)
+    return build_encoder(convolution=sir_convolution(**options), **(given | changed)).double()
 
 
-@pytest.mark.parametrize("options", ENCODERS.values(), ids=ENCODERS)
-def test_a_receptive_field_gives_the_embeddings_of_the_whole_graph(options):
-    module = encoder(options)
+@pytest.mark.parametrize(("options", "changed"), ENCODERS.values(), ids=ENCODERS)
+def test_a_receptive_field_gives_the_embeddings_of_the_whole_graph(options, changed):
+    module = encoder(options, **changed)
     field = receptive_field(GRAPH, torch.tensor([0, 5, 7]), reach=1, layers=module.layers)
     inner = field.nodes[: field.graph.num_nodes]
     assert module.layers == 2 and len(inner) < NUM_NODES
@@ -179,36 +180,30 @@ def test_a_receptive_field_gives_the_embeddings_of_the_whole_graph(options):
     )
 
 
-def test_its_options_reach_every_layer():
-    module = encoder({}, aggregation="sym", message_width=3, own_term=True, message_dropout=0.25)
-    for layer in module.convolutions:
-        assert isinstance(layer, SIR) and layer.aggregation == "sym" and layer.own is not None
-        assert layer.key.out_features == 3 and layer.drop.p == 0.25
-    assert module.convolutions[0].in_features == WIDTH
-    assert SIR(2, 2).aggregation == "sum"  # the class itself is as it was
-
-
-@pytest.mark.parametrize("rate", ["message_dropout", "edge_dropout"])
-def test_dropout_acts_in_training_alone(rate):
-    module = encoder({}, **{rate: 0.5})
-    assert torch.equal(module.eval()(FEATURES, GRAPH), encoder({})(FEATURES, GRAPH))
-    module.train()
-    assert not torch.equal(module(FEATURES, GRAPH), module(FEATURES, GRAPH))
+def test_dropout_acts_in_training_alone():
+    """Of queries and keys, and of entries; the whole encoder is else without."""
+    x, whole = FEATURES, encoder({})(FEATURES, GRAPH)
+    for module in (encoder({"dropout": 0.5}), encoder({}, edge_dropout=0.5)):
+        assert torch.equal(module.eval()(x, GRAPH), whole)
+        assert not torch.equal(module.train()(x, GRAPH), module(x, GRAPH))
 
 
 def test_nodes_without_neighbours_differ_by_their_own_term():
     x = FEATURES[:4]
     alone = Graph.from_edges(torch.zeros(2, 0, dtype=torch.int64), 4)
     bare = {"layers": 1, "residual": False, "activate_single": False}
-    assert len(encoder(bare, own_term=False)(x, alone).unique(dim=0)) == 1
-    assert len(encoder(bare)(x, alone).unique(dim=0)) == 4
+    assert len(encoder({"own_term": False}, **bare)(x, alone).unique(dim=0)) == 1
+    assert len(encoder({}, **bare)(x, alone).unique(dim=0)) == 4
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"negative_slope": 0.1}, r"encoder\.negative_slope=0\.1 has no effect with .*=relu"),
-        ({"bias_each": True, "relation_bias": False}, r"bias_each=true needs .*relation_bias=true"),
+        ({"negative_slope": 0.1}, r"negative_slope=0\.1 has no effect with .*activation=relu"),
+        (
+            {"bias_each": True, "relation_bias": False},
+            "bias_each=true has no effect with relation_bias=false",
+        ),
     ],
 )
 def test_settings_without_effect_are_refused(options, message):
@@ -248,8 +243,8 @@ def accuracy(option, changed, keys=10, steps=400):
     """On dictionaries not seen before; every step of training draws others too."""
     torch.manual_seed(0)
     seeded = torch.Generator().manual_seed(0)
-    width = {"hidden": 4 * keys, "layers": 1, "residual": False, "activate_single": False}
-    encoder = as_shipped("encoder", option, width | changed, num_features=2 * keys)
+    bare = {"hidden": 4 * keys, "layers": 1, "residual": False, "activate_single": False}
+    encoder = as_shipped("encoder", option, bare | changed, num_features=2 * keys)
     head = nn.Linear(4 * keys, keys)
     optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=0.01)
     for _ in range(steps):
@@ -266,5 +261,6 @@ def accuracy(option, changed, keys=10, steps=400):
 @pytest.mark.soak
 def test_it_looks_up_in_a_dictionary():
     """Brody et al. (2022), arXiv 2105.14491: how much an entry counts depends on the query."""
-    assert accuracy("sir_gcn", {"own_term": False, "message_width": 160}) == 1
+    wide = {"_target_": "runner.models.sir_gcn.sir_convolution", "message_width": 160}
+    assert accuracy("sir_gcn", {"convolution": wide | {"own_term": False}}) == 1
     assert accuracy("gcn", {}) < 0.15

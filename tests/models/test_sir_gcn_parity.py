@@ -31,7 +31,7 @@ def options(arguments):
     return {
         "aggregation": arguments["aggregation"],
         "message_width": arguments["hidden"],
-        "message_activation": activation,
+        "activation": activation,
         "negative_slope": slope,
         "query_bias": arguments.get("query_bias", True),
         "key_bias": arguments.get("key_bias", False),
@@ -42,8 +42,14 @@ def options(arguments):
 
 def bare(arguments, width):
     """The convolution alone, in the shipped encoder."""
-    nothing = {"residual": False, "activate_single": False, "own_term": False, "layers": 1}
-    changed = nothing | {"hidden": arguments["out"], **options(arguments)}
+    made_by = {"_target_": "runner.models.sir_gcn.sir_convolution", "own_term": False}
+    changed = {
+        "convolution": made_by | options(arguments),
+        "hidden": arguments["out"],
+        "layers": 1,
+        "residual": False,
+        "activate_single": False,
+    }
     return as_shipped("encoder", "sir_gcn", changed, num_features=width)
 
 
