@@ -14,6 +14,7 @@ from tests.runner.experiment.test_processes import WITHOUT_CHANCE, rows
 
 from runner.models.convolution import GCN, GIN, SAGE, PureGCN, PureMax, PureMean, PureSum
 from runner.models.message_passing import MessagePassing
+from runner.models.sir_gcn import SIR, sir_convolution
 from runner.ops import backend, dense
 from runner.ops.aggregate import pool
 from runner.ops.csr import Graph
@@ -196,7 +197,13 @@ def test_predictors(case, model, training, products, monkeypatch):
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("convolution", [PureGCN, PureSum, PureMean, PureMax, GCN, SAGE, GIN])
+@pytest.mark.parametrize(
+    "convolution",
+    [
+        *(PureGCN, PureSum, PureMean, PureMax, GCN, SAGE, GIN, SIR),
+        *(sir_convolution(aggregation=name) for name in ("sym", "max")),
+    ],
+)
 def test_encoders(case, convolution, training):
     graph, _ = case
     torch.manual_seed(0)

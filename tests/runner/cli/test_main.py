@@ -62,6 +62,7 @@ def test_one_run_one_folder(runner, tmp_path):
     ("model", "encoder"),
     [
         ("gae", "gcn"),
+        ("inner_product", "sir_gcn"),
         ("gae_cn", "puregcn"),
         ("ncn", "puresum"),
         ("ncn_diff", "puremean"),
