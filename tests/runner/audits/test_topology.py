@@ -18,7 +18,7 @@ from runner.audits.topology import (
 )
 from runner.errors import RunnerError
 from runner.ops.csr import Graph
-from runner.ops.messages import MessageWeights
+from runner.ops.message_weights import MessageWeights
 
 PAW = [(0, 1), (1, 2), (0, 2), (2, 3)]
 

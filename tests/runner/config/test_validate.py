@@ -189,7 +189,8 @@ def test_an_empty_word_on_a_table_is_refused(key):
 
 # Keys that came with a default, which older configs of one's own may lack.
 SILENT = {
-    "model.beta", "model.depth", "encoder.sparse_embedding", "encoder.activate_single",
+    "model.beta", "model.depth", "model.pool", "encoder.sparse_embedding",
+    "encoder.activate_single",
     "encoder.activation", "encoder.embedding", "encoder.unit_length", "encoder.augment",
     "encoder.augment_by", "encoder.augment_sets", "encoder.augment_join", "encoder.augment_seed",
 } | {

@@ -37,7 +37,9 @@ def test_a_run_ends_it_before_its_first_step(runner):
 def test_so_does_another_process_of_the_run(monkeypatch):
     seen = []
     monkeypatch.setattr(follow, "RunConfig", SimpleNamespace(read=lambda config: None))
-    monkeypatch.setattr(follow, "assemble", lambda *parts: SimpleNamespace(training=None))
+    parts = SimpleNamespace(training=SimpleNamespace(model=None), data=None)
+    monkeypatch.setattr(follow, "assemble", lambda *given: parts)
+    monkeypatch.setattr(follow, "begin_encoder", lambda *given: None)
     monkeypatch.setattr(follow, "fit", lambda *given: seen.append(gc.isenabled()))
     startup.begin()
     try:

@@ -83,6 +83,7 @@ def cluster(tmp_path, monkeypatch):
 
 
 @pytest.mark.command
+@pytest.mark.soak
 @pytest.mark.skipif(NO_RAY, reason="needs the extra: pip install 'link-runner[ray]'")
 def test_ray_runs_jobs_on_a_cluster(tmp_path, cluster):
     launcher = ("hydra/launcher=ray_cluster", f"hydra.launcher.ray.init.address={cluster}")
