@@ -13,6 +13,8 @@ import runner.models
 from runner.models import LinkModel, MessagePassing, NoEncoder, Predictor
 from runner.ops import Graph
 
+pytestmark = pytest.mark.soak
+
 NAMES = ("gae", "gae_cn", "ncn", "ncn2", "ncn_diff", "ocn", "ncnc", "katz", "ppr", "shortest_path")
 PREDICTORS = [
     part

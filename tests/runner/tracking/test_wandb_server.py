@@ -30,7 +30,7 @@ FAILURES: tuple[Behaviour, ...] = ("refuse", "hang", "slow", "rate limit", "erro
 # What starting a run asks for: RunResumeStatus, UpsertBucket.
 REQUESTS_OF_START = 2
 
-pytestmark = pytest.mark.command
+pytestmark = [pytest.mark.command, pytest.mark.soak]
 
 
 @pytest.fixture(autouse=True)
