@@ -15,6 +15,8 @@ from tests.runner.experiment.test_resume import SETTING, curve
 
 from runner.machine.signals import StopOnSignals, guest
 
+pytestmark = pytest.mark.soak
+
 # `runner` whose 15th step takes a minute or so, in one native call: Python's handlers wait for it.
 SLOW = """
 import hashlib
