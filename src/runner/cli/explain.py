@@ -84,18 +84,20 @@ def with_swept_keys(error: Exception, arguments: Sequence[str]) -> list[str] | N
     if key is None or not {"-m", "--multirun"} & set(arguments):
         return None
     parser = OverridesParser.create()
-    parsed = [parser.parse_override(a) for a in arguments if not a.startswith("-")]
+    typed = [a for a in arguments if "=" in a and not a.startswith("-")]  # not values of flags
+    parsed = [parser.parse_override(a) for a in typed]
     group = key.split(".")[0]
-    swept = [o for o in parsed if o.is_sweep_override() and o.get_key_element() == group]
+    swept = [o for o in parsed if o.is_choice_sweep() and o.get_key_element() == group]
     options = [f"{group}={option}" for o in swept for option in o.sweep_string_iterator()]
     single = [str(o.input_line) for o in parsed if not o.is_sweep_override()]
     if not any(key in _known_keys([*single, option]) for option in options):
         return None
     start = f"{key}="
-    return [
+    again = [
         f"{a.replace(start, f'{start}choice(', 1)})" if a.startswith(start) else a
         for a in arguments
     ]
+    return again if again != list(arguments) else None
 
 
 def _quoted(text: str) -> str:

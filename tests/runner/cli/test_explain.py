@@ -25,11 +25,15 @@ def test_an_unknown_launcher_names_those_there_are():
         (["-m", "model=ocn,ncn", "model.normaliser=batch"], "model.normaliser=choice(batch)"),
         (["-m", "model=ocn,ncn", "model.normalizer=batch"], None),
         (["-m", "model=ncn,ncnc", "model.normaliser=batch"], None),
+        (
+            ["-m", "--config-dir", "examples/a b", "model=ocn,ncn", "model.normaliser=batch"],
+            "model.normaliser=choice(batch)",
+        ),
         (["model=ncn", "model.normaliser=batch"], None),
     ],
 )
 def test_a_key_of_a_swept_option_is_swept_with_it(arguments, again):
-    single = [a for a in arguments if "," not in a and a != "-m"]
+    single = [a for a in arguments if "=" in a and "," not in a]
     with (
         initialize_config_module("runner.conf", version_base="1.3"),
         pytest.raises(ConfigCompositionException) as error,
